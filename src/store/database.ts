@@ -1,0 +1,108 @@
+import { DatabaseSync } from "node:sqlite";
+import { BuildError } from "../errors/build-error.ts";
+
+/** Raised with each change of the tables below; a store of a newer version is refused. */
+const SCHEMA_VERSION = 1;
+
+const SCHEMA = `
+  -- Who uses the store now: rows of dead owners are removed, and their temporary files with them.
+  CREATE TABLE leases (
+    id TEXT PRIMARY KEY, boot_id TEXT NOT NULL, pid_namespace TEXT NOT NULL, pid INTEGER NOT NULL,
+    start_time TEXT NOT NULL, heartbeat INTEGER NOT NULL
+  ) STRICT;
+  -- A change to a file system, in layers/ID/; kind says in which form it was born.
+  CREATE TABLE layers (
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('tar', 'directory')),
+    diff_id TEXT, size_bytes INTEGER, created INTEGER NOT NULL, used INTEGER NOT NULL, durable INTEGER NOT NULL, boot_id TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX layers_by_diff_id ON layers (diff_id);
+  -- The compressed forms of a layer's tar, in blobs/sha256/. A row may outlive its blob and the blob its layer.
+  CREATE TABLE layer_blobs (
+    digest TEXT PRIMARY KEY, diff_id TEXT NOT NULL, size INTEGER NOT NULL, compression TEXT NOT NULL, encoder TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX layer_blobs_by_diff_id ON layer_blobs (diff_id);
+  -- A layer as a directory that can be an overlay's lower: m/NAME. key says which layer, at which place of which chain.
+  CREATE TABLE materialised (
+    name INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, layer_id TEXT NOT NULL, used INTEGER NOT NULL,
+    durable INTEGER NOT NULL, boot_id TEXT NOT NULL
+  ) STRICT;
+  -- Results of steps, and the keys that lead to them. parts is the JSON of what went into the key.
+  CREATE TABLE records (
+    id TEXT PRIMARY KEY, layer_id TEXT NOT NULL, created INTEGER NOT NULL, used INTEGER NOT NULL,
+    durable INTEGER NOT NULL, boot_id TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE keys (
+    key TEXT PRIMARY KEY, record_id TEXT NOT NULL REFERENCES records (id) ON DELETE CASCADE, parts TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX keys_by_record ON keys (record_id);
+  -- Images by id (the config's digest). manifest is the one it was pulled with or last exported with.
+  CREATE TABLE images (
+    config_digest TEXT PRIMARY KEY, manifest_digest TEXT, platform TEXT NOT NULL, size_bytes INTEGER NOT NULL, created INTEGER NOT NULL
+  ) STRICT;
+  -- Tags live only here: name is the full reference, docker.io/library/alpine:latest, or one with a digest.
+  CREATE TABLE tags (
+    name TEXT NOT NULL, platform TEXT NOT NULL, config_digest TEXT NOT NULL REFERENCES images (config_digest), target_digest TEXT,
+    updated INTEGER NOT NULL, PRIMARY KEY (name, platform)
+  ) STRICT;
+  CREATE TABLE containers (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, config_digest TEXT NOT NULL, created INTEGER NOT NULL
+  ) STRICT;
+`;
+
+/**
+ * Opens the metadata database, makes its tables in a new one. Every process on the machine may have it open at once.
+ *
+ * @throws BuildError `store` when it is damaged, not writable or of a newer slipway.
+ */
+export function openDatabase(path: string): DatabaseSync {
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(path, { timeout: 30_000, enableForeignKeyConstraints: true });
+    // NORMAL: a power loss may take the last commits, never the order of them; `durable` says what a sync has covered.
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+    const version = readVersion(database);
+    if (version > SCHEMA_VERSION) {
+      throw new BuildError(
+        "store",
+        `Cannot open the store "${path}": a newer slipway made it (format ${version})`,
+        {
+          hint: "Use that slipway, or another directory with --root DIR",
+        },
+      );
+    }
+    if (version < SCHEMA_VERSION) makeTables(database);
+    return database;
+  } catch (error) {
+    database?.close();
+    if (error instanceof BuildError) throw error;
+    throw new BuildError("store", `Cannot open the store "${path}": ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Runs `write` in one transaction that waits for other writers first; nothing asynchronous may happen in it. */
+export function inTransaction<T>(database: DatabaseSync, write: () => T): T {
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    const result = write();
+    database.exec("COMMIT");
+    return result;
+  } catch (error) {
+    database.exec("ROLLBACK");
+    throw error;
+  }
+}
+
+function readVersion(database: DatabaseSync): number {
+  return (database.prepare("PRAGMA user_version").get() as { user_version: number }).user_version;
+}
+
+function makeTables(database: DatabaseSync): void {
+  inTransaction(database, () => {
+    // Another process may have made them while this one waited.
+    if (readVersion(database) === SCHEMA_VERSION) return;
+    database.exec(SCHEMA);
+    database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+  });
+}

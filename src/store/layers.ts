@@ -1,0 +1,142 @@
+import { existsSync, renameSync, rmSync } from "node:fs";
+import type { Digest } from "../oci/digest.ts";
+import type { Compression } from "../oci/media-type.ts";
+import { temporaryPath } from "./blobs.ts";
+import { inTransaction } from "./database.ts";
+import type { Store } from "./open-store.ts";
+
+/** A layer that the store holds whole: its index and the form in which it was born, in `store.layerPath(id)`. */
+export interface StoredLayer {
+  readonly id: string;
+  readonly kind: "tar" | "directory";
+  /** Unknown until a RUN's layer has been packed once. */
+  readonly diffId?: Digest;
+  /** Of the uncompressed tar, where it is known. */
+  readonly sizeBytes?: number;
+}
+
+interface LayerRow {
+  readonly id: string;
+  readonly kind: "tar" | "directory";
+  readonly diff_id: Digest | null;
+  readonly size_bytes: number | null;
+}
+
+/**
+ * Moves a finished layer's directory from this process's temporary directory into the store. When the same layer is there
+ * already (another process was faster), this one is dropped: they are equal.
+ */
+export function publishLayer(store: Store, layer: StoredLayer, directory: string): void {
+  publishDirectory(store, directory, () => {
+    if (findLayer(store, layer.id) !== undefined) return undefined;
+    const now = Date.now();
+    store.database
+      .prepare("INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?, 0, ?)")
+      .run(layer.id, layer.kind, layer.diffId ?? null, layer.sizeBytes ?? null, now, now, store.lease.bootId);
+    return store.layerPath(layer.id);
+  });
+}
+
+export function findLayer(store: Store, id: string): StoredLayer | undefined {
+  const row = store.database.prepare("SELECT * FROM layers WHERE id = ?").get(id) as LayerRow | undefined;
+  return row && fromRow(row);
+}
+
+export function findLayerByDiffId(store: Store, diffId: Digest): StoredLayer | undefined {
+  const row = store.database
+    .prepare("SELECT * FROM layers WHERE diff_id = ? ORDER BY kind DESC")
+    .get(diffId) as LayerRow | undefined;
+  return row && fromRow(row);
+}
+
+/** A RUN's layer was packed for the first time. */
+export function recordDiffId(store: Store, id: string, diffId: Digest, sizeBytes: number): void {
+  store.database
+    .prepare("UPDATE layers SET diff_id = ?, size_bytes = ? WHERE id = ?")
+    .run(diffId, sizeBytes, id);
+}
+
+/** A compressed form of a layer's tar. */
+export interface LayerBlob {
+  readonly digest: Digest;
+  readonly diffId: Digest;
+  /** In bytes. */
+  readonly size: number;
+  readonly compression: Compression;
+  /** Who compressed it: `foreign`, or our encoder with its settings; the same tar gives the same bytes only for one encoder. */
+  readonly encoder: string;
+}
+
+/** Says which layer a blob, which is in the store, is a form of. */
+export function recordLayerBlob(store: Store, blob: LayerBlob): void {
+  store.database
+    .prepare("INSERT OR REPLACE INTO layer_blobs VALUES (?, ?, ?, ?, ?)")
+    .run(blob.digest, blob.diffId, blob.size, blob.compression, blob.encoder);
+}
+
+/** The compressed forms of a layer whose blobs are here now. */
+export function findLayerBlobs(store: Store, diffId: Digest): LayerBlob[] {
+  const rows = store.database
+    .prepare("SELECT * FROM layer_blobs WHERE diff_id = ? ORDER BY digest")
+    .all(diffId) as {
+    digest: Digest;
+    diff_id: Digest;
+    size: number;
+    compression: Compression;
+    encoder: string;
+  }[];
+  return rows
+    .map(({ diff_id, ...row }) => ({ ...row, diffId: diff_id }))
+    .filter((blob) => existsSync(store.blobPath(blob.digest)));
+}
+
+/** What a blob unpacks to, remembered even when the blob is gone. */
+export function findDiffIdOfBlob(store: Store, digest: Digest): Digest | undefined {
+  const row = store.database.prepare("SELECT diff_id FROM layer_blobs WHERE digest = ?").get(digest);
+  return row?.diff_id as Digest | undefined;
+}
+
+/** The directory that was made for `key` (a layer, at its place in a chain where that matters), if there is one. */
+export function findMaterialised(store: Store, key: string): string | undefined {
+  const row = store.database.prepare("SELECT name FROM materialised WHERE key = ?").get(key);
+  return row && store.materialisedPath(row.name as number);
+}
+
+/** Moves a finished directory into the store under `key`; returns where it, or an equal one made meanwhile, is. */
+export function publishMaterialised(
+  store: Store,
+  made: { readonly key: string; readonly layerId: string; readonly directory: string },
+): string {
+  publishDirectory(store, made.directory, () => {
+    if (findMaterialised(store, made.key) !== undefined) return undefined;
+    const { lastInsertRowid } = store.database
+      .prepare("INSERT INTO materialised (key, layer_id, used, durable, boot_id) VALUES (?, ?, ?, 0, ?)")
+      .run(made.key, made.layerId, Date.now(), store.lease.bootId);
+    return store.materialisedPath(Number(lastInsertRowid));
+  });
+  return findMaterialised(store, made.key)!;
+}
+
+/**
+ * Runs `insertRow` and the rename as one: whatever is in the way then has no row. It may be damaged (its row was lost with
+ * a power cut), so it goes.
+ */
+function publishDirectory(store: Store, directory: string, insertRow: () => string | undefined): void {
+  inTransaction(store.database, () => {
+    const target = insertRow();
+    if (target === undefined) return;
+    if (existsSync(target)) renameSync(target, temporaryPath(store));
+    renameSync(directory, target);
+  });
+  // What another process made meanwhile is equal to ours.
+  rmSync(directory, { recursive: true, force: true });
+}
+
+function fromRow(row: LayerRow): StoredLayer {
+  return {
+    id: row.id,
+    kind: row.kind,
+    ...(row.diff_id !== null && { diffId: row.diff_id }),
+    ...(row.size_bytes !== null && { sizeBytes: row.size_bytes }),
+  };
+}

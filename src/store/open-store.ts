@@ -1,0 +1,84 @@
+import { mkdirSync, rmSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import type { DatabaseSync } from "node:sqlite";
+import { BuildError } from "../errors/build-error.ts";
+import { type Digest, digestHex } from "../oci/digest.ts";
+import { openDatabase } from "./database.ts";
+import { dropUnsyncedRows } from "./durability.ts";
+import { dropDeadLeases, type Lease, takeLease } from "./lease.ts";
+
+/**
+ * Where slipway keeps everything: one directory, used by any number of processes at once.
+ *
+ *     blobs/sha256/HEX   manifests, configs, compressed layers, as an OCI layout has them
+ *     layers/ID/         index, and tar or directory
+ *     m/N/               a layer as a directory for overlay mounts (short names: mount options are limited)
+ *     tmp/LEASE/         work in progress of one process; gone with it
+ *     db.sqlite          rows for all of the above, tags, records
+ *
+ * Whoever opens it closes it.
+ */
+export interface Store extends AsyncDisposable {
+  readonly root: string;
+  readonly database: DatabaseSync;
+  readonly lease: Lease;
+  /** Own temporary directory, on the same file system as everything else, so that a rename publishes. */
+  readonly temporaryDirectory: string;
+  readonly layersDirectory: string;
+  blobPath(digest: Digest): string;
+  layerPath(id: string): string;
+  materialisedPath(name: number): string;
+}
+
+/** `SLIPWAY_ROOT`, else the usual data directory: /var/lib/slipway for root, $XDG_DATA_HOME/slipway for others. */
+export function defaultStoreRoot(env: NodeJS.ProcessEnv): string {
+  if (env.SLIPWAY_ROOT) return env.SLIPWAY_ROOT;
+  if (process.getuid?.() === 0) return "/var/lib/slipway";
+  return join(env.XDG_DATA_HOME || join(homedir(), ".local/share"), "slipway");
+}
+
+/**
+ * Opens the store at `root`, makes it when it is not there, and cleans up after processes that died.
+ *
+ * @throws BuildError `store` when it cannot be used.
+ */
+export function openStore(root: string): Store {
+  const layersDirectory = join(root, "layers");
+  const blobsDirectory = join(root, "blobs/sha256");
+  const materialisedDirectory = join(root, "m");
+  try {
+    // The store holds the files of images, set-uid ones included: nobody else may walk in.
+    mkdirSync(root, { recursive: true, mode: 0o711 });
+    for (const path of [layersDirectory, blobsDirectory, materialisedDirectory, join(root, "tmp")]) {
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+    }
+  } catch (error) {
+    throw new BuildError("store", `Cannot use the store "${root}": ${(error as Error).message}`, {
+      hint: "Choose another directory with --root DIR or SLIPWAY_ROOT",
+      cause: error,
+    });
+  }
+  const database = openDatabase(join(root, "db.sqlite"));
+  for (const id of dropDeadLeases(database)) rmSync(join(root, "tmp", id), { recursive: true, force: true });
+  const lease = takeLease(database);
+  dropUnsyncedRows(database, lease.bootId);
+  const temporaryDirectory = join(root, "tmp", lease.id);
+  mkdirSync(temporaryDirectory, { mode: 0o700 });
+  return {
+    root,
+    database,
+    lease,
+    temporaryDirectory,
+    layersDirectory,
+    blobPath: (digest) => join(blobsDirectory, digestHex(digest)),
+    layerPath: (id) => join(layersDirectory, id),
+    materialisedPath: (name) => join(materialisedDirectory, name.toString(36)),
+    async [Symbol.asyncDispose]() {
+      await rm(temporaryDirectory, { recursive: true, force: true });
+      lease[Symbol.dispose]();
+      database.close();
+    },
+  };
+}
