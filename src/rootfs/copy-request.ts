@@ -1,0 +1,72 @@
+import type { Digest } from "../oci/digest.ts";
+import type { Layer } from "./layer.ts";
+
+/** A tree of files that a COPY takes from. */
+export type CopyTree =
+  /** A stage or an image: owners are kept. */
+  | { readonly kind: "layers"; readonly layers: readonly Layer[] }
+  /** A directory on disk (a build context, a git checkout): everything belongs to 0:0. */
+  | {
+      readonly kind: "directory";
+      readonly directory: string;
+      /** Lines of the ignore file, already parsed; `[]` for none. */
+      readonly ignorePatterns: readonly string[];
+    };
+
+export type CopyRequestSource =
+  /** `path` is text as in the Dockerfile: absolute in the tree, may hold wildcards and a trailing slash. */
+  | { readonly kind: "path"; readonly tree: CopyTree; readonly path: string }
+  | { readonly kind: "inline"; readonly name: string; readonly content: string }
+  /** A file that was downloaded: 0:0 (before `--chown`). */
+  | {
+      readonly kind: "file";
+      readonly filePath: string;
+      readonly name: string;
+      readonly mode: number;
+      /** Seconds since 1970. */
+      readonly mtime: number;
+    };
+
+/** What is copied: the part of a COPY or ADD that does not depend on what the destination holds. */
+export interface SelectCopyRequest {
+  readonly sources: readonly CopyRequestSource[];
+  /** Text, absolute; a trailing slash means a directory. */
+  readonly destination: string;
+  readonly chown?: string;
+  readonly chmod?: string;
+  readonly parents?: boolean;
+  readonly exclude?: readonly string[];
+  /** Never look at what is below: the layer starts from an empty tree. */
+  readonly link?: boolean;
+  /** Unpack sources that are tar archives (by content). */
+  readonly unpack?: boolean;
+  /** The destination's layers, for names in `chown`; may be absent when `chown` is absent or numeric. */
+  readonly base?: readonly Layer[];
+  /** Where the selection file is put (a temporary directory of the store). */
+  readonly temporaryDirectory: string;
+}
+
+/** What `selectCopy` found: a file on disk, so that its size does not matter. Dispose it, used or not. */
+export interface CopySelection extends AsyncDisposable {
+  /** Digest of the selected files as they will be written, and of no more: the content key's part. */
+  readonly contentDigest: Digest;
+  readonly entryCount: number;
+  /** Of regular files. */
+  readonly totalBytes: number;
+  /** The rest is for `writeCopyLayer`. */
+  readonly selectionPath: string;
+  readonly request: SelectCopyRequest;
+}
+
+export interface WriteCopyRequest {
+  readonly selection: CopySelection;
+  /** The destination's layers, bottom first; not looked at with `link`. */
+  readonly base: readonly Layer[];
+  readonly layersDirectory: string;
+}
+
+export interface WrittenLayer {
+  readonly layer: Layer & { readonly diffId: Digest };
+  readonly diffId: Digest;
+  readonly tarSizeBytes: number;
+}

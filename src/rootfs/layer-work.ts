@@ -1,0 +1,140 @@
+import { rm } from "node:fs/promises";
+import type { Digest } from "../oci/digest.ts";
+import type { Compression } from "../oci/media-type.ts";
+import type { ThreadPool } from "../threads/thread-pool.ts";
+import type {
+  CopySelection,
+  CopyTree,
+  SelectCopyRequest,
+  WriteCopyRequest,
+  WrittenLayer,
+} from "./copy-request.ts";
+import type { IngestedLayer, IngestRequest } from "./ingest-layer.ts";
+import type { Layer } from "./layer.ts";
+
+export interface WorkOptions {
+  readonly signal?: AbortSignal;
+  /** How far the work is; called at most every 100 ms. */
+  readonly onProgress?: (progress: WorkProgress) => void;
+}
+
+export interface WorkProgress {
+  readonly doneBytes: number;
+  readonly totalBytes?: number;
+}
+
+export interface WorkdirRequest {
+  readonly base: readonly Layer[];
+  /** Text, absolute and clean. */
+  readonly path: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly layersDirectory: string;
+  /** Seconds since 1970, of the directories that are made. */
+  readonly mtime: number;
+}
+
+export interface UpperRequest {
+  /** The overlay's upper directory; it stays where it is and becomes the layer's content. */
+  readonly directory: string;
+  /** Written there, atomically. */
+  readonly indexPath: string;
+  readonly id: string;
+  /** The layers that the overlay had below, bottom first. */
+  readonly base: readonly Layer[];
+}
+
+export interface PackRequest {
+  readonly layer: Layer;
+  readonly compression: Compression;
+  /** gzip: 0 to 9, 6 by default; zstd: 1 to 22, 3 by default. */
+  readonly level?: number;
+  /** Where the blob is written: a temporary name beside it, then renamed. */
+  readonly blobPath: string;
+  /** Write the uncompressed tar here too (a temporary name, then renamed), so that a RUN's layer gains its tar form. */
+  readonly tarPath?: string;
+}
+
+export interface PackedLayer {
+  /** Of the blob. */
+  readonly digest: Digest;
+  /** Of the blob, in bytes. */
+  readonly size: number;
+  readonly diffId: Digest;
+  readonly tarSizeBytes: number;
+}
+
+export interface MaterialiseRequest {
+  readonly layer: Layer;
+  /** The layers below it, bottom first; not looked at when the layer is self-contained. */
+  readonly below: readonly Layer[];
+  /** Made by the call (its parent exists); a temporary name beside it, then renamed. */
+  readonly directory: string;
+  /** In a user namespace: `user.overlay.*` xattrs, device nodes as empty files. */
+  readonly userNamespace?: boolean;
+}
+
+export interface DigestSubtreeRequest {
+  readonly tree: CopyTree;
+  /** Text, absolute in the tree; symlinks on the way are followed. */
+  readonly path: string;
+  /** The context's digest needs none. */
+  readonly temporaryDirectory: string;
+}
+
+/** The work on layers, done in worker threads: what the main thread calls. */
+export interface LayerWork {
+  /**
+   * Reads a layer's blob once: verifies, inflates, hashes and indexes it.
+   * `bytes` is a stream of the blob, or the path of a file that holds it.
+   * @throws BuildError `verification` (digest, size, diff ID), `image-invalid` (not a layer), `input-limit`.
+   */
+  ingestLayer(
+    request: IngestRequest & { readonly bytes: AsyncIterable<Uint8Array> | string },
+    options?: WorkOptions,
+  ): Promise<IngestedLayer>;
+  /** @throws BuildError `copy-source-missing`, `copy-failed`, `option-invalid`. */
+  selectCopy(request: SelectCopyRequest, options?: WorkOptions): Promise<CopySelection>;
+  /** @throws BuildError `copy-failed`. */
+  writeCopyLayer(request: WriteCopyRequest, options?: WorkOptions): Promise<WrittenLayer>;
+  /** The layer of a WORKDIR: an empty tar when the directory exists. */
+  makeWorkdirLayer(request: WorkdirRequest, options?: WorkOptions): Promise<WrittenLayer>;
+  /** Makes a layer of what a RUN left in its upper directory. */
+  indexUpperDirectory(request: UpperRequest, options?: WorkOptions): Promise<Layer>;
+  packLayer(request: PackRequest, options?: WorkOptions): Promise<PackedLayer>;
+  materialiseLayer(request: MaterialiseRequest, options?: WorkOptions): Promise<void>;
+  /** Digest of a subtree's content in the way of a content key: for RUN's bind mounts. */
+  digestSubtree(request: DigestSubtreeRequest, options?: WorkOptions): Promise<Digest>;
+}
+
+export function makeLayerWork(pool: ThreadPool): LayerWork {
+  const run = <Result>(name: string, input: unknown, options: WorkOptions = {}): Promise<Result> =>
+    pool.run<Result>(name, input, {
+      signal: options.signal,
+      onEvent: (event) => options.onProgress?.(event as WorkProgress),
+    });
+  return {
+    ingestLayer({ bytes, ...request }, options = {}) {
+      if (typeof bytes === "string") return run("ingestLayer", { ...request, filePath: bytes }, options);
+      return pool.run("ingestLayer", request, {
+        signal: options.signal,
+        onEvent: (event) => options.onProgress?.(event as WorkProgress),
+        input: bytes,
+      });
+    },
+    async selectCopy(request, options) {
+      const found = await run<Omit<CopySelection, keyof AsyncDisposable>>("selectCopy", request, options);
+      const dispose = () => rm(found.selectionPath, { force: true });
+      return { ...found, [Symbol.asyncDispose]: dispose };
+    },
+    writeCopyLayer({ selection, ...request }, options) {
+      const { [Symbol.asyncDispose]: _, ...plain } = selection;
+      return run("writeCopyLayer", { ...request, selection: plain }, options);
+    },
+    makeWorkdirLayer: (request, options) => run("makeWorkdirLayer", request, options),
+    indexUpperDirectory: (request, options) => run("indexUpperDirectory", request, options),
+    packLayer: (request, options) => run("packLayer", request, options),
+    materialiseLayer: (request, options) => run("materialiseLayer", request, options),
+    digestSubtree: (request, options) => run("digestSubtree", request, options),
+  };
+}
