@@ -1,0 +1,273 @@
+import { attachSpan, BuildError, type SourceSpan } from "../errors/build-error.ts";
+import { findHeredocs, type HeredocStart } from "./heredoc.ts";
+import { skipSpaces, trimSpaces } from "./is-space.ts";
+import { parseArguments } from "./parse-arguments.ts";
+import { parseDirective } from "./parse-directive.ts";
+import { splitCommand } from "./split-command.ts";
+import type {
+  Directive,
+  EmptyContinuation,
+  EscapeCharacter,
+  Heredoc,
+  SyntaxNode,
+  SyntaxTree,
+} from "./syntax-tree.ts";
+
+export interface ParseOptions {
+  /** What the user calls the file: a path, `-` or a URL; `Dockerfile` when absent. */
+  readonly file?: string;
+}
+
+/** In bytes, without the line end: BuildKit's limit for one physical line. */
+const MAX_LINE_BYTES = 65_535;
+
+/** Stands for bytes that are not UTF-8. */
+const REPLACEMENT = "\uFFFD";
+
+/**
+ * Parses a Dockerfile (Dockerfile reference 1.26, as BuildKit's parser reads it). Keywords and flags are not checked
+ * here: `lowerInstructions` does.
+ *
+ * @throws BuildError `dockerfile-syntax` with the place; `input-limit` for a line that is too long.
+ */
+export function parseDockerfile(text: string | Uint8Array, options: ParseOptions = {}): SyntaxTree {
+  const file = options.file ?? "Dockerfile";
+  const { decoded, isLossy } = decode(text);
+  const reader = makeReader(decoded, file);
+  if (decoded === "") refuseAt(reader, 1, "the Dockerfile cannot be empty");
+  const directives: Directive[] = [];
+  const instructions: SyntaxNode[] = [];
+  const emptyContinuations: EmptyContinuation[] = [];
+  let escape: EscapeCharacter = "\\";
+  let mayBeDirective = true;
+  let comments: string[] = [];
+
+  while (reader.next()) {
+    const line = reader.line;
+    const start = skipSpaces(line);
+    const isShebang = reader.number === 1 && line.startsWith("#!");
+    if (mayBeDirective && !isShebang) {
+      const directive = parseDirective(line.slice(start));
+      mayBeDirective = directive !== undefined;
+      if (directive !== undefined) {
+        addDirective(directives, { ...directive, span: lineSpan(reader, reader.number) });
+        if (directive.key === "escape") escape = directive.value as EscapeCharacter;
+        continue;
+      }
+    }
+    if (line[start] === "#") {
+      const comment = trimSpaces(line.slice(start + 1));
+      if (comment === "") comments = [];
+      else comments.push(comment);
+      continue;
+    }
+    if (start === line.length) continue;
+
+    const logical = readLogicalLine(reader, line.slice(start), escape);
+    const startLine = logical.startLine;
+    const span = instructionSpan(reader, { startLine, start, first: line, endLine: reader.number });
+    if (trimSpaces(logical.text) === "") continue;
+    if (logical.hasEmptyLine) {
+      emptyContinuations.push({ line: logical.text, span: lineSpan(reader, reader.number) });
+    }
+    try {
+      const node = parseNode(logical.text, { escape, comments, span });
+      const starts = holdsHeredocs(node) ? findHeredocs(logical.text) : [];
+      const heredocs = starts.map((heredoc) => readHeredoc(reader, heredoc));
+      if (isLossy) checkEncoding(logical.text, heredocs);
+      instructions.push(
+        heredocs.length === 0 ? node : withHeredocs(node, heredocs, { ...span, endLine: reader.number }),
+      );
+    } catch (error) {
+      throw attachSpan(error, span);
+    }
+    comments = [];
+  }
+  if (instructions.length === 0) refuseAt(reader, reader.number, "file with no instructions");
+  return { file, text: decoded, escape, directives, instructions, emptyContinuations };
+}
+
+function decode(text: string | Uint8Array): { decoded: string; isLossy: boolean } {
+  if (typeof text === "string") return { decoded: text.replace(/^\uFEFF/, ""), isLossy: false };
+  // The decoder drops a byte order mark.
+  try {
+    return { decoded: new TextDecoder("utf-8", { fatal: true }).decode(text), isLossy: false };
+  } catch {
+    return { decoded: new TextDecoder().decode(text), isLossy: true };
+  }
+}
+
+/** Bytes that are not UTF-8 may stand in a comment, but what is built must not differ from what is written. */
+function checkEncoding(line: string, heredocs: readonly Heredoc[]): void {
+  if (!line.includes(REPLACEMENT) && !heredocs.some(({ content }) => content.includes(REPLACEMENT))) return;
+  throw new BuildError("dockerfile-syntax", "Cannot parse the instruction: it is not valid UTF-8");
+}
+
+interface LineReader {
+  readonly file: string;
+  /** Goes to the next physical line; false at the end. */
+  next(): boolean;
+  /** Without its line end. */
+  readonly line: string;
+  /** The line end. */
+  readonly lineEnd: string;
+  /** 1-based. */
+  readonly number: number;
+}
+
+function makeReader(text: string, file: string): LineReader {
+  let at = 0;
+  const reader = {
+    file,
+    line: "",
+    lineEnd: "",
+    number: 0,
+    next(): boolean {
+      if (at >= text.length) return false;
+      const newline = text.indexOf("\n", at);
+      const next = newline < 0 ? text.length : newline + 1;
+      let end = newline < 0 ? text.length : newline;
+      while (end > at && text.charCodeAt(end - 1) === 0x0d) end--;
+      reader.line = text.slice(at, end);
+      reader.lineEnd = text.slice(end, next);
+      reader.number++;
+      at = next;
+      if (isTooLong(reader.line)) {
+        refuseAt(reader, reader.number, `dockerfile line greater than max allowed size of ${MAX_LINE_BYTES}`);
+      }
+      return true;
+    },
+  };
+  return reader;
+}
+
+function isTooLong(line: string): boolean {
+  // A UTF-16 code unit has at most three bytes.
+  if (line.length * 3 <= MAX_LINE_BYTES) return false;
+  return line.length > MAX_LINE_BYTES || new TextEncoder().encode(line).length > MAX_LINE_BYTES;
+}
+
+function refuseAt(reader: LineReader, line: number, problem: string): never {
+  const code = problem.includes("max allowed") ? "input-limit" : "dockerfile-syntax";
+  throw new BuildError(code, `Cannot parse "${reader.file}": ${problem}`, { span: lineSpan(reader, line) });
+}
+
+function lineSpan(reader: LineReader, line: number): SourceSpan {
+  const number = Math.max(1, line);
+  return { file: reader.file, startLine: number, endLine: number };
+}
+
+function addDirective(directives: Directive[], directive: Directive): void {
+  const { key, value, span } = directive;
+  if (directives.some((other) => other.key === key)) {
+    throw new BuildError(
+      "dockerfile-syntax",
+      `Cannot use the directive "${key}" again: only one ${key} parser directive can be used`,
+      { span },
+    );
+  }
+  if (key === "escape" && value !== "\\" && value !== "`") {
+    throw new BuildError(
+      "dockerfile-syntax",
+      `Cannot use "${value}" as the escape character: it must be \\ or \``,
+      { span },
+    );
+  }
+  directives.push(directive);
+}
+
+/** Without the escape character at the line's end; undefined when there is none, or when it is itself escaped. */
+function cutContinuation(line: string, escape: EscapeCharacter): string | undefined {
+  let end = line.length;
+  while (end > 0 && (line.charCodeAt(end - 1) === 0x20 || line.charCodeAt(end - 1) === 0x09)) end--;
+  if (line[end - 1] !== escape || line[end - 2] === escape) return undefined;
+  return line.slice(0, end - 1);
+}
+
+function readLogicalLine(reader: LineReader, first: string, escape: EscapeCharacter) {
+  const startLine = reader.number;
+  let hasEmptyLine = false;
+  let cut = cutContinuation(first, escape);
+  let text = cut ?? first;
+  while (cut !== undefined && reader.next()) {
+    const line = reader.line;
+    const start = skipSpaces(line);
+    if (line[start] === "#") continue;
+    if (start === line.length) {
+      hasEmptyLine = true;
+      continue;
+    }
+    cut = cutContinuation(line, escape);
+    text += cut ?? line;
+  }
+  return { text, hasEmptyLine, startLine };
+}
+
+function instructionSpan(
+  reader: LineReader,
+  place: { startLine: number; start: number; first: string; endLine: number },
+): SourceSpan {
+  return {
+    file: reader.file,
+    startLine: place.startLine,
+    endLine: place.endLine,
+    startColumn: place.start + 1,
+    endColumn: place.first.trimEnd().length + 1,
+  };
+}
+
+interface NodeContext {
+  readonly escape: EscapeCharacter;
+  readonly comments: readonly string[];
+  readonly span: SourceSpan;
+}
+
+function parseNode(line: string, context: NodeContext): SyntaxNode {
+  const { keyword, flags, rest } = splitCommand(line);
+  const lower = keyword.toLowerCase();
+  const { comments, span } = context;
+  const common = { keyword, line, flags, heredocs: [], comments, span };
+  if (lower !== "onbuild") return { ...common, ...parseArguments(lower, rest, context.escape) };
+  const node = { ...common, arguments: [], isJson: false };
+  if (rest === "") return node;
+  // Never more than one level deep: `ONBUILD ONBUILD` is refused later, and a file of them must not exhaust the stack.
+  const nested = splitCommand(rest).keyword.toLowerCase();
+  const trigger =
+    nested === "onbuild"
+      ? {
+          keyword: rest.slice(0, nested.length),
+          line: rest,
+          flags: [],
+          arguments: [],
+          isJson: false,
+          heredocs: [],
+          comments: [],
+          span,
+        }
+      : parseNode(rest, { ...context, comments: [] });
+  return { ...node, trigger };
+}
+
+function holdsHeredocs(node: SyntaxNode): boolean {
+  const keyword = (node.trigger ?? node).keyword.toLowerCase();
+  return keyword === "add" || keyword === "copy" || keyword === "run";
+}
+
+function readHeredoc(reader: LineReader, heredoc: HeredocStart): Heredoc {
+  const lines: string[] = [];
+  while (reader.next()) {
+    const line = heredoc.chomp ? reader.line.replace(/^\t+/, "") : reader.line;
+    if (line === heredoc.name) return { ...heredoc, content: lines.join("") };
+    lines.push(reader.line, reader.lineEnd);
+  }
+  throw new BuildError(
+    "dockerfile-syntax",
+    `Cannot find the end of heredoc "${heredoc.name}": unterminated heredoc`,
+    { hint: `Add a line that holds only ${heredoc.name}` },
+  );
+}
+
+function withHeredocs(node: SyntaxNode, heredocs: readonly Heredoc[], span: SourceSpan): SyntaxNode {
+  const trigger = node.trigger && { ...node.trigger, heredocs, span };
+  return { ...node, heredocs, span, trigger };
+}
