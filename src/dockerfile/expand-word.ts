@@ -60,7 +60,7 @@ export function expand(word: string, env: Environment, options: ExpandOptions = 
     at: 0,
     env,
     options,
-    escape: options.escape ?? "\\",
+    escapeMark: options.escape ?? "\\",
     rawEscapes: options.rawEscapes ?? false,
     depth: 0,
     room: options.maxLength ?? MAX_EXPANDED_LENGTH,
@@ -80,7 +80,7 @@ interface Scan {
   at: number;
   readonly env: Environment;
   readonly options: ExpandOptions;
-  readonly escape: EscapeCharacter;
+  readonly escapeMark: EscapeCharacter;
   rawEscapes: boolean;
   depth: number;
   /** How many characters expansions may still add. */
@@ -131,7 +131,7 @@ class WordList {
 function scanUntil(scan: Scan, stop: string): { result: string; words: WordList } {
   let result = "";
   const words = new WordList();
-  const { text, escape, options } = scan;
+  const { text, escapeMark, options } = scan;
   if (++scan.depth > MAX_NESTING) {
     throw new BuildError(
       "input-limit",
@@ -158,7 +158,7 @@ function scanUntil(scan: Scan, stop: string): { result: string; words: WordList 
     } else if (char === "<") {
       piece = readHeredocMark(scan);
       words.addRaw(piece);
-    } else if (char === escape) {
+    } else if (char === escapeMark) {
       const escaped = scan.at + 1 < text.length ? String.fromCodePoint(text.codePointAt(scan.at + 1)!) : "";
       piece = (scan.rawEscapes ? char : "") + escaped;
       scan.at += 1 + escaped.length;
@@ -188,7 +188,14 @@ function readPlain(scan: Scan, stop: string): string {
   const { text } = scan;
   for (; scan.at < text.length; scan.at++) {
     const char = text[scan.at]!;
-    if (char === stop || char === "$" || char === "'" || char === '"' || char === "<" || char === scan.escape)
+    if (
+      char === stop ||
+      char === "$" ||
+      char === "'" ||
+      char === '"' ||
+      char === "<" ||
+      char === scan.escapeMark
+    )
       break;
   }
   return text.slice(start, scan.at);
@@ -216,7 +223,7 @@ function readSingleQuoted(scan: Scan): string {
 
 /** Inside double quotes the escape character escapes only a quote, a dollar and itself; elsewhere it stays. */
 function readDoubleQuoted(scan: Scan): string {
-  const { text, escape } = scan;
+  const { text, escapeMark } = scan;
   const quote = scan.options.rawQuotes ? '"' : "";
   let result = quote;
   scan.at++;
@@ -229,12 +236,12 @@ function readDoubleQuoted(scan: Scan): string {
     if (char === "$") {
       result += expandDollar(scan);
       checkRoom(scan, result.length);
-    } else if (char === escape) {
+    } else if (char === escapeMark) {
       scan.at++;
       if (scan.rawEscapes) result += char;
       const next = text[scan.at];
       if (next === undefined) break;
-      if (next === '"' || next === "$" || next === escape) {
+      if (next === '"' || next === "$" || next === escapeMark) {
         result += next;
         scan.at++;
       } else {
@@ -246,7 +253,7 @@ function readDoubleQuoted(scan: Scan): string {
         scan.at < text.length &&
         text[scan.at] !== '"' &&
         text[scan.at] !== "$" &&
-        text[scan.at] !== escape
+        text[scan.at] !== escapeMark
       ) {
         scan.at++;
       }
@@ -371,12 +378,12 @@ function readName(scan: Scan): string {
 }
 
 function lookUp(scan: Scan, name: string): string | undefined {
-  const value = valueOf(scan.env, name, scan.options.ignoreCase ?? false);
+  const value = findValue(scan.env, name, scan.options.ignoreCase ?? false);
   (value === undefined ? scan.unmatched : scan.matched).add(name);
   return value;
 }
 
-function valueOf(env: Environment, name: string, ignoreCase: boolean): string | undefined {
+function findValue(env: Environment, name: string, ignoreCase: boolean): string | undefined {
   if (ignoreCase) {
     const entries = env instanceof Map ? env.entries() : Object.entries(env);
     for (const [key, value] of entries) if (key.toLowerCase() === name.toLowerCase()) return value;

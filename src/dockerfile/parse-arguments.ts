@@ -17,7 +17,7 @@ export interface ParsedArguments {
  *
  * @throws BuildError `dockerfile-syntax`.
  */
-export function parseArguments(keyword: string, rest: string, escape: EscapeCharacter): ParsedArguments {
+export function parseArguments(keyword: string, rest: string, escapeMark: EscapeCharacter): ParsedArguments {
   switch (keyword) {
     case "add":
     case "copy":
@@ -29,7 +29,7 @@ export function parseArguments(keyword: string, rest: string, escape: EscapeChar
     case "shell":
       return parseJsonArray(rest) ?? plain(wholeLine(rest));
     case "arg":
-      return plain(splitWords(rest, escape));
+      return plain(splitWords(rest, escapeMark));
     case "expose":
     case "from":
       return plain(splitBlanks(rest));
@@ -40,7 +40,7 @@ export function parseArguments(keyword: string, rest: string, escape: EscapeChar
       return plain(wholeLine(rest));
     case "env":
     case "label":
-      return { ...plain([]), pairs: parsePairs(keyword, rest, escape) };
+      return { ...plain([]), pairs: parsePairs(keyword, rest, escapeMark) };
     case "healthcheck":
       return parseHealthcheck(rest);
     default:
@@ -63,7 +63,7 @@ function splitBlanks(rest: string): readonly string[] {
 /** HEALTHCHECK: a type, then a command as RUN has it. */
 function parseHealthcheck(rest: string): ParsedArguments {
   if (rest === "") return plain([]);
-  const [, type, command] = /^(\S+)\s*([^]*)$/.exec(rest)!;
+  const [, type, command] = /^(\S+)\s*([\s\S]*)$/.exec(rest)!;
   const parsed = parseJsonArray(command!) ?? plain(wholeLine(command!));
   return { ...parsed, arguments: [type!, ...parsed.arguments] };
 }
@@ -93,7 +93,7 @@ export function parseJsonArray(text: string): ParsedArguments | undefined {
 }
 
 /** Words at white space, quotes and escapes respected and kept. An escape character at the very end is dropped. */
-export function splitWords(text: string, escape: EscapeCharacter): readonly string[] {
+export function splitWords(text: string, escapeMark: EscapeCharacter): readonly string[] {
   const words: string[] = [];
   let at = 0;
   while (true) {
@@ -103,7 +103,7 @@ export function splitWords(text: string, escape: EscapeCharacter): readonly stri
     let quote = "";
     for (; at < text.length; at++) {
       const char = text[at]!;
-      if (char === escape && quote !== "'") {
+      if (char === escapeMark && quote !== "'") {
         at++;
       } else if (quote !== "") {
         if (char === quote) quote = "";
@@ -119,8 +119,8 @@ export function splitWords(text: string, escape: EscapeCharacter): readonly stri
   }
 }
 
-function parsePairs(keyword: string, rest: string, escape: EscapeCharacter): readonly SyntaxPair[] {
-  const words = splitWords(rest, escape);
+function parsePairs(keyword: string, rest: string, escapeMark: EscapeCharacter): readonly SyntaxPair[] {
+  const words = splitWords(rest, escapeMark);
   if (words.length === 0) return [];
   if (!words[0]!.includes("=")) {
     const blank = BLANKS.exec(rest);

@@ -7,9 +7,9 @@ const KEYS: ReadonlySet<string> = new Set(["syntax", "escape", "check"]);
 export function parseDirective(line: string, commentMark = "#"): Omit<Directive, "span"> | undefined {
   if (!line.startsWith(commentMark)) return undefined;
   const match = DIRECTIVE.exec(line.slice(commentMark.length).trimStart());
-  const key = match?.[1]!.toLowerCase();
-  if (match === null || key === undefined || !KEYS.has(key)) return undefined;
-  return { key: key as Directive["key"], value: match[2]! };
+  if (match === null) return undefined;
+  const key = match[1]!.toLowerCase();
+  return KEYS.has(key) ? { key: key as Directive["key"], value: match[2]! } : undefined;
 }
 
 export interface FoundDirective {

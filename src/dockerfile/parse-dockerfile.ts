@@ -38,7 +38,7 @@ export function parseDockerfile(text: string | Uint8Array, options: ParseOptions
   const directives: Directive[] = [];
   const instructions: SyntaxNode[] = [];
   const emptyContinuations: EmptyContinuation[] = [];
-  let escape: EscapeCharacter = "\\";
+  let escapeMark: EscapeCharacter = "\\";
   let mayBeDirective = true;
   let comments: string[] = [];
 
@@ -51,7 +51,7 @@ export function parseDockerfile(text: string | Uint8Array, options: ParseOptions
       mayBeDirective = directive !== undefined;
       if (directive !== undefined) {
         addDirective(directives, { ...directive, span: lineSpan(reader, reader.number) });
-        if (directive.key === "escape") escape = directive.value as EscapeCharacter;
+        if (directive.key === "escape") escapeMark = directive.value as EscapeCharacter;
         continue;
       }
     }
@@ -63,7 +63,7 @@ export function parseDockerfile(text: string | Uint8Array, options: ParseOptions
     }
     if (start === line.length) continue;
 
-    const logical = readLogicalLine(reader, line.slice(start), escape);
+    const logical = readLogicalLine(reader, line.slice(start), escapeMark);
     const startLine = logical.startLine;
     const span = instructionSpan(reader, { startLine, start, first: line, endLine: reader.number });
     if (trimSpaces(logical.text) === "") continue;
@@ -71,7 +71,7 @@ export function parseDockerfile(text: string | Uint8Array, options: ParseOptions
       emptyContinuations.push({ line: logical.text, span: lineSpan(reader, reader.number) });
     }
     try {
-      const node = parseNode(logical.text, { escape, comments, span });
+      const node = parseNode(logical.text, { escapeMark, comments, span });
       const starts = holdsHeredocs(node) ? findHeredocs(logical.text) : [];
       const heredocs = starts.map((heredoc) => readHeredoc(reader, heredoc));
       if (isLossy) checkEncoding(logical.text, heredocs);
@@ -84,7 +84,7 @@ export function parseDockerfile(text: string | Uint8Array, options: ParseOptions
     comments = [];
   }
   if (instructions.length === 0) refuseAt(reader, reader.number, "file with no instructions");
-  return { file, text: decoded, escape, directives, instructions, emptyContinuations };
+  return { file, text: decoded, escape: escapeMark, directives, instructions, emptyContinuations };
 }
 
 function decode(text: string | Uint8Array): { decoded: string; isLossy: boolean } {
@@ -177,17 +177,17 @@ function addDirective(directives: Directive[], directive: Directive): void {
 }
 
 /** Without the escape character at the line's end; undefined when there is none, or when it is itself escaped. */
-function cutContinuation(line: string, escape: EscapeCharacter): string | undefined {
+function cutContinuation(line: string, escapeMark: EscapeCharacter): string | undefined {
   let end = line.length;
   while (end > 0 && (line.charCodeAt(end - 1) === 0x20 || line.charCodeAt(end - 1) === 0x09)) end--;
-  if (line[end - 1] !== escape || line[end - 2] === escape) return undefined;
+  if (line[end - 1] !== escapeMark || line[end - 2] === escapeMark) return undefined;
   return line.slice(0, end - 1);
 }
 
-function readLogicalLine(reader: LineReader, first: string, escape: EscapeCharacter) {
+function readLogicalLine(reader: LineReader, first: string, escapeMark: EscapeCharacter) {
   const startLine = reader.number;
   let hasEmptyLine = false;
-  let cut = cutContinuation(first, escape);
+  let cut = cutContinuation(first, escapeMark);
   let text = cut ?? first;
   while (cut !== undefined && reader.next()) {
     const line = reader.line;
@@ -197,7 +197,7 @@ function readLogicalLine(reader: LineReader, first: string, escape: EscapeCharac
       hasEmptyLine = true;
       continue;
     }
-    cut = cutContinuation(line, escape);
+    cut = cutContinuation(line, escapeMark);
     text += cut ?? line;
   }
   return { text, hasEmptyLine, startLine };
@@ -217,7 +217,7 @@ function instructionSpan(
 }
 
 interface NodeContext {
-  readonly escape: EscapeCharacter;
+  readonly escapeMark: EscapeCharacter;
   readonly comments: readonly string[];
   readonly span: SourceSpan;
 }
@@ -227,7 +227,7 @@ function parseNode(line: string, context: NodeContext): SyntaxNode {
   const lower = keyword.toLowerCase();
   const { comments, span } = context;
   const common = { keyword, line, flags, heredocs: [], comments, span };
-  if (lower !== "onbuild") return { ...common, ...parseArguments(lower, rest, context.escape) };
+  if (lower !== "onbuild") return { ...common, ...parseArguments(lower, rest, context.escapeMark) };
   const node = { ...common, arguments: [], isJson: false };
   if (rest === "") return node;
   // Never more than one level deep: `ONBUILD ONBUILD` is refused later, and a file of them must not exhaust the stack.
