@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import { lstatSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { loadLibc, S_IFCHR } from "./libc.ts";
+
+const skip = process.platform === "linux" ? false : "needs Linux";
+const skipUnlessRoot = skip || (process.getuid?.() === 0 ? false : "needs root");
+
+test("loadLibc() sets, lists, reads and removes attributes", { skip }, (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "libc-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const libc = loadLibc();
+  const path = join(directory, "f");
+  writeFileSync(path, "x");
+  const large = Buffer.alloc(3000, 7);
+  libc.lsetxattr(path, "user.a", Buffer.from("one"));
+  libc.lsetxattr(path, "user.empty", Buffer.alloc(0));
+  libc.lsetxattr(path, "user.large", large);
+  assert.deepEqual(libc.llistxattr(path).sort(), ["user.a", "user.empty", "user.large"]);
+  assert.equal(libc.lgetxattr(path, "user.a")?.toString(), "one");
+  assert.equal(libc.lgetxattr(path, "user.empty")?.length, 0);
+  assert.deepEqual(libc.lgetxattr(path, "user.large"), large);
+  libc.lremovexattr(path, "user.a");
+  assert.equal(libc.lgetxattr(path, "user.a"), undefined);
+});
+
+test("loadLibc() reports errno like node:fs", { skip }, () => {
+  assert.throws(() => loadLibc().llistxattr("/nowhere/at all"), {
+    code: "ENOENT",
+    syscall: "llistxattr",
+    path: "/nowhere/at all",
+  });
+  assert.throws(() => loadLibc().llistxattr("/tmp\0/x"), /NUL/);
+});
+
+test("loadLibc() makes devices and sets a symlink's own times", { skip: skipUnlessRoot }, (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "libc-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const libc = loadLibc();
+  libc.mknod(join(directory, "null"), S_IFCHR | 0o600, { major: 1, minor: 3 });
+  const device = lstatSync(join(directory, "null"));
+  assert.ok(device.isCharacterDevice());
+  assert.equal(device.rdev, (1 << 8) | 3);
+  symlinkSync("gone", join(directory, "link"));
+  libc.lutimens(join(directory, "link"), -5, 250_000_000);
+  const link = lstatSync(join(directory, "link"), { bigint: true });
+  assert.equal(link.mtimeNs, -4_750_000_000n);
+});

@@ -1,0 +1,43 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { publishLayer, type StoredLayer } from "../store/layers.ts";
+import type { Store } from "../store/open-store.ts";
+import type { WrittenLayer } from "./copy-request.ts";
+import type { Layer } from "./layer.ts";
+
+/** The names inside a layer's directory. */
+export const LAYER_FILES = { index: "index", tar: "tar", directory: "fs" } as const;
+
+/** Where a stored layer's index and bytes are. */
+export function openStoredLayer(store: Store, stored: StoredLayer): Layer {
+  const path = store.layerPath(stored.id);
+  return {
+    id: stored.id,
+    indexPath: join(path, LAYER_FILES.index),
+    content:
+      stored.kind === "tar"
+        ? { kind: "tar", tarPath: join(path, LAYER_FILES.tar) }
+        : { kind: "directory", directoryPath: join(path, LAYER_FILES.directory) },
+    ...(stored.diffId && { diffId: stored.diffId }),
+  };
+}
+
+/**
+ * Gives `write` a fresh directory to make a tar layer in, and moves the layer into the store. Whatever goes wrong, nothing
+ * half-made stays.
+ */
+export async function storeWrittenLayer<Written extends WrittenLayer>(
+  store: Store,
+  write: (layersDirectory: string) => Promise<Written>,
+): Promise<{ readonly layer: Layer; readonly written: Written }> {
+  const layersDirectory = await mkdtemp(join(store.temporaryDirectory, "layer-"));
+  try {
+    const written = await write(layersDirectory);
+    const { diffId, tarSizeBytes, layer } = written;
+    const stored = { id: layer.id, kind: "tar", diffId, sizeBytes: tarSizeBytes } as const;
+    publishLayer(store, stored, join(layersDirectory, layer.id));
+    return { layer: openStoredLayer(store, stored), written };
+  } finally {
+    await rm(layersDirectory, { recursive: true, force: true });
+  }
+}
