@@ -1,1 +1,3 @@
-export {};
+import { serveHolder } from "./sandbox/serve-holder.ts";
+
+serveHolder();

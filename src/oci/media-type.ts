@@ -26,3 +26,10 @@ export function isIndexMediaType(mediaType: string): boolean {
 export function isManifestMediaType(mediaType: string): boolean {
   return mediaType === MEDIA_TYPE.ociManifest || mediaType === MEDIA_TYPE.dockerManifest;
 }
+
+/** How a layer of this media type is compressed. */
+export function compressionOf(mediaType: string): Compression {
+  if (/[+.]gzip$/.test(mediaType)) return "gzip";
+  if (/[+.]zstd$/.test(mediaType)) return "zstd";
+  return "uncompressed";
+}

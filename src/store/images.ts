@@ -62,6 +62,17 @@ export function findImagesById(store: Store, prefix: string): StoredImage[] {
   return rows.map((row) => fromImageRow(row as unknown as ImageRow));
 }
 
+/** The images that a digest stands for: a manifest's own, or those that were pulled through an index with that digest. */
+export function findImagesByDigest(store: Store, digest: Digest): StoredImage[] {
+  const rows = store.database
+    .prepare(
+      `SELECT * FROM images WHERE manifest_digest = :digest
+       OR config_digest IN (SELECT config_digest FROM tags WHERE target_digest = :digest)`,
+    )
+    .all({ digest });
+  return rows.map((row) => fromImageRow(row as unknown as ImageRow));
+}
+
 export function listImages(store: Store): StoredImage[] {
   const rows = store.database.prepare("SELECT * FROM images ORDER BY created DESC, config_digest").all();
   return rows.map((row) => fromImageRow(row as unknown as ImageRow));

@@ -1,0 +1,96 @@
+import { formatPlatform } from "../oci/platform.ts";
+import type { CopyStep, RunStep, WorkdirStep } from "../plan/plan.ts";
+import { type Canonical, digestCanonical } from "./canonical.ts";
+
+/**
+ * A step's key is the digest of its definition and the record ids of its inputs.
+ *
+ * In it: everything that decides the result. Not in it: names and lines for people, mtimes, secret values, ssh agents, what lies
+ * in cache mounts, proxy variables, diff IDs (they contain mtimes), the machine, the user and the time. A change of what a key
+ * is made of changes `KEY_VERSION`.
+ */
+const KEY_VERSION = 1;
+
+export interface StepKey {
+  readonly key: string;
+  /** JSON of what went into it, by part: so that `explain` can say which part changed. */
+  readonly parts: string;
+}
+
+/** Record ids of a step's inputs: of each step that it stands on, by step id. */
+export type InputIds = (stepId: number) => string;
+
+export function makeRunKey(step: RunStep, inputs: InputIds, bindDigests: readonly string[]): StepKey {
+  return makeKey({
+    kind: "run",
+    platform: formatPlatform(step.platform),
+    base: inputs(step.base),
+    args: step.args,
+    files: step.files,
+    env: step.env,
+    workingDirectory: step.workingDirectory,
+    user: step.user,
+    mounts: step.mounts.map((mount, position) => keyOfMount(mount, inputs, bindDigests[position])),
+    network: step.network,
+    security: step.security,
+    devices: step.devices,
+    hostname: step.hostname,
+    shmSizeBytes: step.shmSizeBytes,
+    ulimits: step.ulimits,
+    extraHosts: step.extraHosts,
+  });
+}
+
+export function makeWorkdirKey(step: WorkdirStep, inputs: InputIds): StepKey {
+  return makeKey({ kind: "workdir", base: inputs(step.base), path: step.path, user: step.user });
+}
+
+/** The key of a COPY over unchanged definitions: only for sources that have records themselves. */
+export function makeCopyKey(step: CopyStep, inputs: InputIds): StepKey {
+  return makeKey({
+    kind: "copy",
+    ...definitionOfCopy(step, inputs),
+    sources: step.sources.map((source) =>
+      source.kind === "inline" ? { ...source } : { ...source, from: inputs(source.from) },
+    ),
+    exclude: step.exclude,
+    parents: step.parents,
+  });
+}
+
+/** The content key of a COPY: what is written, wherever it came from. */
+export function makeCopyContentKey(step: CopyStep, inputs: InputIds, contentDigest: string): StepKey {
+  return makeKey({ kind: "copy-content", ...definitionOfCopy(step, inputs), content: contentDigest });
+}
+
+function definitionOfCopy(step: CopyStep, inputs: InputIds) {
+  return {
+    base: step.link ? undefined : inputs(step.base),
+    destination: step.destination,
+    chown: step.chown,
+    chmod: step.chmod,
+    link: step.link,
+    unpack: step.unpack,
+  };
+}
+
+function keyOfMount(
+  mount: RunStep["mounts"][number],
+  inputs: InputIds,
+  bindDigest: string | undefined,
+): Canonical {
+  switch (mount.type) {
+    case "bind":
+      return { ...mount, from: bindDigest ?? inputs(mount.from) };
+    case "cache":
+      return { ...mount, from: mount.from === undefined ? undefined : inputs(mount.from) };
+    case "tmpfs":
+    case "secret":
+    case "ssh":
+      return { ...mount };
+  }
+}
+
+function makeKey(parts: { readonly [part: string]: Canonical }): StepKey {
+  return { key: digestCanonical({ version: KEY_VERSION, ...parts }), parts: JSON.stringify(parts) };
+}

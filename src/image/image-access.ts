@@ -1,0 +1,37 @@
+import type { Digest } from "../oci/digest.ts";
+import type { ImageConfig } from "../oci/image-config.ts";
+import type { Platform } from "../oci/platform.ts";
+import type { EventSink } from "../progress/event.ts";
+import type { RegistryClient } from "../registry/registry-client.ts";
+import type { Layer } from "../rootfs/layer.ts";
+import type { LayerWork } from "../rootfs/layer-work.ts";
+import type { Store } from "../store/open-store.ts";
+
+/** What reading and writing images takes. One for each command; `layersUnderWay` makes its users share downloads. */
+export interface ImageAccess {
+  readonly store: Store;
+  readonly work: LayerWork;
+  /** Made when it is first needed, for most builds need no registry. */
+  readonly openRegistry: () => Promise<RegistryClient>;
+  readonly emit: EventSink;
+  readonly signal: AbortSignal;
+  readonly layersUnderWay: Map<Digest, Promise<Layer>>;
+}
+
+/** An image whose manifest and config are known; its layers come when somebody asks. */
+export interface ResolvedImage {
+  /** As messages name it: the full reference, or where the layout is. */
+  readonly name: string;
+  readonly platform: Platform;
+  readonly config: ImageConfig;
+  readonly configDigest: Digest;
+  /** Bottom first, one for each diff ID of the config. */
+  readonly layers: readonly LazyLayer[];
+}
+
+/** A layer of a root file system, fetched or unpacked at most once, when `load` is called. */
+export interface LazyLayer {
+  /** Of the uncompressed tar; unknown for what a RUN made until it is packed. */
+  readonly diffId?: Digest;
+  load(): Promise<Layer>;
+}

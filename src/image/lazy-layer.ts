@@ -1,0 +1,92 @@
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
+import { compressionOf } from "../oci/media-type.ts";
+import type { Layer } from "../rootfs/layer.ts";
+import { openStoredLayer, storeWrittenLayer } from "../rootfs/stored-layer.ts";
+import { adoptBlob, hasBlob, temporaryPath } from "../store/blobs.ts";
+import { findLayerByDiffId, recordLayerBlob } from "../store/layers.ts";
+import type { ImageAccess, LazyLayer } from "./image-access.ts";
+
+/** Where an image's blobs come from when the store lacks them. */
+export interface BlobOrigin {
+  /** Streams a blob and verifies it at the end. */
+  openBlob(
+    descriptor: Descriptor,
+    options: { readonly signal: AbortSignal; readonly onProgress: (doneBytes: number) => void },
+  ): AsyncIterable<Uint8Array>;
+  /** As progress names it. */
+  readonly name: string;
+}
+
+export interface LazyLayerSource {
+  readonly diffId: Digest;
+  /** The compressed form in the image's manifest; absent for images that were built here and never exported. */
+  readonly descriptor?: Descriptor;
+  readonly origin?: BlobOrigin;
+}
+
+/** A layer of an image: from the store where it is there, else from its blob, else from where the image came from. */
+export function makeLazyLayer(access: ImageAccess, source: LazyLayerSource): LazyLayer {
+  return {
+    diffId: source.diffId,
+    load() {
+      const underWay = access.layersUnderWay.get(source.diffId);
+      if (underWay !== undefined) return underWay;
+      const loading = loadLayer(access, source).finally(() => access.layersUnderWay.delete(source.diffId));
+      access.layersUnderWay.set(source.diffId, loading);
+      return loading;
+    },
+  };
+}
+
+async function loadLayer(
+  access: ImageAccess,
+  { diffId, descriptor, origin }: LazyLayerSource,
+): Promise<Layer> {
+  const { store, work, signal } = access;
+  const stored = findLayerByDiffId(store, diffId);
+  if (stored !== undefined) return openStoredLayer(store, stored);
+  if (descriptor === undefined) throw new Error(`the store has neither the layer ${diffId} nor its blob`);
+  const isHere = hasBlob(store, descriptor.digest);
+  if (!isHere && origin === undefined) throw new Error(`nobody knows where the blob ${descriptor.digest} is`);
+
+  const blobPath = isHere ? undefined : temporaryPath(store);
+  const ingest = (bytes: AsyncIterable<Uint8Array> | string) =>
+    storeWrittenLayer(store, (layersDirectory) =>
+      work.ingestLayer({ ...descriptor, layersDirectory, diffId, blobPath, bytes }, { signal }),
+    );
+  const { layer, written } = isHere
+    ? await ingest(store.blobPath(descriptor.digest))
+    : await withProgress(access, { descriptor, name: origin!.name }, (onProgress) =>
+        ingest(origin!.openBlob(descriptor, { signal, onProgress })),
+      );
+  if (blobPath !== undefined) await adoptBlob(store, blobPath, descriptor.digest);
+  recordLayerBlob(store, {
+    digest: descriptor.digest,
+    diffId: written.diffId,
+    size: descriptor.size,
+    compression: compressionOf(descriptor.mediaType),
+    encoder: "foreign",
+  });
+  return layer;
+}
+
+async function withProgress<T>(
+  { emit, signal }: ImageAccess,
+  { descriptor, name }: { readonly descriptor: Descriptor; readonly name: string },
+  transfer: (onProgress: (doneBytes: number) => void) => Promise<T>,
+): Promise<T> {
+  const id = `pull ${descriptor.digest}`;
+  const label = descriptor.digest.slice(0, 19);
+  emit({ kind: "start", time: Date.now(), id, name: `pull ${name} ${label}` });
+  try {
+    const result = await transfer((doneBytes) =>
+      emit({ kind: "progress", time: Date.now(), id, label, doneBytes, totalBytes: descriptor.size }),
+    );
+    emit({ kind: "end", time: Date.now(), id, outcome: "done" });
+    return result;
+  } catch (error) {
+    emit({ kind: "end", time: Date.now(), id, outcome: signal.aborted ? "canceled" : "failed" });
+    throw error;
+  }
+}

@@ -1,0 +1,195 @@
+import { BuildError } from "../errors/build-error.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { ImageConfig } from "../oci/image-config.ts";
+import type { Manifest } from "../oci/manifest.ts";
+import { formatPlatform, normalizePlatform, type Platform } from "../oci/platform.ts";
+import {
+  familiarName,
+  formatImageReference,
+  type ImageReference,
+  parseImageReference,
+} from "../oci/reference.ts";
+import { hasBlob, readBlob, readJsonBlob, writeBlob } from "../store/blobs.ts";
+import {
+  findImage,
+  findImagesByDigest,
+  findImagesById,
+  findTag,
+  findTags,
+  type StoredImage,
+  writeImage,
+  writeTag,
+} from "../store/images.ts";
+import type { Store } from "../store/open-store.ts";
+import type { ImageAccess, ResolvedImage } from "./image-access.ts";
+import { type BlobOrigin, makeLazyLayer } from "./lazy-layer.ts";
+import { readImage } from "./read-image.ts";
+
+/** An image id: the config's digest, or 12 to 64 of its hex digits. */
+const IMAGE_ID = /^(?:sha256:)?([0-9a-f]{12,64})$/;
+
+const CONFIG_SIZE_MAX = 8 * 1024 * 1024;
+
+export interface ResolveOptions {
+  readonly platform: Platform;
+  /** Ask the registry even when the store has the tag. */
+  readonly pull?: boolean;
+}
+
+/**
+ * Finds the image that a name, a name with a digest or an image id stands for: in the store, else at its registry, whose
+ * answer the store keeps (manifest and config; layers come when they are needed).
+ *
+ * @throws BuildError `image-not-found`, `authentication`, `registry`, `verification`, `image-invalid`.
+ */
+export async function resolveImage(
+  access: ImageAccess,
+  text: string,
+  options: ResolveOptions,
+): Promise<ResolvedImage> {
+  const local = options.pull ? undefined : findLocalImage(access, text, options.platform);
+  if (local !== undefined) return openStoredImage(access, local, text);
+  return pullImage(access, parseImageReference(text), options.platform);
+}
+
+/** The stored image that a name or id stands for on a platform; undefined when the store has none. */
+export function findLocalImage(
+  { store }: ImageAccess,
+  text: string,
+  platform?: Platform,
+): StoredImage | undefined {
+  const id = IMAGE_ID.exec(text)?.[1];
+  if (id !== undefined) {
+    const [first, second] = findImagesById(store, id);
+    if (second !== undefined) {
+      throw new BuildError(
+        "image-not-found",
+        `Cannot use the image id "${text}": more than one image begins with it`,
+      );
+    }
+    if (first !== undefined) return first;
+    if (id.length === 64) return undefined;
+  }
+  const reference = parseImageReference(text);
+  if (reference.digest !== undefined) return findByDigest(store, reference.digest, platform);
+  const name = formatImageReference(reference);
+  const tag =
+    platform === undefined ? findTags(store, name)[0] : findTag(store, name, formatPlatform(platform));
+  return tag && findImage(store, tag.configDigest);
+}
+
+/** Opens an image of the store. `text` is what the user called it. */
+export async function openStoredImage(
+  access: ImageAccess,
+  image: StoredImage,
+  text: string,
+): Promise<ResolvedImage> {
+  const { store } = access;
+  const config = await readJsonBlob<ImageConfig>(store, image.configDigest);
+  const manifest =
+    image.manifestDigest === undefined
+      ? undefined
+      : await readJsonBlob<Manifest>(store, image.manifestDigest);
+  const reference = IMAGE_ID.test(text) ? undefined : parseImageReference(text);
+  return {
+    name: reference === undefined ? text : formatImageReference(reference),
+    platform: normalizePlatform(config),
+    config,
+    configDigest: image.configDigest,
+    layers: config.rootfs.diff_ids.map((diffId, position) =>
+      makeLazyLayer(access, {
+        diffId,
+        descriptor: manifest?.layers[position],
+        origin: reference && registryOrigin(access, reference),
+      }),
+    ),
+  };
+}
+
+/** Asks the registry, and keeps what it answers under the name. */
+export async function pullImage(
+  access: ImageAccess,
+  reference: ImageReference,
+  platform: Platform,
+): Promise<ResolvedImage> {
+  const { store, signal, emit } = access;
+  const name = formatImageReference(reference);
+  const id = `resolve ${name} ${formatPlatform(platform)}`;
+  emit({ kind: "start", time: Date.now(), id, name: `resolve ${familiarName(reference)}` });
+  try {
+    const registry = await access.openRegistry();
+    const root = await registry.resolveManifest(reference, { signal });
+    await writeBlob(store, root.bytes);
+    const read = async (descriptor: Descriptor): Promise<Uint8Array> => {
+      if (hasBlob(store, descriptor.digest)) return readBlob(store, descriptor.digest);
+      const bytes = await fetchDocument(access, reference, descriptor);
+      await writeBlob(store, bytes);
+      return bytes;
+    };
+    const image = await readImage(access, root.descriptor, {
+      name,
+      platform,
+      read,
+      origin: registryOrigin(access, reference),
+    });
+    writeImage(store, {
+      configDigest: image.configDigest,
+      manifestDigest: image.manifestDescriptor.digest,
+      platform: formatPlatform(image.platform),
+      sizeBytes: 0,
+      created: Date.parse(image.config.created ?? "") || Date.now(),
+    });
+    writeTag(store, {
+      name,
+      platform: formatPlatform(platform),
+      configDigest: image.configDigest,
+      targetDigest: root.descriptor.digest,
+      updated: Date.now(),
+    });
+    emit({ kind: "end", time: Date.now(), id, outcome: "done" });
+    return image;
+  } catch (error) {
+    emit({ kind: "end", time: Date.now(), id, outcome: signal.aborted ? "canceled" : "failed" });
+    throw error;
+  }
+}
+
+/** A manifest by its digest, or a config, which is a blob. */
+async function fetchDocument(
+  access: ImageAccess,
+  reference: ImageReference,
+  descriptor: Descriptor,
+): Promise<Uint8Array> {
+  const registry = await access.openRegistry();
+  const { signal } = access;
+  if (descriptor.mediaType.includes("manifest") || descriptor.mediaType.includes("index")) {
+    return (await registry.resolveManifest({ ...reference, digest: descriptor.digest }, { signal })).bytes;
+  }
+  if (descriptor.size > CONFIG_SIZE_MAX) {
+    throw new BuildError(
+      "input-limit",
+      `Cannot use "${formatImageReference(reference)}": its config has ${descriptor.size} bytes, above the limit of 8 MiB`,
+    );
+  }
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of registry.openBlob(reference, descriptor, { signal })) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+function findByDigest(store: Store, digest: Digest, platform: Platform | undefined): StoredImage | undefined {
+  const images = findImagesByDigest(store, digest);
+  return platform === undefined
+    ? images[0]
+    : images.find((image) => image.platform === formatPlatform(platform));
+}
+
+function registryOrigin(access: ImageAccess, reference: ImageReference): BlobOrigin {
+  return {
+    name: familiarName(reference),
+    async *openBlob(descriptor, options) {
+      const registry = await access.openRegistry();
+      yield* registry.openBlob(reference, descriptor, options);
+    },
+  };
+}

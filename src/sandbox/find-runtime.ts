@@ -1,0 +1,34 @@
+import { accessSync, constants } from "node:fs";
+import { join } from "node:path";
+import { BuildError } from "../errors/build-error.ts";
+import type { RuntimeProgram } from "./holder-protocol.ts";
+
+/** Debian keeps runc in /usr/sbin, which an ordinary PATH lacks. */
+const FURTHER_DIRECTORIES = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/sbin", "/bin"];
+
+/**
+ * The OCI runtime that runs commands: crun (twice as fast to start), else runc.
+ *
+ * @throws BuildError `environment` when the machine has neither.
+ */
+export function findRuntime(pathVariable: string): RuntimeProgram {
+  const directories = [...pathVariable.split(":").filter((path) => path !== ""), ...FURTHER_DIRECTORIES];
+  for (const name of ["crun", "runc"] as const) {
+    for (const directory of directories) {
+      const path = join(directory, name);
+      if (isExecutable(path)) return { name, path };
+    }
+  }
+  throw new BuildError("environment", "Cannot run commands: there is no OCI runtime on this machine", {
+    hint: "Install one: apt-get install crun",
+  });
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

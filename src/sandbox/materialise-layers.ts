@@ -1,0 +1,62 @@
+import { createHash } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { isSelfContained } from "../rootfs/is-self-contained.ts";
+import type { Layer } from "../rootfs/layer.ts";
+import type { LayerWork } from "../rootfs/layer-work.ts";
+import { temporaryPath } from "../store/blobs.ts";
+import { findMaterialised, publishMaterialised } from "../store/layers.ts";
+import type { Store } from "../store/open-store.ts";
+
+export interface Materialiser {
+  /** The layers, bottom first, as directories that can be an overlay's lowers, bottom first. */
+  materialise(layers: readonly Layer[], signal: AbortSignal): Promise<string[]>;
+}
+
+/**
+ * Turns layers into directories, each once: a RUN's layer is one already, others are unpacked, several at once. Layers whose
+ * form depends on what is below them are kept for each chain of layers that they stand on.
+ */
+export function makeMaterialiser(store: Store, work: LayerWork): Materialiser {
+  const underWay = new Map<string, Promise<string>>();
+
+  const materialiseOne = async (
+    layer: Layer,
+    below: readonly Layer[],
+    signal: AbortSignal,
+  ): Promise<string> => {
+    if (layer.content.kind === "directory") return layer.content.directoryPath;
+    const key = isSelfContained(layer) ? layer.id : chainKey([...below, layer]);
+    const existing = findMaterialised(store, key);
+    if (existing !== undefined) return existing;
+    const running = underWay.get(key);
+    if (running !== undefined) return running;
+    const making = unpack({ layer, below, key }, signal).finally(() => underWay.delete(key));
+    underWay.set(key, making);
+    return making;
+  };
+
+  const unpack = async (
+    { layer, below, key }: { readonly layer: Layer; readonly below: readonly Layer[]; readonly key: string },
+    signal: AbortSignal,
+  ): Promise<string> => {
+    const directory = temporaryPath(store);
+    try {
+      await work.materialiseLayer({ layer, below, directory }, { signal });
+      return publishMaterialised(store, { key, layerId: layer.id, directory });
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  };
+
+  return {
+    materialise: (layers, signal) =>
+      Promise.all(layers.map((layer, position) => materialiseOne(layer, layers.slice(0, position), signal))),
+  };
+}
+
+/** Names the layer at this place: like a chain ID (image spec 1.1, config.md), over layer ids. */
+function chainKey(layers: readonly Layer[]): string {
+  const hash = createHash("sha256");
+  for (const layer of layers) hash.update(`${layer.id}\n`);
+  return `chain-${hash.digest("hex")}`;
+}

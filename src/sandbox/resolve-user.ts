@@ -1,0 +1,106 @@
+import { BuildError } from "../errors/build-error.ts";
+import { pathFromText } from "../rootfs/rootfs-path.ts";
+import type { UnionTree } from "../rootfs/union-tree.ts";
+
+export interface ResolvedUser {
+  readonly uid: number;
+  readonly gid: number;
+  /** Supplementary groups of a user that is named without a group, its own group included. */
+  readonly additionalGids: readonly number[];
+  /** From /etc/passwd; `/` for a user that is not in it. */
+  readonly home: string;
+}
+
+interface PasswdLine {
+  readonly name: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly home: string;
+}
+
+interface GroupLine {
+  readonly name: string;
+  readonly gid: number;
+  readonly members: readonly string[];
+}
+
+const ID_MAX = 0xffff_fffe;
+
+/**
+ * Reads a USER (`user[:group]`, each a name or a number) against the tree's own /etc/passwd and /etc/group, as docker does:
+ * numbers need not be listed, names must be; a group that is named takes the supplementary groups away.
+ *
+ * @throws BuildError `variable-invalid` for a name that is not listed.
+ */
+export function resolveUser(tree: UnionTree, user: string): ResolvedUser {
+  const [userPart = "", groupPart = ""] = splitOnce(user);
+  const users = readLines(tree, "/etc/passwd").flatMap(parsePasswdLine);
+  const groups = readLines(tree, "/etc/group").flatMap(parseGroupLine);
+  const number = parseId(userPart);
+  const wanted = userPart === "" ? 0 : number;
+  const line = users.find((one) => (wanted === undefined ? one.name === userPart : one.uid === wanted));
+  if (line === undefined && wanted === undefined) {
+    throw new BuildError(
+      "variable-invalid",
+      `Cannot use the user "${userPart}": /etc/passwd of the image has no such name`,
+      {
+        hint: `Add it in a RUN before USER, or give a number`,
+      },
+    );
+  }
+  const uid = line?.uid ?? wanted!;
+  const home = line?.home || "/";
+  if (groupPart !== "") {
+    const gid = parseId(groupPart) ?? groups.find((group) => group.name === groupPart)?.gid;
+    if (gid === undefined) {
+      throw new BuildError(
+        "variable-invalid",
+        `Cannot use the group "${groupPart}": /etc/group of the image has no such name`,
+      );
+    }
+    return { uid, gid, additionalGids: [gid], home };
+  }
+  const gid = line?.gid ?? 0;
+  const memberOf =
+    line === undefined
+      ? []
+      : groups.filter((group) => group.members.includes(line.name)).map((group) => group.gid);
+  return { uid, gid, additionalGids: [...new Set([gid, ...memberOf])], home };
+}
+
+function splitOnce(user: string): string[] {
+  const colon = user.indexOf(":");
+  return colon < 0 ? [user] : [user.slice(0, colon), user.slice(colon + 1)];
+}
+
+function parseId(text: string): number | undefined {
+  if (!/^\d+$/.test(text)) return undefined;
+  const id = Number(text);
+  if (id > ID_MAX)
+    throw new BuildError("variable-invalid", `Cannot use the id "${text}": it is above ${ID_MAX}`);
+  return id;
+}
+
+/** Lines of a file that may be missing; a link is followed inside the tree. */
+function readLines(tree: UnionTree, path: string): string[] {
+  const { entry } = tree.resolve(pathFromText(path), { followLast: true });
+  return entry?.entry.type === "file" ? tree.readWhole(entry).toString("utf8").split("\n") : [];
+}
+
+/** passwd(5). */
+function parsePasswdLine(text: string): PasswdLine[] {
+  const [name, , uid, gid, , home = ""] = text.split(":");
+  if (name === undefined || name === "" || !isNumber(uid) || !isNumber(gid)) return [];
+  return [{ name, uid: Number(uid), gid: Number(gid), home }];
+}
+
+/** group(5). */
+function parseGroupLine(text: string): GroupLine[] {
+  const [name, , gid, members = ""] = text.split(":");
+  if (name === undefined || name === "" || !isNumber(gid)) return [];
+  return [{ name, gid: Number(gid), members: members.trim().split(",") }];
+}
+
+function isNumber(text: string | undefined): boolean {
+  return text !== undefined && /^\d+$/.test(text);
+}

@@ -1,0 +1,139 @@
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { chmod, chown, mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Layer } from "../rootfs/layer.ts";
+import { ROOT } from "../rootfs/rootfs-path.ts";
+import { openUnionTree, type UnionTree } from "../rootfs/union-tree.ts";
+import type { ContainerExit, MemoryFile, RuntimeMount, RuntimeProgram } from "./holder-protocol.ts";
+import type { Materialiser } from "./materialise-layers.ts";
+import { type MountTarget, makeMountStubs } from "./mount-stubs.ts";
+import { resolveUser } from "./resolve-user.ts";
+import { kernelMountTargets, makeRuntimeConfig, type RuntimeConfigOptions } from "./runtime-config.ts";
+import type { Holder, RunOptions } from "./start-holder.ts";
+
+/** What runs containers for a build: one holder, one runtime, one set of unpacked layers. */
+export interface Sandbox {
+  readonly materialiser: Materialiser;
+  readonly openHolder: () => Promise<Holder>;
+  readonly runtime: RuntimeProgram;
+}
+
+export interface ContainerOptions
+  extends Pick<
+    RuntimeConfigOptions,
+    "args" | "env" | "workingDirectory" | "network" | "shmSizeBytes" | "ulimits"
+  > {
+  /** The root file system, bottom first. */
+  readonly layers: readonly Layer[];
+  /** `user[:group]`, names or numbers. */
+  readonly user: string;
+  readonly hostname: string;
+  readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
+  /** Mounted while the command runs; a source `memory:NAME` stands for one of `memoryFiles`. */
+  readonly mounts: readonly (RuntimeMount & { readonly kind: MountTarget["kind"] })[];
+  readonly memoryFiles: readonly MemoryFile[];
+  /** An empty scratch directory that the caller removes; `upper` in it holds the changes afterwards. */
+  readonly directory: string;
+  readonly stdio: "pipe" | "inherit";
+  readonly terminal: boolean;
+}
+
+/**
+ * Runs one command on a union of layers. What it changed is in `<directory>/upper`, in the form of an overlay's upper
+ * directory; mount points that did not exist have left nothing there.
+ *
+ * @throws BuildError `sandbox` when it cannot be started, `variable-invalid` for an unknown user.
+ */
+export async function runContainer(
+  sandbox: Sandbox,
+  options: ContainerOptions,
+  runOptions: RunOptions & { readonly signal: AbortSignal },
+): Promise<ContainerExit> {
+  const [holder, lowerDirectories] = await Promise.all([
+    sandbox.openHolder(),
+    sandbox.materialiser.materialise(options.layers, runOptions.signal),
+  ]);
+  using tree = openUnionTree(options.layers);
+  const upperDirectory = join(options.directory, "upper");
+  const workDirectory = join(options.directory, "work");
+  const stubDirectory = join(options.directory, "stubs");
+  for (const path of [upperDirectory, workDirectory, stubDirectory]) await mkdir(path);
+  await copyRootMetadata(tree, upperDirectory);
+
+  const hostFiles = makeHostFiles(options);
+  const fileMounts = [...hostFiles.map(hostFileMount), ...options.mounts];
+  await makeMountStubs(
+    tree,
+    [
+      ...kernelMountTargets().map((path) => ({ path, kind: "directory" }) as const),
+      ...fileMounts.map(({ destination, kind }) => ({ path: destination, kind })),
+    ],
+    stubDirectory,
+  );
+  const exit = await holder.run(
+    {
+      id: randomBytes(8).toString("hex"),
+      directory: options.directory,
+      lowerDirectories: [stubDirectory, ...lowerDirectories.toReversed()],
+      upperDirectory,
+      workDirectory,
+      memoryFiles: [...hostFiles, ...options.memoryFiles],
+      runtimeConfig: makeRuntimeConfig({
+        ...options,
+        user: resolveUser(tree, options.user),
+        mounts: fileMounts.map(({ kind: _, ...mount }) => mount),
+      }),
+      runtime: sandbox.runtime,
+      stdio: options.stdio,
+    },
+    runOptions,
+  );
+  // The kernel makes work/work without any permission bits; only its owner may remove it.
+  await rm(workDirectory, { recursive: true, force: true });
+  await rm(stubDirectory, { recursive: true, force: true });
+  return exit;
+}
+
+/** An overlay's root directory has the metadata of its upper one. */
+async function copyRootMetadata(tree: UnionTree, upperDirectory: string): Promise<void> {
+  const root = tree.lookup(ROOT)!.entry;
+  await chown(upperDirectory, root.uid, root.gid);
+  await chmod(upperDirectory, root.mode);
+}
+
+/** /etc/hosts and /etc/resolv.conf as docker gives them: mounted, so that no layer keeps them. */
+function makeHostFiles({ hostname, extraHosts }: ContainerOptions): MemoryFile[] {
+  const owner = { mode: 0o644, uid: 0, gid: 0 };
+  const hosts = [
+    `127.0.0.1\tlocalhost ${hostname}`,
+    "::1\tlocalhost ip6-localhost ip6-loopback",
+    "fe00::0\tip6-localnet",
+    "ff00::0\tip6-mcastprefix",
+    "ff02::1\tip6-allnodes",
+    "ff02::2\tip6-allrouters",
+    ...extraHosts.map(({ host, ip }) => `${ip}\t${host}`),
+  ];
+  return [
+    { name: "hosts", content: Buffer.from(`${hosts.join("\n")}\n`), ...owner },
+    { name: "resolv.conf", content: readResolvConf(), ...owner },
+  ];
+}
+
+function readResolvConf(): Uint8Array {
+  try {
+    return readFileSync("/etc/resolv.conf");
+  } catch {
+    return Buffer.from("");
+  }
+}
+
+function hostFileMount({ name }: MemoryFile): ContainerOptions["mounts"][number] {
+  return {
+    kind: "file",
+    destination: `/etc/${name}`,
+    type: "bind",
+    source: `memory:${name}`,
+    options: ["bind", "rw", "nosuid", "nodev", "noexec"],
+  };
+}

@@ -1,0 +1,144 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { BuildError } from "../errors/build-error.ts";
+import type { ContainerExit, ContainerRequest, HolderReply, HolderRequest } from "./holder-protocol.ts";
+
+/**
+ * The process in whose namespaces all RUNs of a build live. All that a build starts is in its pid namespace and all that it
+ * mounts in its mount namespace, so however the build dies, the kernel takes everything away: the holder ends when its
+ * channel to slipway closes, and with pid 1 everything else in the namespace.
+ */
+export interface Holder extends AsyncDisposable {
+  /**
+   * Runs one container to its end. Aborting kills its tree, and the promise then rejects with the signal's reason once
+   * nothing of it is left.
+   *
+   * @throws BuildError `sandbox` when the container cannot be started.
+   */
+  run(request: ContainerRequest, options?: RunOptions): Promise<ContainerExit>;
+}
+
+export interface RunOptions {
+  readonly onOutput?: (stream: "stdout" | "stderr", data: Uint8Array) => void;
+  readonly signal?: AbortSignal;
+}
+
+interface Pending {
+  readonly resolve: (exit: ContainerExit) => void;
+  readonly reject: (error: unknown) => void;
+  readonly onOutput: RunOptions["onOutput"];
+}
+
+/** How much of the holder's own complaints is kept for the error message, in chars. */
+const COMPLAINT_LENGTH = 4_000;
+
+/**
+ * Starts a holder. `stdio: "inherit"` gives the containers the terminal of this process. `directory` is an empty
+ * directory for it to mount its memory on.
+ *
+ * @throws BuildError `sandbox` when the machine grants no namespaces.
+ */
+export async function startHolder(options: {
+  readonly directory: string;
+  readonly stdio?: "pipe" | "inherit";
+}): Promise<Holder> {
+  const isInteractive = options.stdio === "inherit";
+  const child = spawn(
+    "unshare",
+    [
+      "--mount",
+      "--pid",
+      "--fork",
+      "--kill-child",
+      "--mount-proc",
+      process.execPath,
+      holderPath(),
+      options.directory,
+    ],
+    {
+      stdio: isInteractive ? ["inherit", "inherit", "inherit", "ipc"] : ["ignore", "ignore", "pipe", "ipc"],
+      serialization: "advanced",
+      // A Ctrl-C on the terminal is slipway's to handle; an interactive command gets it itself.
+      detached: !isInteractive,
+    },
+  );
+  const pending = new Map<string, Pending>();
+  let complaint = "";
+  let isReady = false;
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    complaint = (complaint + text).slice(-COMPLAINT_LENGTH);
+  });
+
+  const ready = Promise.withResolvers<void>();
+  child.on("message", (reply: HolderReply) => {
+    if (reply.kind === "ready") {
+      isReady = true;
+      ready.resolve();
+      return;
+    }
+    const waiter = pending.get(reply.id);
+    if (waiter === undefined) return;
+    if (reply.kind === "output") {
+      waiter.onOutput?.(reply.stream, reply.data);
+      return;
+    }
+    pending.delete(reply.id);
+    if (reply.kind === "exit") waiter.resolve(reply);
+    else waiter.reject(new BuildError("sandbox", `Cannot start the command: ${reply.message}`));
+  });
+  const fail = (reason: string, cause?: unknown): void => {
+    const error = isReady
+      ? new BuildError("sandbox", `The process that holds the build's namespaces ended: ${reason}`, { cause })
+      : new BuildError("sandbox", `Cannot make the namespaces that RUN needs: ${reason}`, {
+          hint: "RUN needs root, and a machine or container that allows mount and pid namespaces",
+          cause,
+        });
+    ready.reject(error);
+    for (const waiter of pending.values()) waiter.reject(error);
+    pending.clear();
+  };
+  child.on("error", (error) => fail(error.message, error));
+  child.on("exit", (code, signal) => fail(complaint.trim() || (signal ?? `exit code ${code}`)));
+  await ready.promise;
+
+  return {
+    run(request, { onOutput, signal } = {}) {
+      return new Promise<ContainerExit>((resolve, reject) => {
+        signal?.throwIfAborted();
+        const kill = () => send(child, { kind: "kill", id: request.id });
+        signal?.addEventListener("abort", kill, { once: true });
+        const settle = () => signal?.removeEventListener("abort", kill);
+        pending.set(request.id, {
+          onOutput,
+          resolve(exit) {
+            settle();
+            if (signal?.aborted) reject(signal.reason);
+            else resolve(exit);
+          },
+          reject(error) {
+            settle();
+            reject(signal?.aborted ? signal.reason : error);
+          },
+        });
+        send(child, { kind: "run", ...request });
+      });
+    },
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const exited = once(child, "exit");
+      if (child.connected) child.disconnect();
+      await exited;
+    },
+  };
+}
+
+function send(child: ChildProcess, request: HolderRequest): void {
+  // A channel that has closed is reported by the exit event.
+  if (child.connected) child.send(request, () => {});
+}
+
+/** The bundle's holder in dist/, or src/holder.ts when this module runs from its source. */
+function holderPath(): string {
+  const isSource = import.meta.url.endsWith(".ts");
+  return new URL(isSource ? "../holder.ts" : "./holder.js", import.meta.url).pathname;
+}
