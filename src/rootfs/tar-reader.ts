@@ -1,0 +1,258 @@
+import { BuildError } from "../errors/build-error.ts";
+import {
+  type PaxRecords,
+  parsePaxInteger,
+  parsePaxRecords,
+  parsePaxTime,
+  XATTR_PREFIX,
+} from "./pax-records.ts";
+import {
+  invalidTar,
+  isZeroBlock,
+  parseTarHeader,
+  type RawHeader,
+  TAR_BLOCK,
+  tarPadding,
+} from "./tar-header.ts";
+
+export type TarMemberType = "file" | "hardlink" | "symlink" | "char" | "block" | "directory" | "fifo";
+
+/** One member of an archive. Names have one char a byte and stand as the archive has them. */
+export interface TarMember {
+  readonly name: string;
+  readonly type: TarMemberType;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Of the content that follows; 0 for all but files. */
+  readonly size: number;
+  readonly mtime: number;
+  readonly mtimeNs: number;
+  /** Target of a symlink or a hard link; empty for others. */
+  readonly linkName: string;
+  readonly deviceMajor: number;
+  readonly deviceMinor: number;
+  readonly xattrs?: Readonly<Record<string, Uint8Array>>;
+}
+
+export interface TarHandler {
+  /** `dataOffset` is where the member's content begins in the archive. */
+  member(member: TarMember, dataOffset: number): void;
+  /** A piece of the last member's content; valid during the call. */
+  content(chunk: Uint8Array): void;
+  /** The last member's content is complete (called for every member). */
+  memberEnd(): void;
+}
+
+/** As Go's archive/tar has it: a pax header or a long name of more than this is hostile. */
+const META_LIMIT = 1 << 20;
+const TYPES: Readonly<Record<string, TarMemberType>> = {
+  "0": "file",
+  "\0": "file",
+  "7": "file",
+  "1": "hardlink",
+  "2": "symlink",
+  "3": "char",
+  "4": "block",
+  "5": "directory",
+  "6": "fifo",
+};
+
+type Meta = "pax" | "global" | "longName" | "longLink";
+const META: Readonly<Record<string, Meta>> = { x: "pax", g: "global", L: "longName", K: "longLink" };
+
+/**
+ * Takes an uncompressed tar in pieces of any size and tells its members. What follows the end marker is ignored, global
+ * pax headers too (as docker does). Holds one header at a time.
+ */
+export class TarReader {
+  readonly #handler: TarHandler;
+  readonly #block = Buffer.alloc(TAR_BLOCK);
+  #blockFill = 0;
+  #offset = 0;
+  #remaining = 0;
+  #padding = 0;
+  #meta: { readonly kind: Meta; readonly body: Buffer; fill: number } | undefined;
+  #inMember = false;
+  #zeroBlocks = 0;
+  #pax: PaxRecords | undefined;
+  #longName: string | undefined;
+  #longLink: string | undefined;
+
+  constructor(handler: TarHandler) {
+    this.#handler = handler;
+  }
+
+  /** @throws BuildError `image-invalid` for what is no tar, `unsupported` for sparse members. */
+  write(chunk: Uint8Array): void {
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#zeroBlocks >= 2) {
+        this.#offset += chunk.length - at;
+        return;
+      }
+      const taken = this.#take(chunk, at);
+      at += taken;
+      this.#offset += taken;
+    }
+  }
+
+  /** Must be called once, after the last piece. @throws BuildError `image-invalid` when the archive is cut off. */
+  end(): void {
+    const isCut = this.#remaining > 0 || this.#padding > 0 || this.#blockFill > 0 || this.#pax !== undefined;
+    if (this.#zeroBlocks < 2 && (isCut || this.#longName !== undefined || this.#longLink !== undefined)) {
+      throw invalidTar("it is cut off");
+    }
+  }
+
+  #take(chunk: Uint8Array, at: number): number {
+    if (this.#remaining > 0) {
+      const size = Math.min(this.#remaining, chunk.length - at);
+      this.#remaining -= size;
+      const part = chunk.subarray(at, at + size);
+      if (this.#meta === undefined) {
+        this.#handler.content(part);
+      } else {
+        this.#meta.body.set(part, this.#meta.fill);
+        this.#meta.fill += size;
+      }
+      if (this.#remaining === 0) this.#finishContent();
+      return size;
+    }
+    if (this.#padding > 0) {
+      const size = Math.min(this.#padding, chunk.length - at);
+      this.#padding -= size;
+      return size;
+    }
+    const size = Math.min(TAR_BLOCK - this.#blockFill, chunk.length - at);
+    this.#block.set(chunk.subarray(at, at + size), this.#blockFill);
+    this.#blockFill += size;
+    if (this.#blockFill === TAR_BLOCK) {
+      this.#blockFill = 0;
+      this.#readBlock(this.#offset + size);
+    }
+    return size;
+  }
+
+  #readBlock(dataOffset: number): void {
+    if (isZeroBlock(this.#block)) {
+      this.#zeroBlocks++;
+      return;
+    }
+    if (this.#zeroBlocks > 0) throw invalidTar("a zero block stands between its members");
+    const raw = parseTarHeader(this.#block);
+    const kind = META[raw.typeflag];
+    if (kind === undefined) {
+      this.#startMember(raw, dataOffset);
+      return;
+    }
+    if (raw.size > META_LIMIT) {
+      throw new BuildError("input-limit", "Cannot read the tar archive: a header is larger than 1 MiB");
+    }
+    this.#meta = { kind, body: Buffer.alloc(raw.size), fill: 0 };
+    this.#startContent(raw.size);
+  }
+
+  #startMember(raw: RawHeader, dataOffset: number): void {
+    const member = this.#makeMember(raw);
+    this.#pax = undefined;
+    this.#longName = undefined;
+    this.#longLink = undefined;
+    this.#inMember = true;
+    this.#handler.member(member, dataOffset);
+    this.#startContent(member.size);
+  }
+
+  #startContent(size: number): void {
+    this.#remaining = size;
+    this.#padding = tarPadding(size);
+    if (size === 0) this.#finishContent();
+  }
+
+  #finishContent(): void {
+    if (this.#inMember) {
+      this.#inMember = false;
+      this.#handler.memberEnd();
+      return;
+    }
+    const { kind, body } = this.#meta!;
+    this.#meta = undefined;
+    if (kind === "pax") this.#pax = parsePaxRecords(body);
+    else if (kind === "longName") this.#longName = cutAtNul(body);
+    else if (kind === "longLink") this.#longLink = cutAtNul(body);
+  }
+
+  #makeMember(raw: RawHeader): TarMember {
+    const pax = this.#pax;
+    const get = (key: string) => pax?.get(key) || undefined;
+    const name = get("path") ?? this.#longName ?? raw.name;
+    const linkName = get("linkpath") ?? this.#longLink ?? raw.linkname;
+    if (
+      raw.typeflag === "S" ||
+      (pax !== undefined && [...pax.keys()].some((key) => key.startsWith("GNU.sparse.")))
+    ) {
+      throw new BuildError(
+        "unsupported",
+        `Cannot read "${printable(name)}" in the tar archive: it is stored as a sparse file`,
+        {
+          hint: "Make the archive without --sparse",
+        },
+      );
+    }
+    if (name.includes("\0") || linkName.includes("\0")) throw invalidTar("a name holds a NUL byte");
+    let type = TYPES[raw.typeflag];
+    if (type === undefined) {
+      throw invalidTar(`"${printable(name)}" has the unknown type ${JSON.stringify(raw.typeflag)}`);
+    }
+    // Before ustar a directory was a file whose name ends in a slash.
+    if (raw.typeflag === "\0" && name.endsWith("/")) type = "directory";
+    const number = (key: string, value: number) => {
+      const text = get(key);
+      return text === undefined ? value : parsePaxInteger(text);
+    };
+    const size = number("size", raw.size);
+    const uid = number("uid", raw.uid);
+    const gid = number("gid", raw.gid);
+    if (size < 0 || !isId(uid) || !isId(gid))
+      throw invalidTar(`"${printable(name)}" has a number out of range`);
+    const paxTime = get("mtime");
+    const time = paxTime === undefined ? { seconds: raw.mtime, nanoseconds: 0 } : parsePaxTime(paxTime);
+    return {
+      name,
+      type,
+      mode: raw.mode & 0o7777,
+      uid,
+      gid,
+      size: type === "file" ? size : 0,
+      mtime: time.seconds,
+      mtimeNs: time.nanoseconds,
+      linkName: type === "symlink" || type === "hardlink" ? linkName : "",
+      deviceMajor: type === "char" || type === "block" ? raw.devmajor : 0,
+      deviceMinor: type === "char" || type === "block" ? raw.devminor : 0,
+      ...(pax === undefined ? {} : xattrsOf(pax)),
+    };
+  }
+}
+
+function xattrsOf(pax: PaxRecords): { xattrs?: Record<string, Uint8Array> } {
+  let xattrs: Record<string, Uint8Array> | undefined;
+  for (const [key, value] of pax) {
+    if (!key.startsWith(XATTR_PREFIX) || key.length === XATTR_PREFIX.length) continue;
+    xattrs ??= Object.create(null) as Record<string, Uint8Array>;
+    xattrs[key.slice(XATTR_PREFIX.length)] = Buffer.from(value, "latin1");
+  }
+  return xattrs === undefined ? {} : { xattrs };
+}
+
+function isId(id: number): boolean {
+  return id >= 0 && id <= 0xffff_ffff;
+}
+
+function cutAtNul(body: Buffer): string {
+  const nul = body.indexOf(0);
+  return body.toString("latin1", 0, nul < 0 ? body.length : nul);
+}
+
+function printable(bytes: string): string {
+  return Buffer.from(bytes, "latin1").toString("utf8");
+}
