@@ -2,7 +2,16 @@ import type { Readable } from "node:stream";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { ImageReference } from "../oci/reference.ts";
+import type { ProxyEnvironment } from "./choose-proxy.ts";
 import type { CredentialsProvider } from "./credentials.ts";
+import { fetchManifest, headManifest } from "./fetch-manifest.ts";
+import { HttpConnections, type TlsOptions } from "./http-connections.ts";
+import { openBlob } from "./open-blob.ts";
+import { hasBlob, mountBlob, pushBlob } from "./push-blob.ts";
+import { pushManifest } from "./push-manifest.ts";
+import { readCertificates } from "./read-certificates.ts";
+import { makeRegistrySession, type RegistrySession } from "./registry-session.ts";
+import { DEFAULT_RETRIES, type RetryPolicy } from "./retry-policy.ts";
 
 /** How to talk to registries. Everything may be left out. */
 export interface RegistryClientOptions {
@@ -13,8 +22,12 @@ export interface RegistryClientOptions {
   /** `--tls-verify`: false treats every registry as insecure, true not even loopback addresses. Absent: docker's rule. */
   readonly tlsVerify?: boolean;
   /** How often a request is repeated after a 429, a 5xx or a broken connection, and the first pause, which doubles. */
-  readonly retries?: { readonly count: number; readonly delayMs: number };
+  readonly retries?: RetryPolicy;
   readonly userAgent?: string;
+  /** Directories with one directory for each registry host, which holds `*.crt` (authorities), `*.cert` and `*.key`. */
+  readonly certificateDirectories?: readonly string[];
+  /** Where the proxy variables are looked up; the process's environment when absent. */
+  readonly environment?: ProxyEnvironment;
   /** Aborts everything that the client does. */
   readonly signal?: AbortSignal;
 }
@@ -77,6 +90,59 @@ export interface RegistryClient extends AsyncDisposable {
   ): Promise<Descriptor>;
 }
 
-export function makeRegistryClient(_options: RegistryClientOptions = {}): RegistryClient {
-  throw new Error("not yet");
+const DEFAULT_USER_AGENT = "slipway";
+
+export function makeRegistryClient(options: RegistryClientOptions = {}): RegistryClient {
+  const connections = new HttpConnections(options.environment ?? process.env);
+  const retries = options.retries ?? DEFAULT_RETRIES;
+  const sessions = new Map<string, RegistrySession>();
+  const certificates = new Map<string, Promise<Omit<TlsOptions, "verify">>>();
+
+  const tlsFor = async (host: string, verify: boolean): Promise<TlsOptions> => {
+    let read = certificates.get(host);
+    if (read === undefined) {
+      read = readCertificates(host, options.certificateDirectories);
+      certificates.set(host, read);
+    }
+    const found = await read;
+    return { ...found, verify };
+  };
+  const sessionOf = ({ registry }: ImageReference): RegistrySession => {
+    let session = sessions.get(registry);
+    if (session === undefined) {
+      session = makeRegistrySession({
+        registry,
+        connections,
+        credentials: options.credentials,
+        userAgent: options.userAgent ?? DEFAULT_USER_AGENT,
+        retries,
+        insecureRegistries: options.insecureRegistries,
+        tlsVerify: options.tlsVerify,
+        tlsFor,
+      });
+      sessions.set(registry, session);
+    }
+    return session;
+  };
+  /** The call's options with the client's signal joined to theirs. */
+  const join = <Options extends RequestOptions>(own: Options | undefined): Options => {
+    const signals = [own?.signal, options.signal].filter((signal) => signal !== undefined);
+    return { ...own, signal: signals.length > 1 ? AbortSignal.any(signals) : signals[0] } as Options;
+  };
+
+  return {
+    resolveManifest: async (reference, own) => fetchManifest(sessionOf(reference), reference, join(own)),
+    headManifest: async (reference, own) => headManifest(sessionOf(reference), reference, join(own)),
+    openBlob: (reference, descriptor, own) =>
+      openBlob(sessionOf(reference), retries, { ...join(own), reference, descriptor }),
+    hasBlob: async (reference, digest, own) =>
+      hasBlob(sessionOf(reference), reference, { ...join(own), digest }),
+    mountBlob: async (reference, digest, fromRepository, own) =>
+      mountBlob(sessionOf(reference), reference, { ...join(own), digest, fromRepository }),
+    pushBlob: async (reference, descriptor, openStream, own) =>
+      pushBlob(sessionOf(reference), retries, { ...join(own), reference, descriptor, openStream }),
+    pushManifest: async (reference, mediaType, bytes, own) =>
+      pushManifest(sessionOf(reference), reference, { ...join(own), mediaType, bytes }),
+    [Symbol.asyncDispose]: () => connections[Symbol.asyncDispose](),
+  };
 }
