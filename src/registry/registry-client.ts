@@ -7,6 +7,7 @@ import type { CredentialsProvider } from "./credentials.ts";
 import { fetchManifest, headManifest } from "./fetch-manifest.ts";
 import { HttpConnections, type TlsOptions } from "./http-connections.ts";
 import { openBlob } from "./open-blob.ts";
+import { ping } from "./ping.ts";
 import { hasBlob, mountBlob, pushBlob } from "./push-blob.ts";
 import { pushManifest } from "./push-manifest.ts";
 import { readCertificates } from "./read-certificates.ts";
@@ -53,6 +54,8 @@ export interface ResolvedManifest {
  * Every failure is a BuildError that names the registry: `image-not-found`, `authentication`, `registry`, `verification`, `unsupported`.
  */
 export interface RegistryClient extends AsyncDisposable {
+  /** Asks whether the registry is there and takes the credentials (`/v2/`). */
+  ping(registryHost: string, options?: RequestOptions): Promise<void>;
   /** Gets a manifest or index by digest, else by tag. */
   resolveManifest(reference: ImageReference, options?: RequestOptions): Promise<ResolvedManifest>;
   /** What the registry says a reference is, without its bytes; undefined when it has no such manifest. Not verified. */
@@ -107,7 +110,7 @@ export function makeRegistryClient(options: RegistryClientOptions = {}): Registr
     const found = await read;
     return { ...found, verify };
   };
-  const sessionOf = ({ registry }: ImageReference): RegistrySession => {
+  const sessionOf = ({ registry }: Pick<ImageReference, "registry">): RegistrySession => {
     let session = sessions.get(registry);
     if (session === undefined) {
       session = makeRegistrySession({
@@ -131,6 +134,7 @@ export function makeRegistryClient(options: RegistryClientOptions = {}): Registr
   };
 
   return {
+    ping: async (registry, own) => ping(sessionOf({ registry }), registry, join(own)),
     resolveManifest: async (reference, own) => fetchManifest(sessionOf(reference), reference, join(own)),
     headManifest: async (reference, own) => headManifest(sessionOf(reference), reference, join(own)),
     openBlob: (reference, descriptor, own) =>
