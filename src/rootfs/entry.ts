@@ -24,6 +24,8 @@ export interface Entry {
   readonly linkTarget?: string;
   /** Regular files that are one inode: the path of the first of them in this layer (its own path for the first). */
   readonly hardLinkOf?: RootfsPath;
+  /** `hardLinkOf` is a path of a lower layer: size, bytes and owner are those of the file there. */
+  readonly foreignLink?: boolean;
   readonly xattrs?: Readonly<Record<string, Uint8Array>>;
   readonly deviceMajor?: number;
   readonly deviceMinor?: number;

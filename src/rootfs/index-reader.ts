@@ -1,0 +1,157 @@
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import type { Entry, RootfsPath } from "./entry.ts";
+import { readRecord, readRecordPath, readRecordSize } from "./entry-record.ts";
+import { FOOTER_SIZE, INDEX_FLAG, INDEX_MAGIC } from "./index-writer.ts";
+import { comparePaths, isWithin } from "./rootfs-path.ts";
+
+const CACHED_BLOCKS = 16;
+
+interface Position {
+  readonly block: number;
+  readonly at: number;
+}
+
+/**
+ * A layer's index (`index-writer.ts`), read with `pread`. Holds the table of blocks (8 bytes for 8 KiB of index) and a few
+ * blocks, whatever the number of entries. Whoever opens it disposes it.
+ */
+export class IndexReader implements Disposable {
+  readonly count: number;
+  readonly hasImplicit: boolean;
+  readonly hasForeignLinks: boolean;
+  /** See `writeIndex`; in the order of the index. */
+  readonly joints: readonly RootfsPath[];
+  readonly #fd: number;
+  readonly #offsets: Float64Array;
+  readonly #cache = new Map<number, Buffer>();
+
+  /** @throws Error when the file is no index. */
+  constructor(path: string) {
+    this.#fd = openSync(path, "r");
+    try {
+      const { size } = fstatSync(this.#fd);
+      const footer =
+        size < FOOTER_SIZE ? Buffer.alloc(FOOTER_SIZE) : this.#read(size - FOOTER_SIZE, FOOTER_SIZE);
+      if (footer.toString("latin1", 0, 8) !== INDEX_MAGIC) throw new Error(`"${path}" is no layer index`);
+      const value = (position: number) => footer.readDoubleLE(8 + 8 * position);
+      const [tableOffset, blocks, joints, flags] = [value(1), value(2), value(3), value(4)];
+      this.count = value(0);
+      this.hasImplicit = (flags & INDEX_FLAG.hasImplicit) !== 0;
+      this.hasForeignLinks = (flags & INDEX_FLAG.hasForeignLinks) !== 0;
+      const table = this.#read(tableOffset, blocks * 8);
+      this.#offsets = new Float64Array(blocks + 1);
+      for (let block = 0; block < blocks; block++) this.#offsets[block] = table.readDoubleLE(block * 8);
+      this.#offsets[blocks] = tableOffset;
+      const jointsOffset = tableOffset + blocks * 8;
+      this.joints = readPaths(this.#read(jointsOffset, size - FOOTER_SIZE - jointsOffset), joints);
+    } catch (error) {
+      closeSync(this.#fd);
+      throw error;
+    }
+  }
+
+  lookup(path: RootfsPath): Entry | undefined {
+    const { block, at } = this.#seek((candidate) => comparePaths(candidate, path) < 0);
+    if (block >= this.#blockCount) return undefined;
+    const bytes = this.#block(block);
+    return readRecordPath(bytes, at) === path ? readRecord(bytes, at) : undefined;
+  }
+
+  /** The path and all below it, in order. */
+  *scan(prefix: RootfsPath): Generator<Entry> {
+    let position = this.#seek((candidate) => comparePaths(candidate, prefix) < 0);
+    while (position.block < this.#blockCount) {
+      const { block } = position;
+      const bytes = this.#block(block);
+      for (let { at } = position; at < bytes.length; at += readRecordSize(bytes, at)) {
+        if (prefix !== "" && !isWithin(readRecordPath(bytes, at), prefix)) return;
+        yield readRecord(bytes, at);
+      }
+      position = { block: block + 1, at: 0 };
+    }
+  }
+
+  /** A directory's direct children, in order; their subtrees are skipped, not read. */
+  *list(directory: RootfsPath): Generator<Entry> {
+    let position = this.#seek((candidate) => comparePaths(candidate, directory) <= 0);
+    while (position.block < this.#blockCount) {
+      const bytes = this.#block(position.block);
+      const path = readRecordPath(bytes, position.at);
+      if (!isWithin(path, directory)) return;
+      yield readRecord(bytes, position.at);
+      position = this.#skipSubtree(position, path);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#cache.clear();
+    closeSync(this.#fd);
+  }
+
+  get #blockCount(): number {
+    return this.#offsets.length - 1;
+  }
+
+  #skipSubtree(from: Position, path: RootfsPath): Position {
+    const bytes = this.#block(from.block);
+    for (
+      let at = from.at + readRecordSize(bytes, from.at);
+      at < bytes.length;
+      at += readRecordSize(bytes, at)
+    ) {
+      if (!isWithin(readRecordPath(bytes, at), path)) return { block: from.block, at };
+    }
+    return this.#seek(
+      (candidate) => comparePaths(candidate, path) < 0 || isWithin(candidate, path),
+      from.block,
+    );
+  }
+
+  /** The first record for which the predicate, true for a leading part of the index, is false. */
+  #seek(isBefore: (path: RootfsPath) => boolean, firstBlock = 0): Position {
+    let low = firstBlock;
+    let high = this.#blockCount;
+    // Ends with `low`: the first block whose first record is not before.
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (isBefore(readRecordPath(this.#block(middle), 0))) low = middle + 1;
+      else high = middle;
+    }
+    if (low === firstBlock) return { block: low, at: 0 };
+    const bytes = this.#block(low - 1);
+    for (let at = 0; at < bytes.length; at += readRecordSize(bytes, at)) {
+      if (!isBefore(readRecordPath(bytes, at))) return { block: low - 1, at };
+    }
+    return { block: low, at: 0 };
+  }
+
+  #block(block: number): Buffer {
+    const cached = this.#cache.get(block);
+    if (cached !== undefined) return cached;
+    const offset = this.#offsets[block]!;
+    const bytes = this.#read(offset, this.#offsets[block + 1]! - offset);
+    if (this.#cache.size >= CACHED_BLOCKS) this.#cache.delete(this.#cache.keys().next().value!);
+    this.#cache.set(block, bytes);
+    return bytes;
+  }
+
+  #read(offset: number, size: number): Buffer {
+    const bytes = Buffer.alloc(size);
+    for (let fill = 0; fill < size; ) {
+      const read = readSync(this.#fd, bytes, fill, size - fill, offset + fill);
+      if (read === 0) throw new Error("a layer index is cut off");
+      fill += read;
+    }
+    return bytes;
+  }
+}
+
+function readPaths(bytes: Buffer, count: number): RootfsPath[] {
+  const paths: RootfsPath[] = [];
+  for (let at = 0; paths.length < count; ) {
+    const length = bytes.readUInt16LE(at);
+    paths.push(bytes.toString("latin1", at + 2, at + 2 + length) as RootfsPath);
+    at += 2 + length;
+  }
+  return paths;
+}
