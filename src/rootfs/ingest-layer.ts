@@ -1,5 +1,14 @@
+import { createHash, type Hash, randomBytes } from "node:crypto";
+import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import { BuildError } from "../errors/build-error.ts";
 import type { Digest } from "../oci/digest.ts";
+import type { Entry } from "./entry.ts";
+import { DETECT_SIZE, detectCompression, type Inflater, makeInflater } from "./inflate.ts";
 import type { Layer } from "./layer.ts";
+import { LayerWriter } from "./layer-writer.ts";
+import { layerEntryOf } from "./member-entry.ts";
+import { TarReader } from "./tar-reader.ts";
 
 /** A layer's blob that enters, and where it goes. */
 export interface IngestRequest {
@@ -19,4 +28,165 @@ export interface IngestedLayer {
   readonly layer: Layer & { readonly diffId: Digest };
   readonly diffId: Digest;
   readonly tarSizeBytes: number;
+}
+
+export interface IngestOptions {
+  /** The blob. */
+  readonly bytes: AsyncIterable<Uint8Array>;
+  readonly signal?: AbortSignal;
+  /** Called with the number of the blob's bytes that were read. */
+  readonly onProgress?: (doneBytes: number) => void;
+}
+
+/**
+ * Reads a layer's blob once: verifies its digest and size, keeps it, inflates it (by what the bytes are, not by the media
+ * type), computes the diff ID, keeps the plain tar and indexes it. Nothing is left behind when it fails.
+ * @throws BuildError `verification`, `image-invalid`, `input-limit`, `unsupported` (sparse files).
+ */
+export async function ingestLayer(request: IngestRequest, options: IngestOptions): Promise<IngestedLayer> {
+  using writer = new LayerWriter(request.layersDirectory);
+  using blob = new BlobFile(request);
+  const reader = new TarReader(collectEntries(writer));
+  const takePlain = (chunk: Uint8Array) => {
+    writer.write(chunk);
+    reader.write(chunk);
+  };
+  let inflater: Inflater | undefined;
+  let head = Buffer.alloc(0);
+  const start = async (): Promise<void> => {
+    inflater = makeInflater(detectCompression(head), takePlain);
+    await inflater.write(head);
+  };
+  try {
+    for await (const chunk of options.bytes) {
+      options.signal?.throwIfAborted();
+      blob.write(chunk);
+      options.onProgress?.(blob.size);
+      if (inflater === undefined) {
+        head = Buffer.concat([head, chunk]);
+        if (head.length >= DETECT_SIZE) await start();
+      } else {
+        await inflater.write(chunk);
+      }
+    }
+    // A wrong blob explains a broken archive, so it is told first.
+    blob.verify();
+    if (inflater === undefined) await start();
+    await inflater!.end();
+    reader.end();
+  } catch (error) {
+    throw nameLayer(error, request.digest);
+  } finally {
+    inflater?.destroy();
+  }
+  const written = writer.finish((diffId) => {
+    if (request.diffId !== undefined && diffId !== request.diffId) {
+      throw new BuildError(
+        "verification",
+        `Cannot use the layer "${request.digest}": its diff ID is ${diffId}, the image says ${request.diffId}`,
+      );
+    }
+  });
+  blob.keep();
+  return written;
+}
+
+/** A file's bytes for `ingestLayer`, read with synchronous calls: for a worker thread. */
+export async function* readFileChunks(path: string, chunkSize = 256 << 10): AsyncGenerator<Uint8Array> {
+  const fd = openSync(path, "r");
+  try {
+    for (;;) {
+      // Streams hold on to what they are given, so each chunk has its own buffer.
+      const chunk = Buffer.allocUnsafeSlow(chunkSize);
+      const read = readSync(fd, chunk, 0, chunkSize, null);
+      if (read === 0) return;
+      yield chunk.subarray(0, read);
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function collectEntries(writer: LayerWriter) {
+  let entry: Entry | undefined;
+  let hash: Hash | undefined;
+  return {
+    member(member: Parameters<typeof layerEntryOf>[0], dataOffset: number) {
+      entry = layerEntryOf(member, dataOffset);
+      hash = entry?.dataOffset === undefined ? undefined : createHash("sha256");
+    },
+    content(chunk: Uint8Array) {
+      hash?.update(chunk);
+    },
+    memberEnd() {
+      if (entry !== undefined)
+        writer.add(hash === undefined ? entry : { ...entry, contentHash: hash.digest() });
+    },
+  };
+}
+
+function nameLayer(error: unknown, digest: Digest): unknown {
+  if (!(error instanceof BuildError) || error.message.includes(digest)) return error;
+  const { code, message, hint, cause } = error;
+  return new BuildError(code, `Cannot use the layer "${digest}": ${message}`, { hint, cause });
+}
+
+/** The blob as it arrives: counted, hashed and, if it is to be kept, written beside its place. */
+class BlobFile implements Disposable {
+  readonly #request: IngestRequest;
+  readonly #hash = createHash("sha256");
+  readonly #temporaryPath: string | undefined;
+  readonly #fd: number | undefined;
+  #isKept = false;
+  size = 0;
+
+  constructor(request: IngestRequest) {
+    this.#request = request;
+    if (request.blobPath === undefined) return;
+    this.#temporaryPath = `${request.blobPath}.${randomBytes(9).toString("hex")}.tmp`;
+    this.#fd = openSync(this.#temporaryPath, "wx", 0o644);
+  }
+
+  write(chunk: Uint8Array): void {
+    this.size += chunk.length;
+    if (this.size > this.#request.size) this.#failSize(`more than ${this.#request.size}`);
+    this.#hash.update(chunk);
+    if (this.#fd === undefined) return;
+    for (let at = 0; at < chunk.length; ) at += writeSync(this.#fd, chunk, at);
+  }
+
+  verify(): void {
+    if (this.size !== this.#request.size) this.#failSize(String(this.size));
+    const found: Digest = `sha256:${this.#hash.digest("hex")}`;
+    if (found === this.#request.digest) return;
+    throw new BuildError(
+      "verification",
+      `Cannot use the layer "${this.#request.digest}": its digest is ${found}`,
+    );
+  }
+
+  /** Renames it to its place, so that a crash cannot leave half a blob. */
+  keep(): void {
+    if (this.#fd === undefined) return;
+    fsyncSync(this.#fd);
+    renameSync(this.#temporaryPath!, this.#request.blobPath!);
+    const directory = openSync(dirname(this.#request.blobPath!), "r");
+    fsyncSync(directory);
+    closeSync(directory);
+    this.#isKept = true;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#fd === undefined) return;
+    closeSync(this.#fd);
+    if (!this.#isKept) rmSync(this.#temporaryPath!, { force: true });
+  }
+
+  #failSize(found: string): never {
+    const { digest, size } = this.#request;
+    throw new BuildError(
+      "verification",
+      `Cannot use the layer "${digest}": it has ${found} bytes instead of ${size}`,
+    );
+  }
 }

@@ -1,0 +1,91 @@
+import type { Transform } from "node:stream";
+import { createGunzip, createZstdDecompress } from "node:zlib";
+import { BuildError } from "../errors/build-error.ts";
+import type { Compression } from "../oci/media-type.ts";
+import { splitZstdFrames } from "./zstd-frames.ts";
+
+/** Compressed bytes go in, plain ones come out at the callback. */
+export interface Inflater {
+  /** Settles when the chunk was taken in; the caller waits for it before the next. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** @throws BuildError `image-invalid` when the stream is cut off. */
+  end(): Promise<void>;
+  /** Frees it before its end. */
+  destroy(): void;
+}
+
+/** Bytes that `detectCompression` needs, fewer only at the end of a stream. */
+export const DETECT_SIZE = 4;
+
+/** By the first bytes, for media types lie. */
+export function detectCompression(head: Uint8Array): Compression {
+  if (head[0] === 0x1f && head[1] === 0x8b) return "gzip";
+  const isZstd = head[0] === 0x28 && head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd;
+  const isSkippable = (head[0]! & 0xf0) === 0x50 && head[1] === 0x2a && head[2] === 0x4d && head[3] === 0x18;
+  return isZstd || isSkippable ? "zstd" : "uncompressed";
+}
+
+/** What `output` throws comes out of `write` or `end`. A chunk is valid during the call. */
+export function makeInflater(compression: Compression, output: (chunk: Uint8Array) => void): Inflater {
+  if (compression === "uncompressed") {
+    return {
+      write: async (chunk) => output(chunk),
+      end: async () => {},
+      destroy() {},
+    };
+  }
+  const chunkSize = 256 << 10;
+  return compression === "gzip" ? inflateThrough(createGunzip({ chunkSize }), output) : inflateZstd(output);
+}
+
+/** Node's decompressor loses a frame that begins in the chunk in which another ends, so chunks end where frames end. */
+function inflateZstd(output: (chunk: Uint8Array) => void): Inflater {
+  const inflater = inflateThrough(createZstdDecompress({ chunkSize: 256 << 10 }), output);
+  const splitter = splitZstdFrames();
+  return {
+    async write(chunk) {
+      for (const part of splitter.split(chunk)) await inflater.write(part);
+    },
+    async end() {
+      splitter.end();
+      await inflater.end();
+    },
+    destroy: inflater.destroy,
+  };
+}
+
+function inflateThrough(stream: Transform, output: (chunk: Uint8Array) => void): Inflater {
+  let failure: unknown;
+  const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
+  ended.catch(() => {});
+  stream.on("data", (chunk: Buffer) => {
+    try {
+      if (failure === undefined) output(chunk);
+    } catch (error) {
+      failure = error;
+      stream.destroy(error as Error);
+    }
+  });
+  stream.on("end", resolve);
+  stream.on("error", (error) => {
+    failure ??= new BuildError("image-invalid", `Cannot decompress the data: ${error.message}`, {
+      cause: error,
+    });
+    reject(failure);
+  });
+  return {
+    write(chunk) {
+      if (failure !== undefined) return Promise.reject(failure);
+      return new Promise((taken, fail) => {
+        stream.write(chunk, () => (failure === undefined ? taken() : fail(failure)));
+      });
+    },
+    async end() {
+      stream.end();
+      await ended;
+    },
+    destroy: () => {
+      stream.destroy();
+    },
+  };
+}

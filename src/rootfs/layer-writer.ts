@@ -1,0 +1,109 @@
+import { createHash, randomBytes } from "node:crypto";
+import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { BuildError } from "../errors/build-error.ts";
+import type { Digest } from "../oci/digest.ts";
+import { digestHex } from "../oci/digest.ts";
+import type { WrittenLayer } from "./copy-request.ts";
+import type { Entry } from "./entry.ts";
+import { writeLayerIndex } from "./layer-entries.ts";
+import { RecordSorter } from "./record-sorter.ts";
+
+/** More entries than any image has. */
+const ENTRY_LIMIT = 10_000_000;
+const BUFFER_SIZE = 256 << 10;
+
+/**
+ * A layer in the making: the bytes of its uncompressed tar and the entries that they say, both in any order. Lives in a
+ * temporary directory until `finish` renames it to its place; disposing it before leaves nothing.
+ */
+export class LayerWriter implements Disposable {
+  readonly #layersDirectory: string;
+  readonly #directory: string;
+  readonly #fd: number;
+  readonly #sorter: RecordSorter;
+  readonly #hash = createHash("sha256");
+  readonly #buffer = Buffer.alloc(BUFFER_SIZE);
+  #fill = 0;
+  #offset = 0;
+  #isOpen = true;
+
+  constructor(layersDirectory: string) {
+    this.#layersDirectory = layersDirectory;
+    this.#directory = join(layersDirectory, `.new-${randomBytes(9).toString("hex")}`);
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    this.#fd = openSync(join(this.#directory, "tar"), "wx", 0o600);
+    this.#sorter = new RecordSorter(join(this.#directory, "sort"));
+  }
+
+  /** How long the tar is so far, in bytes. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** Appends to the tar. The chunk may be used again afterwards. */
+  write(chunk: Uint8Array): void {
+    this.#offset += chunk.length;
+    if (this.#fill + chunk.length > BUFFER_SIZE) this.#flush();
+    if (chunk.length >= BUFFER_SIZE) {
+      this.#writeOut(chunk);
+    } else {
+      this.#buffer.set(chunk, this.#fill);
+      this.#fill += chunk.length;
+    }
+  }
+
+  /** As `writeLayerIndex` wants them. */
+  add(entry: Entry): void {
+    if (this.#sorter.count >= ENTRY_LIMIT) {
+      throw new BuildError("input-limit", `Cannot read the layer: it has more than ${ENTRY_LIMIT} entries`);
+    }
+    this.#sorter.add(entry);
+  }
+
+  /** @throws BuildError `image-invalid` when the entries contradict each other; what `check` throws. */
+  finish(check?: (diffId: Digest) => void): WrittenLayer {
+    this.#flush();
+    const diffId: Digest = `sha256:${this.#hash.digest("hex")}`;
+    check?.(diffId);
+    writeLayerIndex(join(this.#directory, "index"), this.#sorter);
+    this.#close();
+    const id = digestHex(diffId);
+    const directory = join(this.#layersDirectory, id);
+    try {
+      renameSync(this.#directory, directory);
+    } catch (error) {
+      // The same layer was made before, or at the same time: one is as good as the other.
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "ENOTEMPTY" && code !== "EEXIST") throw error;
+    }
+    const content = { kind: "tar", tarPath: join(directory, "tar") } as const;
+    return {
+      layer: { id, indexPath: join(directory, "index"), content, diffId },
+      diffId,
+      tarSizeBytes: this.#offset,
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#close();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  #close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#sorter[Symbol.dispose]();
+    closeSync(this.#fd);
+  }
+
+  #flush(): void {
+    this.#writeOut(this.#buffer.subarray(0, this.#fill));
+    this.#fill = 0;
+  }
+
+  #writeOut(bytes: Uint8Array): void {
+    this.#hash.update(bytes);
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
+  }
+}
