@@ -33,5 +33,9 @@ export interface ResolvedImage {
 export interface LazyLayer {
   /** Of the uncompressed tar; unknown for what a RUN made until it is packed. */
   readonly diffId?: Digest;
+  /** The layer's name in the store; known for what a step made. */
+  readonly layerId?: string;
+  /** When the step that made it ran, in milliseconds since 1970; unknown for layers of a base image. */
+  readonly created?: number;
   load(): Promise<Layer>;
 }

@@ -1,6 +1,7 @@
-import koffi from "koffi";
+import { closeSync } from "node:fs";
+import { type Libc, loadLibc } from "../rootfs/libc.ts";
 
-/** mount(2) and the mount API of Linux 5.2, for the holder process alone: it blocks, and it changes its namespace. */
+/** Mounts, for the holder process alone: the calls block, and they change its namespace. */
 
 const MS_NODEV = 4;
 const MNT_DETACH = 2;
@@ -9,27 +10,6 @@ const FSCONFIG_SET_STRING = 1;
 const FSCONFIG_CMD_CREATE = 6;
 const MOVE_MOUNT_F_EMPTY_PATH = 4;
 const MOUNT_ATTR_NODEV = 4;
-
-// The same numbers on every architecture (syscalls from 424 on).
-const SYS_MOVE_MOUNT = 429;
-const SYS_FSOPEN = 430;
-const SYS_FSCONFIG = 431;
-const SYS_FSMOUNT = 432;
-
-const libc = koffi.load("libc.so.6");
-const callMount = libc.func(
-  "int mount(const char *source, const char *target, const char *type, ulong flags, const char *data)",
-);
-const callUmount = libc.func("int umount2(const char *target, int flags)");
-const callClose = libc.func("int close(int fd)");
-const callFsopen = libc.func("long syscall(long number, const char *type, uint flags)");
-const callFsconfig = libc.func(
-  "long syscall(long number, int fd, uint command, const char *key, const char *value, int aux)",
-);
-const callFsmount = libc.func("long syscall(long number, int fd, uint flags, uint attributes)");
-const callMoveMount = libc.func(
-  "long syscall(long number, int from, const char *fromPath, int to, const char *toPath, uint flags)",
-);
 
 export interface OverlayMount {
   readonly target: string;
@@ -47,52 +27,50 @@ const OVERLAY_OPTIONS = { index: "off", metacopy: "off", redirect_dir: "off" } a
 
 /**
  * Mounts an overlay: with `lowerdir+` (Linux 6.7), which takes any number of lower directories, else with mount(2), whose
- * options end at a page.
+ * options end at a page. Without devices: a node that a command makes is of no use to it.
  */
 export function mountOverlay(overlay: OverlayMount): void {
+  const libc = loadLibc();
   const isDisabled = (process.env.SLIPWAY_DISABLE ?? "").split(",").includes("lowerdir+");
-  if (isDisabled || !mountWithLowerdirPlus(overlay)) mountWithOptions(overlay);
+  if (isDisabled || !mountWithLowerdirPlus(libc, overlay)) mountWithOptions(libc, overlay);
 }
 
 /** False when this kernel does not know the calls or `lowerdir+`. */
-function mountWithLowerdirPlus(overlay: OverlayMount): boolean {
-  const context = Number(callFsopen(SYS_FSOPEN, "overlay", 0));
-  if (context < 0) return false;
+function mountWithLowerdirPlus(libc: Libc, overlay: OverlayMount): boolean {
+  let context: number;
   try {
-    const set = (key: string, value: string): boolean =>
-      Number(callFsconfig(SYS_FSCONFIG, context, FSCONFIG_SET_STRING, key, value, 0)) === 0;
+    context = libc.fsopen("overlay", 0);
+  } catch {
+    return false;
+  }
+  try {
+    const set = (key: string, value: string) =>
+      libc.fsconfig(context, FSCONFIG_SET_STRING, key, Buffer.from(value), 0);
     for (const [position, lower] of overlay.lowerDirectories.entries()) {
-      if (!set("lowerdir+", lower)) {
+      try {
+        set("lowerdir+", lower);
+      } catch (error) {
         if (position === 0) return false;
-        throw lastError(`mount the layer "${lower}"`);
+        throw error;
       }
     }
-    const options = { upperdir: overlay.upperDirectory, workdir: overlay.workDirectory, ...OVERLAY_OPTIONS };
-    for (const [key, value] of Object.entries(options))
-      if (!set(key, value)) throw lastError(`set overlay option ${key}=${value}`);
-    if (Number(callFsconfig(SYS_FSCONFIG, context, FSCONFIG_CMD_CREATE, null, null, 0)) !== 0) {
-      throw lastError("make the overlay");
-    }
-    const mount = Number(callFsmount(SYS_FSMOUNT, context, 0, MOUNT_ATTR_NODEV));
-    if (mount < 0) throw lastError("mount the overlay");
+    set("upperdir", overlay.upperDirectory);
+    set("workdir", overlay.workDirectory);
+    for (const [key, value] of Object.entries(OVERLAY_OPTIONS)) set(key, value);
+    libc.fsconfig(context, FSCONFIG_CMD_CREATE, undefined, undefined, 0);
+    const mount = libc.fsmount(context, 0, MOUNT_ATTR_NODEV);
     try {
-      if (
-        Number(
-          callMoveMount(SYS_MOVE_MOUNT, mount, "", AT_FDCWD, overlay.target, MOVE_MOUNT_F_EMPTY_PATH),
-        ) !== 0
-      ) {
-        throw lastError(`mount the overlay on "${overlay.target}"`);
-      }
+      libc.moveMount(mount, "", AT_FDCWD, Buffer.from(overlay.target), MOVE_MOUNT_F_EMPTY_PATH);
     } finally {
-      callClose(mount);
+      closeSync(mount);
     }
     return true;
   } finally {
-    callClose(context);
+    closeSync(context);
   }
 }
 
-function mountWithOptions(overlay: OverlayMount): void {
+function mountWithOptions(libc: Libc, overlay: OverlayMount): void {
   const escapePath = (path: string): string => path.replaceAll(/[\\:,]/g, "\\$&");
   const options = Object.entries({
     lowerdir: overlay.lowerDirectories.map(escapePath).join(":"),
@@ -100,22 +78,15 @@ function mountWithOptions(overlay: OverlayMount): void {
     workdir: escapePath(overlay.workDirectory),
     ...OVERLAY_OPTIONS,
   }).map(([key, value]) => `${key}=${value}`);
-  if (callMount("overlay", overlay.target, "overlay", MS_NODEV, options.join(",")) !== 0)
-    throw lastError("mount the overlay");
+  const data = Buffer.from(options.join(",")).toString("latin1");
+  libc.mount("overlay", Buffer.from(overlay.target), "overlay", { flags: MS_NODEV, data });
 }
 
 export function mountTmpfs(target: string, options: string): void {
-  if (callMount("tmpfs", target, "tmpfs", MS_NODEV, options) !== 0)
-    throw lastError(`mount a tmpfs on "${target}"`);
+  loadLibc().mount("tmpfs", Buffer.from(target), "tmpfs", { flags: MS_NODEV, data: options });
 }
 
 /** Takes the mount out of the tree at once; what is still open in it goes when it is closed. */
 export function unmount(target: string): void {
-  if (callUmount(target, MNT_DETACH) !== 0) throw lastError(`unmount "${target}"`);
-}
-
-function lastError(action: string): Error {
-  const number = koffi.errno();
-  const name = Object.entries(koffi.os.errno).find(([, value]) => value === number)?.[0] ?? `error ${number}`;
-  return new Error(`cannot ${action}: ${name}`);
+  loadLibc().umount2(Buffer.from(target), MNT_DETACH);
 }

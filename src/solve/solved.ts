@@ -8,14 +8,7 @@ export interface SolvedRootfs {
   /** What enters the keys of the steps that stand on it. */
   readonly recordId: string;
   /** Bottom first. */
-  readonly layers: readonly SolvedLayer[];
-}
-
-export interface SolvedLayer extends LazyLayer {
-  /** The layer's name in the store, when it is there for sure. */
-  readonly layerId?: string;
-  /** When the step that made it ran, in milliseconds since 1970; unknown for layers of a base image. */
-  readonly created?: number;
+  readonly layers: readonly LazyLayer[];
 }
 
 /** A build context: it has no record, its content is looked at each time. */

@@ -5,13 +5,15 @@ import type { Store } from "./open-store.ts";
 export interface StepRecord {
   readonly id: string;
   readonly layerId: string;
+  /** When the step ran, in milliseconds since 1970. */
+  readonly created: number;
 }
 
 /** The record that `key` leads to, if its layer is still here. */
 export function findRecord(store: Store, key: string): StepRecord | undefined {
   const row = store.database
     .prepare(
-      `SELECT records.id AS id, records.layer_id AS layerId FROM keys JOIN records ON records.id = keys.record_id
+      `SELECT records.id AS id, records.layer_id AS layerId, records.created AS created FROM keys JOIN records ON records.id = keys.record_id
        JOIN layers ON layers.id = records.layer_id WHERE keys.key = ?`,
     )
     .get(key);
@@ -25,10 +27,9 @@ export function writeRecord(
   keys: readonly { key: string; parts: string }[],
 ): void {
   inTransaction(store.database, () => {
-    const now = Date.now();
     store.database
-      .prepare("INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?, 0, ?)")
-      .run(record.id, record.layerId, now, now, store.lease.bootId);
+      .prepare("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, 0, ?)")
+      .run(record.id, record.layerId, record.created, record.created, store.lease.bootId);
     addKeys(store, record.id, keys);
   });
 }

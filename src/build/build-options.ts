@@ -1,0 +1,64 @@
+import type { Writable } from "node:stream";
+import type { PlanOptions } from "../plan/plan.ts";
+import type { SessionOptions } from "./open-session.ts";
+
+export interface BuildOptions extends SessionOptions {
+  /** Directory of the build context. */
+  readonly context: string;
+  /** Path relative to the working directory; `Dockerfile` of the context when absent. */
+  readonly dockerfilePath?: string;
+  /** The Dockerfile's text, in place of a file. `file` is what messages call it. */
+  readonly dockerfile?: { readonly file: string; readonly bytes: Uint8Array };
+  readonly target?: string;
+  readonly buildArgs?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Names for the image: `alpine` is `docker.io/library/alpine:latest`. */
+  readonly tags?: readonly string[];
+  /** `os/architecture[/variant]`; this machine's when absent. */
+  readonly platforms?: readonly string[];
+  /** By name: a directory, `oci-layout://DIR[:TAG|@DIGEST]` or `docker-image://REFERENCE`. */
+  readonly buildContexts?: Readonly<Record<string, string>>;
+  readonly outputs?: readonly BuildOutput[];
+  readonly noCache?: boolean;
+  readonly noCacheFilter?: readonly string[];
+  /** Ask registries for the images that the Dockerfile names even when the store has them. */
+  readonly pull?: boolean;
+  /** By id. */
+  readonly secrets?: ReadonlyMap<string, Uint8Array>;
+  /** `network.host`, `security.insecure`. */
+  readonly allow?: readonly string[];
+  /** How many RUNs may go on at once; 16 when absent, for they mostly wait. */
+  readonly jobs?: number;
+  readonly network?: PlanOptions["network"];
+  readonly shmSizeBytes?: number;
+  readonly ulimits?: PlanOptions["ulimits"];
+  readonly extraHosts?: PlanOptions["extraHosts"];
+}
+
+/** Where an image goes. `names` of an output add to the build's tags. */
+export type BuildOutput =
+  /** The store, and with `push` the registry of each name. */
+  | { readonly type: "image"; readonly names: readonly string[]; readonly push: boolean }
+  /** A tar at the path or into the stream `dest`; a directory at the path with `tar: false`. */
+  | {
+      readonly type: "oci" | "docker";
+      readonly names: readonly string[];
+      readonly dest: string | Writable;
+      readonly tar: boolean;
+    }
+  | { readonly type: "cacheonly" };
+
+export interface BuildResult {
+  readonly images: readonly BuiltImage[];
+  /** Stages that were not needed. */
+  readonly leftOut: readonly string[];
+}
+
+export interface BuiltImage {
+  readonly target: string;
+  readonly platform: string;
+  /** The image id. */
+  readonly configDigest: string;
+  /** Absent when nothing needed a manifest. */
+  readonly manifestDigest?: string;
+}

@@ -1,0 +1,95 @@
+import { openContext } from "../context/open-context.ts";
+import { parseDockerfile } from "../dockerfile/parse-dockerfile.ts";
+import { BuildError } from "../errors/build-error.ts";
+import { assembleImage } from "../image/assemble-image.ts";
+import { formatPlatform, hostPlatform, parsePlatform } from "../oci/platform.ts";
+import type { Plan, PlanOptions } from "../plan/plan.ts";
+import { solvePlan } from "../solve/solve-plan.ts";
+import type { BuildOptions, BuildResult } from "./build-options.ts";
+import { exportImages } from "./export-images.ts";
+import { openSession } from "./open-session.ts";
+import { openNamedContexts, resolvePlan } from "./resolve-plan.ts";
+
+const DEFAULT_JOBS = 16;
+
+/**
+ * Builds what a Dockerfile describes, from its text to its outputs.
+ *
+ * @throws BuildError for everything that the user can do something about; then no output was written or tagged.
+ */
+export async function build(options: BuildOptions): Promise<BuildResult> {
+  await using session = openSession(options);
+  const { access } = session;
+  const { tree, dockerfile } = await openContext({ ...options, directory: options.context });
+  const syntax = parseDockerfile(dockerfile.bytes, { file: dockerfile.file });
+  const { named, trees } = await openNamedContexts(options.buildContexts ?? {});
+  const { plan, findImage } = await resolvePlan(access, syntax, {
+    plan: planOptions(options, named),
+    pull: options.pull,
+  });
+  tellAboutPlan(plan, access.emit);
+
+  const results = await solvePlan(plan, {
+    access,
+    openSandbox: () => session.openSandbox(),
+    contexts: new Map([...trees, ["context", tree]]),
+    findImage: (step) => {
+      if (step.source.kind !== "image") throw new Error("only image sources are images");
+      return findImage(step.source.reference, step.platform);
+    },
+    jobs: options.jobs ?? DEFAULT_JOBS,
+    secrets: options.secrets ?? new Map(),
+    allow: new Set(options.allow),
+  });
+  const outputs = options.outputs ?? [{ type: "image", names: [], push: false }];
+  const images = await Promise.all(
+    plan.outputs.map(({ config, platform }, position) =>
+      assembleImage(access, { config, platform, layers: results[position]!.layers }),
+    ),
+  );
+  const manifests = await exportImages(access, images, { outputs, tags: options.tags ?? [] });
+  return {
+    images: images.map(({ configDigest, platform }, position) => ({
+      target: plan.outputs[position]!.target,
+      platform: formatPlatform(platform),
+      configDigest,
+      ...(manifests[position] && { manifestDigest: manifests[position].descriptor.digest }),
+    })),
+    leftOut: plan.leftOut.map(({ name }) => name),
+  };
+}
+
+function planOptions(options: BuildOptions, namedContexts: PlanOptions["namedContexts"]): PlanOptions {
+  const buildPlatform = hostPlatform(process.arch);
+  const platforms = (options.platforms ?? []).map((text) => parsePlatform(text, buildPlatform));
+  if (platforms.some((platform) => platform.os !== "linux")) {
+    throw new BuildError(
+      "unsupported",
+      `Cannot build for ${formatPlatform(platforms.find(({ os }) => os !== "linux")!)}: only linux is supported`,
+    );
+  }
+  const { target, buildArgs, labels, network, shmSizeBytes, ulimits, extraHosts, noCache, noCacheFilter } =
+    options;
+  return {
+    target,
+    buildArgs,
+    labels,
+    network,
+    shmSizeBytes,
+    ulimits,
+    extraHosts,
+    noCache,
+    noCacheFilter,
+    namedContexts,
+    buildPlatform,
+    platforms: platforms.length === 0 ? [buildPlatform] : platforms,
+  };
+}
+
+function tellAboutPlan({ leftOut, warnings }: Plan, emit: NonNullable<BuildOptions["emit"]>): void {
+  for (const { message, span } of warnings) emit({ kind: "warning", time: Date.now(), message, span });
+  if (leftOut.length > 0) {
+    const names = leftOut.map(({ name }) => name).join(", ");
+    emit({ kind: "note", time: Date.now(), message: `not needed for this target, left out: ${names}` });
+  }
+}

@@ -1,0 +1,96 @@
+import { mkdir } from "node:fs/promises";
+import type { ImageAccess } from "../image/image-access.ts";
+import type { EventSink } from "../progress/event.ts";
+import type { CredentialsProvider } from "../registry/credentials.ts";
+import type { RegistryClient } from "../registry/registry-client.ts";
+import { makeLayerWork } from "../rootfs/layer-work.ts";
+import { findRuntime } from "../sandbox/find-runtime.ts";
+import { makeMaterialiser } from "../sandbox/materialise-layers.ts";
+import type { Sandbox } from "../sandbox/run-container.ts";
+import { type Holder, startHolder } from "../sandbox/start-holder.ts";
+import { temporaryPath } from "../store/blobs.ts";
+import { makeDurable } from "../store/durability.ts";
+import { defaultStoreRoot, openStore } from "../store/open-store.ts";
+import { makeThreadPool, workerEntry } from "../threads/thread-pool.ts";
+
+export interface SessionOptions {
+  /** The store's directory; `defaultStoreRoot` when absent. */
+  readonly root?: string;
+  readonly signal?: AbortSignal;
+  readonly emit?: EventSink;
+  /** Registry credentials; those of docker's and podman's files when absent. */
+  readonly credentials?: CredentialsProvider;
+  readonly authFile?: string;
+  readonly tlsVerify?: boolean;
+}
+
+/**
+ * What one command works with: a store, worker threads, registries, a sandbox; each opened when it is first needed.
+ * Closing it waits for everything that it started, and makes what was finished durable.
+ */
+export interface Session extends AsyncDisposable {
+  readonly access: ImageAccess;
+  /** `stdio: "inherit"` gives commands the terminal of this process. Throws BuildError `environment` without an OCI runtime. */
+  openSandbox(options?: { readonly stdio?: "pipe" | "inherit" }): Sandbox;
+}
+
+/** @throws BuildError `store` when the store cannot be used. */
+export function openSession(options: SessionOptions = {}): Session {
+  const store = openStore(options.root ?? defaultStoreRoot(process.env));
+  const pool = makeThreadPool({ entry: workerEntry() });
+  const work = makeLayerWork(pool);
+  let registry: Promise<RegistryClient> | undefined;
+  let holder: Promise<Holder> | undefined;
+  let sandbox: Sandbox | undefined;
+
+  const openRegistry = async (): Promise<RegistryClient> => {
+    const { makeRegistryClient } = await import("../registry/registry-client.ts");
+    const { makeStoredCredentials } = await import("../registry/credentials.ts");
+    return makeRegistryClient({
+      credentials: options.credentials ?? makeStoredCredentials({ authFile: options.authFile }),
+      tlsVerify: options.tlsVerify,
+      signal: options.signal,
+    });
+  };
+  const openHolder = async (stdio: "pipe" | "inherit" | undefined): Promise<Holder> => {
+    const directory = temporaryPath(store);
+    await mkdir(directory);
+    return startHolder({ directory, stdio });
+  };
+  return {
+    access: {
+      store,
+      work,
+      emit: options.emit ?? (() => {}),
+      signal: options.signal ?? new AbortController().signal,
+      layersUnderWay: new Map(),
+      openRegistry() {
+        registry ??= openRegistry();
+        return registry;
+      },
+    },
+    openSandbox({ stdio } = {}) {
+      sandbox ??= {
+        runtime: findRuntime(process.env.PATH ?? ""),
+        materialiser: makeMaterialiser(store, work),
+        openHolder() {
+          holder ??= openHolder(stdio);
+          return holder;
+        },
+      };
+      return sandbox;
+    },
+    async [Symbol.asyncDispose]() {
+      await (await settled(holder))?.[Symbol.asyncDispose]();
+      await pool[Symbol.asyncDispose]();
+      await (await settled(registry))?.[Symbol.asyncDispose]();
+      await makeDurable(store);
+      await store[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** What failed to open has nothing to close; its failure was told to whoever asked for it. */
+function settled<T>(opening: Promise<T> | undefined): Promise<T | undefined> {
+  return Promise.resolve(opening).catch(() => undefined);
+}

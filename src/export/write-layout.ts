@@ -1,0 +1,143 @@
+import { randomUUID } from "node:crypto";
+import { createReadStream, createWriteStream } from "node:fs";
+import { copyFile, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Readable, type Writable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import type { WrittenManifest } from "../image/assemble-image.ts";
+import type { ImageAccess } from "../image/image-access.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import { type Digest, digestHex } from "../oci/digest.ts";
+import { familiarName, formatImageReference, type ImageReference } from "../oci/reference.ts";
+import { encodeTarMember, TAR_END } from "../rootfs/tar-writer.ts";
+import { blobSize } from "../store/blobs.ts";
+
+export interface LayoutOptions {
+  /** What index.json lists: a manifest or an index. */
+  readonly root: Descriptor;
+  readonly manifests: readonly WrittenManifest[];
+  readonly names: readonly ImageReference[];
+  /** manifest.json too, so that `docker load` of any version takes it. */
+  readonly forDocker: boolean;
+}
+
+/** A file of a layout: its text, or a blob of the store. */
+type LayoutFile = { readonly path: string } & ({ readonly text: string } | { readonly digest: Digest });
+
+/** Writes an OCI image layout (image spec 1.1, image-layout.md) as a tar to a stream. The stream is not ended. */
+export async function writeLayoutArchive(
+  access: ImageAccess,
+  output: Writable,
+  options: LayoutOptions,
+): Promise<void> {
+  await pipeline(Readable.from(encodeArchive(access, options)), output, {
+    signal: access.signal,
+    end: false,
+  });
+}
+
+/** The same into a file, which appears whole or not at all. */
+export async function writeLayoutFile(
+  access: ImageAccess,
+  path: string,
+  options: LayoutOptions,
+): Promise<void> {
+  const temporary = `${path}.${randomUUID()}.tmp`;
+  try {
+    await pipeline(
+      Readable.from(encodeArchive(access, options)),
+      createWriteStream(temporary, { flags: "wx" }),
+      {
+        signal: access.signal,
+      },
+    );
+    await rename(temporary, path);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+/** The same as a directory; files that it has already are replaced. */
+export async function writeLayoutDirectory(
+  access: ImageAccess,
+  directory: string,
+  options: LayoutOptions,
+): Promise<void> {
+  for (const file of listFiles(options)) {
+    access.signal.throwIfAborted();
+    const path = join(directory, file.path);
+    await mkdir(dirname(path), { recursive: true });
+    if ("text" in file) await writeFile(path, file.text);
+    else await copyFile(access.store.blobPath(file.digest), path);
+  }
+}
+
+async function* encodeArchive({ store }: ImageAccess, options: LayoutOptions): AsyncGenerator<Uint8Array> {
+  for (const name of ["blobs", "blobs/sha256"])
+    yield encodeTarMember(member(name, { type: "directory", mode: 0o755, size: 0 }));
+  for (const file of listFiles(options)) {
+    const size = "text" in file ? Buffer.byteLength(file.text) : await blobSize(store, file.digest);
+    yield encodeTarMember(member(file.path, { type: "file", mode: 0o644, size }));
+    if ("text" in file) yield Buffer.from(file.text);
+    else yield* createReadStream(store.blobPath(file.digest), { highWaterMark: 1 << 20 });
+    yield Buffer.alloc((512 - (size % 512)) % 512);
+  }
+  yield TAR_END;
+}
+
+function member(
+  name: string,
+  fields: { readonly type: "file" | "directory"; readonly mode: number; readonly size: number },
+) {
+  return {
+    name,
+    uid: 0,
+    gid: 0,
+    mtime: 0,
+    mtimeNs: 0,
+    linkName: "",
+    deviceMajor: 0,
+    deviceMinor: 0,
+    ...fields,
+  };
+}
+
+function listFiles({ root, manifests, names, forDocker }: LayoutOptions): LayoutFile[] {
+  const digests = new Set<Digest>([root.digest]);
+  for (const { descriptor, manifest } of manifests) {
+    for (const { digest } of [descriptor, manifest.config, ...manifest.layers]) digests.add(digest);
+  }
+  return [
+    ...[...digests].sort().map((digest) => ({ path: blobName(digest), digest })),
+    ...(forDocker
+      ? [{ path: "manifest.json", text: JSON.stringify(manifests.map((one) => dockerEntry(one, names))) }]
+      : []),
+    { path: "index.json", text: JSON.stringify(makeIndex(root, names)) },
+    { path: "oci-layout", text: JSON.stringify({ imageLayoutVersion: "1.0.0" }) },
+  ];
+}
+
+function makeIndex(root: Descriptor, names: readonly ImageReference[]) {
+  const annotated = names.map((name) => ({
+    ...root,
+    annotations: {
+      ...root.annotations,
+      "io.containerd.image.name": formatImageReference(name),
+      "org.opencontainers.image.ref.name": name.tag ?? "latest",
+    },
+  }));
+  return { schemaVersion: 2, manifests: annotated.length === 0 ? [root] : annotated };
+}
+
+/** The manifest.json of Docker image specification 1.2, as `docker save` writes it. */
+function dockerEntry({ manifest }: WrittenManifest, names: readonly ImageReference[]) {
+  return {
+    Config: blobName(manifest.config.digest),
+    RepoTags: names.length === 0 ? null : names.map(familiarName),
+    Layers: manifest.layers.map(({ digest }) => blobName(digest)),
+  };
+}
+
+function blobName(digest: Digest): string {
+  return `blobs/sha256/${digestHex(digest)}`;
+}

@@ -1,0 +1,112 @@
+import type { ContextTree } from "../context/context-tree.ts";
+import { attachSpan, BuildError } from "../errors/build-error.ts";
+import type { ImageAccess, ResolvedImage } from "../image/image-access.ts";
+import type { Plan, SourceStep, Step, StepId } from "../plan/plan.ts";
+import type { Sandbox } from "../sandbox/run-container.ts";
+import { makeLimit } from "./limit.ts";
+import { solveCopy } from "./solve-copy.ts";
+import { solveRun } from "./solve-run.ts";
+import { solveWorkdir } from "./solve-workdir.ts";
+import type { Solved, SolvedRootfs } from "./solved.ts";
+
+export interface SolveOptions {
+  readonly access: ImageAccess;
+  readonly openSandbox: () => Sandbox;
+  /** The build context (`context`) and named ones, by name. */
+  readonly contexts: ReadonlyMap<string, ContextTree>;
+  /** The image of an image source. */
+  readonly findImage: (step: SourceStep) => ResolvedImage;
+  /** How many RUNs may go on at once. */
+  readonly jobs: number;
+  readonly secrets: ReadonlyMap<string, Uint8Array>;
+  /** Entitlements that the user granted: `network.host`, `security.insecure`. */
+  readonly allow: ReadonlySet<string>;
+}
+
+/** What the kinds of steps share while a plan is solved. */
+export interface SolveContext extends SolveOptions {
+  /** The result of a step that the current one stands on; solved once, whoever asks. */
+  readonly solve: (id: StepId) => Promise<Solved>;
+  readonly limitRuns: <T>(work: () => Promise<T>) => Promise<T>;
+}
+
+/**
+ * Walks the graph from the outputs down: keys each step, looks it up, runs what is missing, what is independent at the same time.
+ * When one step fails the others are stopped and waited for, and the first failure is thrown.
+ *
+ * @returns the root file system of each output, in the plan's order.
+ */
+export async function solvePlan(plan: Plan, options: SolveOptions): Promise<SolvedRootfs[]> {
+  const stop = new AbortController();
+  const signal = AbortSignal.any([options.access.signal, stop.signal]);
+  const results = new Map<StepId, Promise<Solved>>();
+  const context: SolveContext = {
+    ...options,
+    access: { ...options.access, signal },
+    limitRuns: makeLimit(options.jobs),
+    solve(id) {
+      let result = results.get(id);
+      if (result === undefined) {
+        result = solveStep(plan.steps[id]!, context).catch((error) => {
+          // Only the first failure is the cause; what fails after it was stopped by it.
+          if (!signal.aborted) stop.abort(withSpan(error, plan.steps[id]!));
+          throw signal.reason;
+        });
+        // Somebody awaits it; but a failure may come before they do.
+        result.catch(() => {});
+        results.set(id, result);
+      }
+      return result;
+    },
+  };
+  const outputs = await Promise.allSettled(plan.outputs.map(({ rootfs }) => context.solve(rootfs)));
+  await Promise.allSettled(results.values());
+  if (signal.aborted) throw signal.reason;
+  return outputs.map((output) => {
+    if (output.status === "rejected") throw output.reason;
+    return asRootfs(output.value);
+  });
+}
+
+function withSpan(error: unknown, { span }: Step): unknown {
+  return span === undefined ? error : attachSpan(error, span);
+}
+
+/** @throws Error when the plan has a context where it needs a root file system: a bug. */
+export function asRootfs(solved: Solved): SolvedRootfs {
+  if (solved.kind === "rootfs") return solved;
+  throw new Error("a build context is no root file system");
+}
+
+function solveStep(step: Step, context: SolveContext): Promise<Solved> {
+  switch (step.kind) {
+    case "source":
+      return solveSource(step, context);
+    case "copy":
+      return solveCopy(step, context);
+    case "workdir":
+      return solveWorkdir(step, context);
+    case "run":
+      return solveRun(step, context);
+  }
+}
+
+async function solveSource(step: SourceStep, context: SolveContext): Promise<Solved> {
+  const { source } = step;
+  switch (source.kind) {
+    case "scratch":
+      return { kind: "rootfs", recordId: "scratch", layers: [] };
+    case "image": {
+      const { configDigest, layers } = context.findImage(step);
+      return { kind: "rootfs", recordId: `image ${configDigest}`, layers };
+    }
+    case "context": {
+      const tree = context.contexts.get(source.name);
+      if (tree === undefined) throw new Error(`there is no context "${source.name}"`);
+      return { kind: "files", ...tree };
+    }
+    case "git":
+    case "http":
+      throw new BuildError("unsupported", `Cannot fetch "${source.url}": ADD of URLs is not there yet`);
+  }
+}

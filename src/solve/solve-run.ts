@@ -1,0 +1,133 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { makeRunKey } from "../cache/step-key.ts";
+import { BuildError } from "../errors/build-error.ts";
+import type { RunStep } from "../plan/plan.ts";
+import type { Layer } from "../rootfs/layer.ts";
+import { LAYER_FILES, openStoredLayer } from "../rootfs/stored-layer.ts";
+import type { ContainerExit } from "../sandbox/holder-protocol.ts";
+import { runContainer } from "../sandbox/run-container.ts";
+import { publishLayer } from "../store/layers.ts";
+import { makeLogTail } from "./log-tail.ts";
+import { reportStep, type StepReport } from "./report-step.ts";
+import { makeRunMounts } from "./run-mounts.ts";
+import { asRootfs, type SolveContext } from "./solve-plan.ts";
+import type { SolvedRootfs } from "./solved.ts";
+import { addLayer, keepRecord, loadLayers, reuseRecord } from "./step-record.ts";
+
+/** docker's name for the host that a RUN sees. */
+const HOSTNAME = "buildkitsandbox";
+
+/** RUN: the only step that needs a kernel. What the command changed becomes a layer. */
+export async function solveRun(step: RunStep, context: SolveContext): Promise<SolvedRootfs> {
+  const base = asRootfs(await context.solve(step.base));
+  const { store } = context.access;
+  return reportStep(step, context, async (report) => {
+    const key = makeRunKey(step, () => base.recordId, []);
+    const found = reuseRecord(step, key, context);
+    if (found !== undefined) {
+      report.cached();
+      return addLayer(base, found, context);
+    }
+    refuseWithoutEntitlement(step, context.allow);
+    const layers = await loadLayers(base);
+    const layer = await context.limitRuns(() => runCommand(step, layers, { context, report }));
+    return addLayer(base, keepRecord(store, layer, [key]), context);
+  });
+}
+
+async function runCommand(
+  step: RunStep,
+  layers: readonly Layer[],
+  { context, report }: { readonly context: SolveContext; readonly report: StepReport },
+): Promise<Layer> {
+  const { store, signal } = context.access;
+  signal.throwIfAborted();
+  const directory = await mkdtemp(join(store.temporaryDirectory, "run-"));
+  const tail = makeLogTail();
+  try {
+    const { mounts, memoryFiles, env } = await makeRunMounts(step, context);
+    const exit = await runContainer(
+      context.openSandbox(),
+      {
+        layers,
+        args: step.args,
+        env: [...step.env, ...step.proxyEnv, ...env],
+        workingDirectory: step.workingDirectory,
+        user: step.user,
+        hostname: step.hostname ?? HOSTNAME,
+        // Until steps have networks of their own, the default is the host's.
+        network: step.network === "none" ? "none" : "host",
+        extraHosts: step.extraHosts,
+        shmSizeBytes: step.shmSizeBytes,
+        ulimits: step.ulimits,
+        mounts,
+        memoryFiles,
+        directory,
+        stdio: "pipe",
+        terminal: false,
+      },
+      {
+        signal,
+        onOutput(stream, data) {
+          tail.add(data);
+          report.log(stream, data);
+        },
+      },
+    );
+    if (exit.exitCode !== 0) throw runError(step, exit, tail.lines());
+    return await keepLayer(join(directory, "upper"), layers, context);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** Makes the upper directory a layer of the store. */
+async function keepLayer(
+  upperDirectory: string,
+  base: readonly Layer[],
+  { access }: SolveContext,
+): Promise<Layer> {
+  const { store, work, signal } = access;
+  const id = randomUUID();
+  const directory = join(store.temporaryDirectory, id);
+  const content = join(directory, LAYER_FILES.directory);
+  await mkdir(directory);
+  try {
+    await rename(upperDirectory, content);
+    await work.indexUpperDirectory(
+      { directory: content, indexPath: join(directory, LAYER_FILES.index), id, base },
+      { signal },
+    );
+    const stored = { id, kind: "directory" } as const;
+    publishLayer(store, stored, directory);
+    return openStoredLayer(store, stored);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+function runError(step: RunStep, exit: ContainerExit, logTail: readonly string[]): BuildError {
+  const command = step.args.join(" ");
+  const { exitCode, runtimeMessage } = exit;
+  const reason = runtimeMessage ?? `it ended with exit code ${exitCode}`;
+  return new BuildError("run-failed", `Cannot run "${command}": ${reason}`, { exitCode, logTail });
+}
+
+function refuseWithoutEntitlement(step: RunStep, allow: ReadonlySet<string>): void {
+  const refuse = (flag: string, entitlement: string) => {
+    throw new BuildError("not-permitted", `Cannot run with ${flag}: the build does not allow it`, {
+      hint: `Allow it with --allow ${entitlement}`,
+    });
+  };
+  if (step.network === "host" && !allow.has("network.host")) refuse("--network=host", "network.host");
+  if (step.security === "insecure") {
+    if (!allow.has("security.insecure")) refuse("--security=insecure", "security.insecure");
+    throw new BuildError("unsupported", "Cannot run with --security=insecure: that is not there yet");
+  }
+  const device = step.devices.find(({ required }) => required);
+  if (device !== undefined) {
+    throw new BuildError("unsupported", `Cannot give the device "${device.name}": --device is not there yet`);
+  }
+}

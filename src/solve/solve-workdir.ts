@@ -1,0 +1,38 @@
+import { makeWorkdirKey } from "../cache/step-key.ts";
+import type { WorkdirStep } from "../plan/plan.ts";
+import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
+import { openUnionTree } from "../rootfs/union-tree.ts";
+import { resolveUser } from "../sandbox/resolve-user.ts";
+import { reportStep } from "./report-step.ts";
+import { asRootfs, type SolveContext } from "./solve-plan.ts";
+import type { SolvedRootfs } from "./solved.ts";
+import { addLayer, keepRecord, loadLayers, reuseRecord } from "./step-record.ts";
+
+/** WORKDIR: makes the directory that is missing, owned by the USER in force. */
+export async function solveWorkdir(step: WorkdirStep, context: SolveContext): Promise<SolvedRootfs> {
+  const base = asRootfs(await context.solve(step.base));
+  const { store, work, signal } = context.access;
+  return reportStep(step, context, async (report) => {
+    const key = makeWorkdirKey(step, () => base.recordId);
+    const found = reuseRecord(step, key, context);
+    if (found !== undefined) {
+      report.cached();
+      return addLayer(base, found, context);
+    }
+    const layers = await loadLayers(base);
+    const { uid, gid } = findOwner(layers, step.user);
+    const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
+      work.makeWorkdirLayer(
+        { base: layers, path: step.path, uid, gid, layersDirectory, mtime: Math.floor(Date.now() / 1000) },
+        { signal },
+      ),
+    );
+    return addLayer(base, keepRecord(store, layer, [key]), context);
+  });
+}
+
+function findOwner(layers: Parameters<typeof openUnionTree>[0], user: string) {
+  if (user === "") return { uid: 0, gid: 0 };
+  using tree = openUnionTree(layers);
+  return resolveUser(tree, user);
+}

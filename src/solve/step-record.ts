@@ -1,0 +1,55 @@
+import type { StepKey } from "../cache/step-key.ts";
+import type { LazyLayer } from "../image/image-access.ts";
+import type { Step } from "../plan/plan.ts";
+import type { Layer } from "../rootfs/layer.ts";
+import { openStoredLayer } from "../rootfs/stored-layer.ts";
+import { findLayer } from "../store/layers.ts";
+import type { Store } from "../store/open-store.ts";
+import { addKey, findRecord, type StepRecord, writeRecord } from "../store/records.ts";
+import type { SolveContext } from "./solve-plan.ts";
+import type { SolvedRootfs } from "./solved.ts";
+
+/** A step's result from the cache; undefined when there is none, or none is wanted. */
+export function reuseRecord(step: Step, { key }: StepKey, { access }: SolveContext): StepRecord | undefined {
+  return step.ignoreCache ? undefined : findRecord(access.store, key);
+}
+
+/**
+ * Keeps a fresh layer under its keys. What is written from known bytes (COPY, WORKDIR) has a record named by its first key; a
+ * RUN's is named by its layer, at random: a command that runs again may do something else.
+ */
+export function keepRecord(store: Store, layer: Layer, keys: readonly StepKey[]): StepRecord {
+  const record = {
+    id: layer.content.kind === "tar" ? keys[0]!.key : layer.id,
+    layerId: layer.id,
+    created: Date.now(),
+  };
+  writeRecord(store, record, keys);
+  return record;
+}
+
+/** A record that was found by one key is found by another from now on. */
+export function aliasRecord(store: Store, record: StepRecord, { key, parts }: StepKey): void {
+  addKey(store, record, key, parts);
+}
+
+/** The base with the record's layer on top. */
+export function addLayer(
+  base: SolvedRootfs,
+  record: StepRecord,
+  { access: { store } }: SolveContext,
+): SolvedRootfs {
+  const stored = findLayer(store, record.layerId);
+  if (stored === undefined) throw new Error(`the layer ${record.layerId} is gone from the store`);
+  const layer: LazyLayer = {
+    layerId: record.layerId,
+    created: record.created,
+    ...(stored.diffId && { diffId: stored.diffId }),
+    load: async () => openStoredLayer(store, stored),
+  };
+  return { kind: "rootfs", recordId: record.id, layers: [...base.layers, layer] };
+}
+
+export function loadLayers({ layers }: SolvedRootfs): Promise<Layer[]> {
+  return Promise.all(layers.map((layer) => layer.load()));
+}
