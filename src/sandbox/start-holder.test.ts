@@ -1,0 +1,196 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import {
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { findRuntime } from "./find-runtime.ts";
+import { makeRuntimeConfig } from "./runtime-config.ts";
+import { type Holder, startHolder } from "./start-holder.ts";
+
+const missing = whatIsMissing();
+
+describe("a holder", { skip: missing }, () => {
+  let directory: string;
+  let lower: string;
+  let count = 0;
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "slipway-holder-"));
+    lower = join(directory, "lower");
+    for (const path of ["bin", "proc", "dev", "sys", "tmp"])
+      mkdirSync(join(lower, path), { recursive: true });
+    copyFileSync("/bin/busybox", join(lower, "bin/busybox"));
+    for (const name of ["sh", "cat", "sleep", "rm", "touch"])
+      symlinkSync("busybox", join(lower, "bin", name));
+    mkdirSync(join(directory, "memory"));
+  });
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+  async function runCommand(
+    holder: Holder,
+    script: string,
+    options: { readonly signal?: AbortSignal; readonly secret?: string } = {},
+  ) {
+    const run = join(directory, `run-${count++}`);
+    for (const path of [run, join(run, "upper"), join(run, "work")]) mkdirSync(path);
+    const output = { stdout: "", stderr: "" };
+    const exit = await holder.run(
+      {
+        id: `run-${count}`,
+        directory: run,
+        lowerDirectories: [lower],
+        upperDirectory: join(run, "upper"),
+        workDirectory: join(run, "work"),
+        memoryFiles: [
+          { name: "secret", content: Buffer.from(options.secret ?? ""), mode: 0o400, uid: 0, gid: 0 },
+        ],
+        runtimeConfig: makeRuntimeConfig({
+          args: ["/bin/sh", "-c", script],
+          env: ["PATH=/bin"],
+          workingDirectory: "/",
+          user: { uid: 0, gid: 0, additionalGids: [0], home: "/root" },
+          hostname: "sandbox",
+          network: "none",
+          ulimits: [],
+          terminal: false,
+          mounts: [
+            { destination: "/tmp/secret", type: "bind", source: "memory:secret", options: ["bind", "ro"] },
+          ],
+        }),
+        runtime: findRuntime(process.env.PATH ?? ""),
+        stdio: "pipe",
+      },
+      {
+        signal: options.signal,
+        onOutput(stream, data) {
+          output[stream] += Buffer.from(data).toString();
+        },
+      },
+    );
+    return { exit, output, upper: join(run, "upper"), rootfs: join(run, "rootfs") };
+  }
+
+  const start = () => startHolder({ directory: join(directory, "memory") });
+
+  it("runs a command, gives its output and exit code, and keeps its changes in the upper directory", async () => {
+    await using holder = await start();
+    const { exit, output, upper } = await runCommand(
+      holder,
+      "echo out; echo err >&2; touch /new; rm /bin/touch; exit 7",
+    );
+    assert.deepEqual(exit, { kind: "exit", id: "run-1", exitCode: 7 });
+    assert.deepEqual(output, { stdout: "out\n", stderr: "err\n" });
+    assert.equal(readFileSync(join(upper, "new"), "utf8"), "");
+    const whiteout = lstatSync(join(upper, "bin/touch"));
+    assert.ok(whiteout.isCharacterDevice() && whiteout.rdev === 0);
+  });
+
+  it("gives memory files that reach no disk", async () => {
+    await using holder = await start();
+    const { output } = await runCommand(holder, "cat /tmp/secret", { secret: "hush-4711" });
+    assert.equal(output.stdout, "hush-4711");
+    const grep = execFileSync("sh", ["-c", `grep -r hush-4711 ${directory} || true`], { encoding: "utf8" });
+    assert.equal(grep, "");
+  });
+
+  it("says that the command does not exist, and stays usable", async () => {
+    await using holder = await start();
+    const { exit } = await runCommand(holder, "exec /nowhere");
+    assert.equal(exit.exitCode, 127);
+    assert.equal((await runCommand(holder, "true")).exit.exitCode, 0);
+  });
+
+  it("runs several commands at once", async () => {
+    await using holder = await start();
+    const before = Date.now();
+    const results = await Promise.all([1, 2, 3, 4].map((n) => runCommand(holder, `sleep 1; echo ${n}`)));
+    assert.deepEqual(
+      results.map(({ output }) => output.stdout),
+      ["1\n", "2\n", "3\n", "4\n"],
+    );
+    assert.ok(Date.now() - before < 3500, "they waited for each other");
+  });
+
+  it("kills the whole tree of a run that is aborted", async () => {
+    await using holder = await start();
+    const abort = new AbortController();
+    const running = runCommand(holder, "sleep 4711 & sleep 4711; true", { signal: abort.signal });
+    await until(() => countProcesses("sleep 4711") >= 2);
+    abort.abort(new Error("enough"));
+    await assert.rejects(running, { message: "enough" });
+    assert.equal(countProcesses("sleep 4711"), 0);
+  });
+
+  it("takes everything away when slipway is killed", async () => {
+    const script = `
+      import { startHolder } from ${JSON.stringify(import.meta.resolve("./start-holder.ts"))};
+      import { makeRuntimeConfig } from ${JSON.stringify(import.meta.resolve("./runtime-config.ts"))};
+      import { mkdirSync } from "node:fs";
+      const directory = ${JSON.stringify(directory)};
+      const holder = await startHolder({ directory: directory + "/memory" });
+      const run = directory + "/run";
+      for (const path of [run, run + "/upper", run + "/work"]) mkdirSync(path);
+      await holder.run({
+        id: "doomed", directory: run, lowerDirectories: [${JSON.stringify(lower)}], upperDirectory: run + "/upper",
+        workDirectory: run + "/work", memoryFiles: [], runtime: ${JSON.stringify(findRuntime(process.env.PATH ?? ""))}, stdio: "pipe",
+        runtimeConfig: makeRuntimeConfig({
+          args: ["/bin/sleep", "4712"], env: [], workingDirectory: "/", hostname: "x", network: "none", ulimits: [], terminal: false,
+          user: { uid: 0, gid: 0, additionalGids: [], home: "/" }, mounts: [],
+        }),
+      });`;
+    const { spawn } = await import("node:child_process");
+    const child = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "inherit" });
+    await until(() => countProcesses("sleep 4712") === 1);
+    child.kill("SIGKILL");
+    await until(() => countProcesses("sleep 4712") === 0);
+    await until(() => countProcesses(join(directory, "memory")) === 0);
+    assert.ok(!readFileSync("/proc/self/mounts", "utf8").includes(directory));
+    assert.deepEqual(readdirSync(join(directory, "run/rootfs")), []);
+  });
+});
+
+async function until(isTrue: () => boolean): Promise<void> {
+  for (let round = 0; round < 300; round++) {
+    if (isTrue()) return;
+    await sleep(20);
+  }
+  assert.fail("it never became true");
+}
+
+/** Living processes of the machine whose command line contains a text. */
+function countProcesses(text: string): number {
+  return readdirSync("/proc").filter((pid) => {
+    if (!/^\d+$/.test(pid)) return false;
+    try {
+      return (
+        readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").includes(text) &&
+        Number(pid) !== process.pid
+      );
+    } catch {
+      return false;
+    }
+  }).length;
+}
+
+function whatIsMissing(): string | false {
+  if (process.getuid?.() !== 0) return "needs root";
+  if (!existsSync("/bin/busybox")) return "needs busybox-static";
+  try {
+    findRuntime(process.env.PATH ?? "");
+    return false;
+  } catch {
+    return "needs crun or runc";
+  }
+}
