@@ -1,8 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { importBaseImages } from "../scripts/make-base-images.ts";
+import { resolve } from "node:path";
 
 export interface SlipwayOptions {
   /** The store; absent: SLIPWAY_ROOT or the user's own. */
@@ -16,7 +13,7 @@ export interface SlipwayOptions {
 }
 
 export interface CommandResult {
-  /** 128 + the signal's number after a signal would be a shell's doing: here it is -1. */
+  /** Exit code; -1 when a signal ended it. */
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
@@ -64,26 +61,4 @@ export function runCommand(
       });
     });
   });
-}
-
-/** A store for one test file, removed at the end of a `using` block. */
-export interface TestStore {
-  readonly root: string;
-  [Symbol.dispose](): void;
-}
-
-/**
- * The store for the examples, with the stand-ins for golang, alpine and nginx imported. `npm test` keeps one for the whole
- * run (SLIPWAY_EXAMPLES_ROOT), because the examples share their Go builds; a test that is run alone gets its own.
- */
-export async function openExampleStore(): Promise<TestStore> {
-  const shared = process.env.SLIPWAY_EXAMPLES_ROOT;
-  const root = shared ?? mkdtempSync(join(tmpdir(), "slipway-examples-"));
-  await importBaseImages(root);
-  return {
-    root,
-    [Symbol.dispose]() {
-      if (shared === undefined) rmSync(root, { recursive: true, force: true });
-    },
-  };
 }
