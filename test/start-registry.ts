@@ -87,6 +87,7 @@ function makeConfig(input: { options: StartRegistryOptions; host: string; direct
   const { tls, token } = options;
   return {
     version: 0.1,
+    compatibility: { schema1: { enabled: true } },
     log: { accesslog: { disabled: false }, level: "info" },
     storage: {
       filesystem: { rootdirectory: directory },

@@ -22,6 +22,7 @@ export function makeTinyImage(contentBytes = 10): TinyImage {
       os: "linux",
       config: { Env: ["A=b"] },
       rootfs: { type: "layers", diff_ids: [layer.descriptor.digest] },
+      history: [{ created: "1970-01-01T00:00:00Z", created_by: "COPY hello / # buildkit" }],
     }),
     MEDIA_TYPE.ociConfig,
   );

@@ -71,7 +71,7 @@ export function makeAuthorizer(options: AuthorizerOptions): Authorizer {
     // Several layers ask at the same time: the first one fetches, the others wait for its token.
     let pending = tokens.get(key);
     if (pending === undefined) {
-      const wanted = [...new Set([...scopes, ...(namedScopes.get(key) ?? [])])];
+      const wanted = mergeScopes([...scopes, ...(namedScopes.get(key) ?? [])]);
       pending = findCredentials().then((found) =>
         fetchToken(options, { challenge: asked, credentials: found, scopes: wanted }),
       );
@@ -110,6 +110,20 @@ export function makeAuthorizer(options: AuthorizerOptions): Authorizer {
 
 function keyOf(scopes: readonly string[]): string {
   return [...scopes].sort().join(" ");
+}
+
+/** One scope for each resource, with all its actions: `repository:a/b:pull,push`. */
+function mergeScopes(scopes: readonly string[]): string[] {
+  const actions = new Map<string, Set<string>>();
+  for (const scope of scopes) {
+    // A resource's name may have a host with a port.
+    const colon = scope.lastIndexOf(":");
+    const resource = scope.slice(0, colon);
+    const known = actions.get(resource) ?? new Set();
+    actions.set(resource, known);
+    for (const action of scope.slice(colon + 1).split(",")) known.add(action);
+  }
+  return [...actions].map(([resource, set]) => `${resource}:${[...set].join(",")}`);
 }
 
 function formatBasic({ username, password }: { username: string; password: string }): string {

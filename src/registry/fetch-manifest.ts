@@ -35,6 +35,8 @@ export async function fetchManifest(
     throw error instanceof BuildError ? error : makeTransportError(error, session.about(action));
   });
 
+  // First, for the digest of a schema 1 manifest is not that of its bytes.
+  const mediaType = judgeMediaType(bytes, parseContentType(response), action);
   const digest = digestBytes(bytes);
   const claimed = response.headers["docker-content-digest"];
   if (reference.digest !== undefined && reference.digest !== digest) {
@@ -46,7 +48,6 @@ export async function fetchManifest(
       `${action}: the registry says that the manifest's digest is ${claimed}, but it is ${digest}`,
     );
   }
-  const mediaType = judgeMediaType(bytes, parseContentType(response), action);
   return { descriptor: { mediaType, digest, size: bytes.length }, bytes };
 }
 

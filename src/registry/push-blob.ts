@@ -13,6 +13,7 @@ import {
   type RetryPolicy,
   readRetryAfter,
 } from "./retry-policy.ts";
+import { UploadSource } from "./upload-source.ts";
 
 /** Whether the repository has the blob (HEAD). */
 export async function hasBlob(
@@ -67,11 +68,20 @@ interface Upload extends TransferOptions {
   readonly reference: ImageReference;
   readonly descriptor: Descriptor;
   readonly openStream: () => AsyncIterable<Uint8Array>;
+  /** Blobs bigger than this go in pieces of this size; absent: always in one. */
+  readonly chunkBytes?: number;
+}
+
+/** How far an upload has come: what the registry said last. */
+interface UploadState {
+  location: URL;
+  offset: number;
+  chunkBytes: number;
 }
 
 /**
- * POST and one PUT with the bytes. Where the connection broke, what the registry already has stays: PATCH the rest and
- * PUT an empty end (distribution spec 1.1, "Pushing a blob in chunks"); where it does not remember, begin again.
+ * POST and one PUT with the bytes, or POST, PATCHes and an empty PUT (distribution spec 1.1, "Pushing blobs"). Where the connection
+ * broke, the registry is asked how much it has, and gets the rest; where it does not remember, the upload begins again.
  */
 export async function pushBlob(
   session: RegistrySession,
@@ -80,32 +90,23 @@ export async function pushBlob(
 ): Promise<"existed" | "pushed"> {
   const { reference, descriptor, signal } = upload;
   const action = `Cannot push blob "${descriptor.digest}" to "${reference.registry}/${reference.repository}"`;
-  let location: URL | undefined;
+  let state: UploadState | undefined;
   for (let attempt = 0; ; attempt++) {
     // After a failure, too: the answer may have been lost, or another build was faster.
     if (await hasBlob(session, reference, { digest: descriptor.digest, signal })) {
       return attempt === 0 ? "existed" : "pushed";
     }
     let retryAfterMs: number | undefined;
-    const source = { failure: undefined as unknown };
+    const source = new UploadSource(upload, action);
     try {
-      const resumed =
-        location === undefined
-          ? undefined
-          : await findUploaded(session, reference, { location, action, signal });
-      location = resumed?.location ?? (await startUpload(session, reference, { action, signal }));
-      const response = await sendBytes(session, upload, {
-        location,
-        offset: resumed?.offset ?? 0,
-        action,
-        source,
-      });
+      if (state !== undefined && !(await askUploaded(session, upload, { state, action }))) state = undefined;
+      state ??= await startUpload(session, upload, action);
+      const response = await sendBytes(session, upload, { state, source, action });
       if (response.status === 201 || response.status === 204) {
         await discardBody(response);
         return "pushed";
       }
       if (attempt >= retries.count || !isTransientStatus(response.status)) {
-        await cancelUpload(session, reference, location);
         throw await makeAnswerError(response, session.about(action, "repository"));
       }
       retryAfterMs = readRetryAfter(response);
@@ -118,11 +119,13 @@ export async function pushBlob(
         attempt >= retries.count ||
         !isTransientError(error);
       if (isFinal) {
-        if (location !== undefined) await cancelUpload(session, reference, location);
+        if (state !== undefined) await cancelUpload(session, reference, state.location);
         signal?.throwIfAborted();
         if (source.failure !== undefined) throw source.failure;
         throw error instanceof BuildError ? error : makeTransportError(error, session.about(action));
       }
+    } finally {
+      await source.close();
     }
     await pauseBeforeRetry(retries, attempt, { retryAfterMs, signal });
   }
@@ -132,11 +135,8 @@ function pushScopes(reference: ImageReference): string[] {
   return [`repository:${reference.repository}:pull,push`];
 }
 
-async function startUpload(
-  session: RegistrySession,
-  reference: ImageReference,
-  { action, signal }: { action: string; signal?: AbortSignal },
-): Promise<URL> {
+async function startUpload(session: RegistrySession, upload: Upload, action: string): Promise<UploadState> {
+  const { reference, signal } = upload;
   const response = await session.request({
     method: "POST",
     target: `/v2/${reference.repository}/blobs/uploads/`,
@@ -147,107 +147,77 @@ async function startUpload(
   });
   if (response.status !== 202) throw await makeAnswerError(response, session.about(action, "repository"));
   await discardBody(response);
-  return locate(response, action);
+  const smallest = Number(response.headers["oci-chunk-min-length"]) || 1;
+  const chunkBytes = Math.max(upload.chunkBytes ?? Number.POSITIVE_INFINITY, smallest);
+  return { location: locate(response, action), offset: 0, chunkBytes };
 }
 
-/** How much of an interrupted upload the registry has, and where to go on; undefined when there is nothing to go on with. */
-async function findUploaded(
+/** Brings the state to what the registry has of an interrupted upload; false when there is nothing to go on with. */
+async function askUploaded(
   session: RegistrySession,
-  reference: ImageReference,
-  { location, action, signal }: { location: URL; action: string; signal?: AbortSignal },
-): Promise<{ location: URL; offset: number } | undefined> {
+  { reference, descriptor, signal }: Upload,
+  { state, action }: { state: UploadState; action: string },
+): Promise<boolean> {
   const response = await session.request({
     method: "GET",
-    target: location,
+    target: state.location,
     scopes: pushScopes(reference),
     action,
     signal,
     retry: false,
   });
   await discardBody(response);
-  const end = /^(?:bytes=)?0-(\d+)$/.exec(response.headers.range ?? "")?.[1];
+  const end = Number(/^(?:bytes=)?0-(\d+)$/.exec(response.headers.range ?? "")?.[1]);
   // "0-0" is how registries write "nothing", so one byte counts as nothing, too.
-  if (response.status !== 204 || end === undefined || Number(end) === 0) return undefined;
-  return {
-    location: response.headers.location === undefined ? location : locate(response, action),
-    offset: Number(end) + 1,
-  };
+  if (response.status !== 204 || !(end > 0) || end >= descriptor.size) return false;
+  if (response.headers.location !== undefined) state.location = locate(response, action);
+  state.offset = end + 1;
+  return true;
 }
 
 async function sendBytes(
   session: RegistrySession,
-  upload: Upload,
-  to: { location: URL; offset: number; action: string; source: { failure: unknown } },
+  { reference, descriptor, signal }: Upload,
+  { state, source, action }: { state: UploadState; source: UploadSource; action: string },
 ): Promise<HttpResponse> {
-  const { reference, descriptor, signal } = upload;
-  const { offset, action } = to;
   const request = { scopes: pushScopes(reference), action, signal, retry: false as const };
   const type = { "content-type": "application/octet-stream" };
-  const body = () => readSource(upload, to);
-  const finish = ({ href, search }: URL) =>
-    // Not through searchParams: that would respell what else stands in the query, which may be signed.
-    new URL(`${href}${search === "" ? "?" : "&"}digest=${encodeURIComponent(descriptor.digest)}`);
-  if (offset === 0) {
+  const { size } = descriptor;
+  if (state.offset === 0 && size <= state.chunkBytes) {
     return session.request({
       ...request,
       method: "PUT",
-      target: finish(to.location),
-      headers: { ...type, "content-length": String(descriptor.size) },
-      // An empty stream with a length of 0 is no body to some servers' minds.
-      body: descriptor.size === 0 ? undefined : body,
+      target: addDigest(state.location, descriptor.digest),
+      headers: { ...type, "content-length": String(size) },
+      body: () => source.take(0, size),
     });
   }
-  let location = to.location;
-  if (offset < descriptor.size) {
-    const patched = await session.request({
+  while (state.offset < size) {
+    const begin = state.offset;
+    const end = Math.min(begin + state.chunkBytes, size);
+    const response = await session.request({
       ...request,
       method: "PATCH",
-      target: location,
-      headers: {
-        ...type,
-        "content-length": String(descriptor.size - offset),
-        "content-range": `${offset}-${descriptor.size - 1}`,
-      },
-      body,
+      target: state.location,
+      headers: { ...type, "content-length": String(end - begin), "content-range": `${begin}-${end - 1}` },
+      body: () => source.take(begin, end),
     });
-    if (patched.status !== 202) return patched;
-    await discardBody(patched);
-    location = locate(patched, action);
+    if (response.status !== 202) return response;
+    await discardBody(response);
+    state.location = locate(response, action);
+    state.offset = end;
   }
   return session.request({
     ...request,
     method: "PUT",
-    target: finish(location),
+    target: addDigest(state.location, descriptor.digest),
     headers: { ...type, "content-length": "0" },
   });
 }
 
-/** The source's bytes from an offset on. Its failures are kept apart: they are not the registry's, and not worth a retry. */
-async function* readSource(
-  { openStream, descriptor, onProgress }: Upload,
-  { offset, action, source }: { offset: number; action: string; source: { failure: unknown } },
-): AsyncGenerator<Uint8Array> {
-  let done = 0;
-  try {
-    for await (const piece of openStream()) {
-      const begin = done;
-      done += piece.length;
-      if (done > descriptor.size) break;
-      if (done <= offset) continue;
-      yield begin >= offset ? piece : piece.subarray(offset - begin);
-      onProgress?.(done);
-    }
-    if (done !== descriptor.size) {
-      const size = done > descriptor.size ? `more than ${descriptor.size}` : done;
-      throw new BuildError(
-        "verification",
-        `${action}: it has ${size} bytes, and its descriptor says ${descriptor.size}`,
-      );
-    }
-  } catch (error) {
-    source.failure = error;
-    throw error;
-  }
+/** Not through searchParams: that would respell what else stands in the query, which may be signed. */
+function addDigest({ href, search }: URL, digest: Digest): URL {
+  return new URL(`${href}${search === "" ? "?" : "&"}digest=${encodeURIComponent(digest)}`);
 }
 
 /** Best effort: registries collect abandoned uploads by themselves, too. */

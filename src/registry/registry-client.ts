@@ -25,6 +25,8 @@ export interface RegistryClientOptions {
   /** How often a request is repeated after a 429, a 5xx or a broken connection, and the first pause, which doubles. */
   readonly retries?: RetryPolicy;
   readonly userAgent?: string;
+  /** Bigger blobs are uploaded in pieces of this many bytes, for registries and proxies with a limit; absent: in one piece. */
+  readonly uploadChunkBytes?: number;
   /** Directories with one directory for each registry host, which holds `*.crt` (authorities), `*.cert` and `*.key`. */
   readonly certificateDirectories?: readonly string[];
   /** Where the proxy variables are looked up; the process's environment when absent. */
@@ -144,7 +146,13 @@ export function makeRegistryClient(options: RegistryClientOptions = {}): Registr
     mountBlob: async (reference, digest, fromRepository, own) =>
       mountBlob(sessionOf(reference), reference, { ...join(own), digest, fromRepository }),
     pushBlob: async (reference, descriptor, openStream, own) =>
-      pushBlob(sessionOf(reference), retries, { ...join(own), reference, descriptor, openStream }),
+      pushBlob(sessionOf(reference), retries, {
+        ...join(own),
+        reference,
+        descriptor,
+        openStream,
+        chunkBytes: options.uploadChunkBytes,
+      }),
     pushManifest: async (reference, mediaType, bytes, own) =>
       pushManifest(sessionOf(reference), reference, { ...join(own), mediaType, bytes }),
     [Symbol.asyncDispose]: () => connections[Symbol.asyncDispose](),

@@ -164,7 +164,7 @@ async function readLimited(response: HttpResponse): Promise<string> {
 function textOf(value: unknown): string {
   if (typeof value !== "string") return "";
   return value
-    .replace(/[\x00-\x1f\x7f-\x9f]+/g, " ")
+    .replace(/[\s\x00-\x1f\x7f-\x9f]+/g, " ")
     .trim()
     .slice(0, 500);
 }

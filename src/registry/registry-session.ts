@@ -71,18 +71,18 @@ export function makeRegistrySession(options: SessionOptions): RegistrySession {
   });
 
   const findEndpoint = async (signal?: AbortSignal): Promise<Endpoint> => {
-    // Shared by all requests, so not bound to the signal of one.
-    found ??= findOrigin(options).then((origin) => ({
-      ...origin,
-      authorizer: authorizerFor(options, origin),
-    }));
-    try {
-      endpoint = await untilAborted(found, signal);
-      return endpoint;
-    } catch (error) {
-      found = undefined;
-      throw error;
+    signal?.throwIfAborted();
+    if (found === undefined) {
+      // Shared by all requests, so not bound to the signal of one; a failure is not kept.
+      found = findOrigin(options).then((origin) => {
+        endpoint = { ...origin, authorizer: authorizerFor(options, origin) };
+        return endpoint;
+      });
+      found.catch(() => {
+        found = undefined;
+      });
     }
+    return untilAborted(found, signal);
   };
 
   const attempt = async (request: RegistryRequest): Promise<HttpResponse> => {
