@@ -20,7 +20,12 @@ export interface StepKey {
 /** Record ids of a step's inputs: of each step that it stands on, by step id. */
 export type InputIds = (stepId: number) => string;
 
-export function makeRunKey(step: RunStep, inputs: InputIds, bindDigests: readonly string[]): StepKey {
+/** With `bindDigests` (of each mount, by position), what bind mounts show stands for where it comes from. */
+export function makeRunKey(
+  step: RunStep,
+  inputs: InputIds,
+  bindDigests: readonly (string | undefined)[] = [],
+): StepKey {
   return makeKey({
     kind: "run",
     platform: formatPlatform(step.platform),
@@ -81,7 +86,9 @@ function keyOfMount(
 ): Canonical {
   switch (mount.type) {
     case "bind":
-      return { ...mount, from: bindDigest ?? inputs(mount.from) };
+      return bindDigest === undefined
+        ? { ...mount, from: inputs(mount.from) }
+        : { ...mount, from: undefined, source: undefined, content: bindDigest };
     case "cache":
       return { ...mount, from: mount.from === undefined ? undefined : inputs(mount.from) };
     case "tmpfs":

@@ -26,13 +26,21 @@ export interface ContainerRequest {
   /** Where changes go; empty, on the same file system as `workDirectory`. */
   readonly upperDirectory: string;
   readonly workDirectory: string;
+  /** Further trees; mounts may name what is in them as `tree:NAME/PATH`. What is written to them is thrown away. */
+  readonly trees: readonly MountTree[];
   /** Files that exist only in the holder's memory while the command runs; mounts may name them as `memory:NAME`. */
   readonly memoryFiles: readonly MemoryFile[];
-  /** The OCI runtime spec's config.json; a mount source `memory:NAME` stands for a memory file. */
+  /** The OCI runtime spec's config.json; sources `memory:NAME` and `tree:NAME/PATH` are filled in. */
   readonly runtimeConfig: RuntimeConfig;
   readonly runtime: RuntimeProgram;
   /** `inherit`: the command has the terminal or pipes of slipway itself. */
   readonly stdio: "pipe" | "inherit";
+}
+
+export interface MountTree {
+  readonly name: string;
+  /** The topmost first; at least one. */
+  readonly lowerDirectories: readonly string[];
 }
 
 export interface MemoryFile {

@@ -30,9 +30,10 @@ export interface ContainerOptions
   readonly user: string;
   readonly hostname: string;
   readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
-  /** Mounted while the command runs; a source `memory:NAME` stands for one of `memoryFiles`. */
+  /** Mounted while the command runs; sources `memory:NAME` and `tree:NAME/PATH` stand for what the next two fields hold. */
   readonly mounts: readonly (RuntimeMount & { readonly kind: MountTarget["kind"] })[];
   readonly memoryFiles: readonly MemoryFile[];
+  readonly trees: readonly { readonly name: string; readonly layers: readonly Layer[] }[];
   /** An empty scratch directory that the caller removes; `upper` in it holds the changes afterwards. */
   readonly directory: string;
   readonly stdio: "pipe" | "inherit";
@@ -50,9 +51,14 @@ export async function runContainer(
   options: ContainerOptions,
   runOptions: RunOptions & { readonly signal: AbortSignal },
 ): Promise<ContainerExit> {
-  const [holder, lowerDirectories] = await Promise.all([
+  const materialise = async (layers: readonly Layer[]) =>
+    (await sandbox.materialiser.materialise(layers, runOptions.signal)).reverse();
+  const [holder, lowerDirectories, trees] = await Promise.all([
     sandbox.openHolder(),
-    sandbox.materialiser.materialise(options.layers, runOptions.signal),
+    materialise(options.layers),
+    Promise.all(
+      options.trees.map(async ({ name, layers }) => ({ name, lowerDirectories: await materialise(layers) })),
+    ),
   ]);
   using tree = openUnionTree(options.layers);
   const upperDirectory = join(options.directory, "upper");
@@ -75,7 +81,8 @@ export async function runContainer(
     {
       id: randomBytes(8).toString("hex"),
       directory: options.directory,
-      lowerDirectories: [stubDirectory, ...lowerDirectories.toReversed()],
+      lowerDirectories: [stubDirectory, ...lowerDirectories],
+      trees,
       upperDirectory,
       workDirectory,
       memoryFiles: [...hostFiles, ...options.memoryFiles],

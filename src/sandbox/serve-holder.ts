@@ -56,9 +56,10 @@ function startContainer(request: ContainerRequest, running: Map<string, ChildPro
   mkdirSync(rootDirectory);
   writeMemoryFiles(request, join(memoryDirectory, "files"));
   mountOverlay({ ...request, target: rootDirectory });
+  const mounted = [rootDirectory, ...mountTrees(request)];
   writeFileSync(
     join(memoryDirectory, "config.json"),
-    JSON.stringify(resolveMemoryMounts(request.runtimeConfig, join(memoryDirectory, "files"), rootDirectory)),
+    JSON.stringify(resolveSources(request, { memory: join(memoryDirectory, "files"), root: rootDirectory })),
     { mode: 0o600 },
   );
   const child = spawn(
@@ -83,7 +84,7 @@ function startContainer(request: ContainerRequest, running: Map<string, ChildPro
   const finish = (reply: HolderReply): void => {
     if (!running.delete(id)) return;
     try {
-      unmount(rootDirectory);
+      for (const path of mounted) unmount(path);
       rmSync(memoryDirectory, { recursive: true, force: true });
     } finally {
       send(reply);
@@ -131,20 +132,38 @@ function writeMemoryFiles(request: ContainerRequest, directory: string): void {
   }
 }
 
-function resolveMemoryMounts(
-  config: RuntimeConfig,
-  memoryDirectory: string,
-  rootDirectory: string,
+/** Each tree is an overlay of its own, with an upper directory that goes with the run. */
+function mountTrees({ directory, trees }: ContainerRequest): string[] {
+  return trees.map(({ name, lowerDirectories }) => {
+    const own = join(directory, treeDirectory(name));
+    const [target, upperDirectory, workDirectory] = ["root", "upper", "work"].map((part) =>
+      join(own, part),
+    ) as [string, string, string];
+    for (const path of [own, target, upperDirectory, workDirectory]) mkdirSync(path, { mode: 0o755 });
+    mountOverlay({ target, lowerDirectories, upperDirectory, workDirectory });
+    return target;
+  });
+}
+
+function resolveSources(
+  { directory, runtimeConfig: config }: ContainerRequest,
+  paths: { readonly memory: string; readonly root: string },
 ): RuntimeConfig {
+  const resolveSource = (source: string): string => {
+    const [, scheme, name = "", path = ""] = /^(memory|tree):([^/]+)(.*)$/s.exec(source) ?? [];
+    if (scheme === "memory") return join(paths.memory, name);
+    if (scheme === "tree") return join(directory, treeDirectory(name), "root", path);
+    return source;
+  };
   return {
     ...config,
-    root: { ...config.root, path: rootDirectory },
-    mounts: config.mounts.map((mount) =>
-      mount.source.startsWith("memory:")
-        ? { ...mount, source: join(memoryDirectory, mount.source.slice("memory:".length)) }
-        : mount,
-    ),
+    root: { ...config.root, path: paths.root },
+    mounts: config.mounts.map((mount) => ({ ...mount, source: resolveSource(mount.source) })),
   };
+}
+
+function treeDirectory(name: string): string {
+  return `tree-${name}`;
 }
 
 /** crun logs plain lines, runc logfmt; the last error is the cause. */

@@ -53,6 +53,7 @@ describe("a holder", { skip: missing }, () => {
         lowerDirectories: [lower],
         upperDirectory: join(run, "upper"),
         workDirectory: join(run, "work"),
+        trees: [],
         memoryFiles: [
           { name: "secret", content: Buffer.from(options.secret ?? ""), mode: 0o400, uid: 0, gid: 0 },
         ],
@@ -144,7 +145,7 @@ describe("a holder", { skip: missing }, () => {
       for (const path of [run, run + "/upper", run + "/work"]) mkdirSync(path);
       await holder.run({
         id: "doomed", directory: run, lowerDirectories: [${JSON.stringify(lower)}], upperDirectory: run + "/upper",
-        workDirectory: run + "/work", memoryFiles: [], runtime: ${JSON.stringify(findRuntime(process.env.PATH ?? ""))}, stdio: "pipe",
+        workDirectory: run + "/work", memoryFiles: [], trees: [], runtime: ${JSON.stringify(findRuntime(process.env.PATH ?? ""))}, stdio: "pipe",
         runtimeConfig: makeRuntimeConfig({
           args: ["/bin/sleep", "4712"], env: [], workingDirectory: "/", hostname: "x", network: "none", ulimits: [], terminal: false,
           user: { uid: 0, gid: 0, additionalGids: [], home: "/" }, mounts: [],

@@ -1,46 +1,60 @@
-import { createHash } from "node:crypto";
-import { chmod, chown, mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
 import type { RunMount, RunStep } from "../plan/plan.ts";
 import type { MemoryFile } from "../sandbox/holder-protocol.ts";
 import type { ContainerOptions } from "../sandbox/run-container.ts";
+import { openBindSource } from "./bind-source.ts";
+import { openCacheMount } from "./cache-mount.ts";
 import type { SolveContext } from "./solve-plan.ts";
 
-export interface RunMounts {
-  readonly mounts: ContainerOptions["mounts"];
-  readonly memoryFiles: readonly MemoryFile[];
+/** What a RUN's mounts come to for the sandbox; held until it is disposed. */
+export interface RunMounts extends Pick<ContainerOptions, "mounts" | "memoryFiles" | "trees">, Disposable {
   /** `NAME=value` of secrets that are asked for as variables. */
   readonly env: readonly string[];
 }
 
-type Mounts = {
-  [Field in keyof RunMounts]: RunMounts[Field] extends readonly (infer Item)[] ? Item[] : never;
-};
+interface Collected {
+  readonly mounts: ContainerOptions["mounts"][number][];
+  readonly memoryFiles: MemoryFile[];
+  readonly trees: ContainerOptions["trees"][number][];
+  readonly env: string[];
+  /** Locks of cache mounts. */
+  readonly held: DisposableStack;
+}
 
-/** What a RUN's `--mount`s and heredoc files come to for the sandbox. */
-export async function makeRunMounts(step: RunStep, context: SolveContext): Promise<RunMounts> {
-  const result: Mounts = { mounts: [], memoryFiles: [], env: [] };
-  for (const mount of step.mounts) await addMount(mount, context, result);
+/** Opens a RUN's `--mount`s and the files of its heredocs. */
+export async function openRunMounts(step: RunStep, context: SolveContext): Promise<RunMounts> {
+  const collected: Collected = {
+    mounts: [],
+    memoryFiles: [],
+    trees: [],
+    env: [],
+    held: new DisposableStack(),
+  };
+  try {
+    for (const mount of step.mounts) await addMount(mount, context, collected);
+  } catch (error) {
+    collected.held.dispose();
+    throw error;
+  }
   for (const { path, content, mode } of step.files ?? []) {
     const file = {
-      name: `file-${result.memoryFiles.length}`,
+      name: `file-${collected.memoryFiles.length}`,
       content: Buffer.from(content),
       mode,
       uid: 0,
       gid: 0,
     };
-    addMemoryFile(result, file, path);
+    addMemoryFile(collected, file, path);
   }
-  return result;
+  return { ...collected, [Symbol.dispose]: () => collected.held.dispose() };
 }
 
-async function addMount(mount: RunMount, context: SolveContext, result: Mounts): Promise<void> {
+async function addMount(mount: RunMount, context: SolveContext, collected: Collected): Promise<void> {
   switch (mount.type) {
     case "tmpfs": {
       const size = mount.sizeBytes === undefined ? [] : [`size=${mount.sizeBytes}`];
       const options = ["nosuid", "nodev", "mode=1777", ...size];
-      result.mounts.push({
+      collected.mounts.push({
         kind: "directory",
         destination: mount.target,
         type: "tmpfs",
@@ -49,27 +63,60 @@ async function addMount(mount: RunMount, context: SolveContext, result: Mounts):
       });
       return;
     }
+    case "bind": {
+      const { layers, path, kind } = await openBindSource(mount, context);
+      const name = String(collected.trees.length);
+      collected.trees.push({ name, layers });
+      addBind(collected, {
+        kind,
+        destination: mount.target,
+        source: `tree:${name}${path}`,
+        readOnly: !mount.readWrite,
+      });
+      return;
+    }
     case "cache": {
-      if (mount.from !== undefined) throw notYet("a cache mount with from=");
-      if (mount.sharing !== "shared") throw notYet(`a cache mount with sharing=${mount.sharing}`);
-      const options = ["bind", mount.readOnly ? "ro" : "rw"];
-      const source = await openCacheDirectory(mount, context);
-      result.mounts.push({ kind: "directory", destination: mount.target, type: "bind", source, options });
+      const { directory } = collected.held.use(await openCacheMount(mount, context));
+      addBind(collected, {
+        kind: "directory",
+        destination: mount.target,
+        source: directory,
+        readOnly: mount.readOnly,
+      });
       return;
     }
     case "secret":
-      addSecret(mount, context, result);
+      addSecret(mount, context, collected);
       return;
-    case "bind":
     case "ssh":
-      throw notYet(`a ${mount.type} mount`);
+      throw new BuildError("unsupported", "Cannot run with an ssh mount: that is not there yet");
   }
+}
+
+function addBind(
+  collected: Collected,
+  {
+    kind,
+    destination,
+    source,
+    readOnly,
+  }: Pick<ContainerOptions["mounts"][number], "kind" | "destination" | "source"> & {
+    readonly readOnly: boolean;
+  },
+): void {
+  collected.mounts.push({
+    kind,
+    destination,
+    type: "bind",
+    source,
+    options: ["rbind", readOnly ? "ro" : "rw"],
+  });
 }
 
 function addSecret(
   mount: Extract<RunMount, { type: "secret" }>,
   context: SolveContext,
-  result: Mounts,
+  collected: Collected,
 ): void {
   const content = context.secrets.get(mount.id);
   if (content === undefined && mount.required) {
@@ -81,37 +128,19 @@ function addSecret(
       },
     );
   }
-  if (mount.env !== undefined) result.env.push(`${mount.env}=${Buffer.from(content ?? "").toString("utf8")}`);
+  if (mount.env !== undefined)
+    collected.env.push(`${mount.env}=${Buffer.from(content ?? "").toString("utf8")}`);
   if (content === undefined || mount.target === undefined) return;
   const { mode, uid, gid } = mount;
   addMemoryFile(
-    result,
-    { name: `secret-${result.memoryFiles.length}`, content, mode, uid, gid },
+    collected,
+    { name: `secret-${collected.memoryFiles.length}`, content, mode, uid, gid },
     mount.target,
   );
 }
 
-function addMemoryFile(result: Mounts, file: MemoryFile, destination: string): void {
-  result.memoryFiles.push(file);
+function addMemoryFile(collected: Collected, file: MemoryFile, destination: string): void {
+  collected.memoryFiles.push(file);
   const options = ["bind", "ro", "nosuid", "nodev"];
-  result.mounts.push({ kind: "file", destination, type: "bind", source: `memory:${file.name}`, options });
-}
-
-/** The directory lives as long as the store: builds share it by id. Ids may hold anything, so its name is a digest. */
-async function openCacheDirectory(
-  { id, mode, uid, gid }: Extract<RunMount, { type: "cache" }>,
-  { access: { store } }: SolveContext,
-): Promise<string> {
-  const directory = join(store.root, "cache-mounts", createHash("sha256").update(id).digest("hex"));
-  await mkdir(join(store.root, "cache-mounts"), { recursive: true, mode: 0o700 });
-  const made = await mkdir(directory, { recursive: true });
-  if (made !== undefined) {
-    await chown(directory, uid, gid);
-    await chmod(directory, mode);
-  }
-  return directory;
-}
-
-function notYet(what: string): BuildError {
-  return new BuildError("unsupported", `Cannot run with ${what}: it is not there yet`);
+  collected.mounts.push({ kind: "file", destination, type: "bind", source: `memory:${file.name}`, options });
 }

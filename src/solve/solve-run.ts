@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { makeRunKey } from "../cache/step-key.ts";
+import { makeRunKey, type StepKey } from "../cache/step-key.ts";
 import { BuildError } from "../errors/build-error.ts";
 import type { RunStep } from "../plan/plan.ts";
 import type { Layer } from "../rootfs/layer.ts";
@@ -9,32 +9,66 @@ import { LAYER_FILES, openStoredLayer } from "../rootfs/stored-layer.ts";
 import type { ContainerExit } from "../sandbox/holder-protocol.ts";
 import { runContainer } from "../sandbox/run-container.ts";
 import { publishLayer } from "../store/layers.ts";
+import { digestBindSource } from "./bind-source.ts";
 import { makeLogTail } from "./log-tail.ts";
 import { reportStep, type StepReport } from "./report-step.ts";
-import { makeRunMounts } from "./run-mounts.ts";
+import { openRunMounts } from "./run-mounts.ts";
 import { asRootfs, type SolveContext } from "./solve-plan.ts";
 import type { SolvedRootfs } from "./solved.ts";
-import { addLayer, keepRecord, loadLayers, reuseRecord } from "./step-record.ts";
+import { addLayer, aliasRecord, keepRecord, loadLayers, reuseRecord } from "./step-record.ts";
 
 /** docker's name for the host that a RUN sees. */
 const HOSTNAME = "buildkitsandbox";
 
 /** RUN: the only step that needs a kernel. What the command changed becomes a layer. */
 export async function solveRun(step: RunStep, context: SolveContext): Promise<SolvedRootfs> {
-  const base = asRootfs(await context.solve(step.base));
+  const froms = step.mounts.flatMap((mount) =>
+    "from" in mount && mount.from !== undefined ? [mount.from] : [],
+  );
+  const [solvedBase] = await Promise.all([context.solve(step.base), ...froms.map((id) => context.solve(id))]);
+  const base = asRootfs(solvedBase);
   const { store } = context.access;
   return reportStep(step, context, async (report) => {
-    const key = makeRunKey(step, () => base.recordId, []);
-    const found = reuseRecord(step, key, context);
-    if (found !== undefined) {
-      report.cached();
-      return addLayer(base, found, context);
+    const keys: StepKey[] = [];
+    for await (const key of listKeys(step, base, context)) {
+      const found = reuseRecord(step, key, context);
+      if (found !== undefined) {
+        for (const earlier of keys) aliasRecord(store, found, earlier);
+        report.cached();
+        return addLayer(base, found, context);
+      }
+      keys.push(key);
     }
     refuseWithoutEntitlement(step, context.allow);
     const layers = await loadLayers(base);
     const layer = await context.limitRuns(() => runCommand(step, layers, { context, report }));
-    return addLayer(base, keepRecord(store, layer, [key]), context);
+    return addLayer(base, keepRecord(store, layer, keys), context);
   });
+}
+
+/**
+ * The keys that a RUN may be found by: its definition over the records of its inputs where all have one, then with the content of
+ * its bind mounts in place of their sources' records.
+ */
+async function* listKeys(step: RunStep, base: SolvedRootfs, context: SolveContext): AsyncGenerator<StepKey> {
+  const inputs = new Map([[step.base, base.recordId]]);
+  let allHaveRecords = true;
+  for (const mount of step.mounts) {
+    if (!("from" in mount) || mount.from === undefined) continue;
+    const solved = await context.solve(mount.from);
+    if (solved.kind === "rootfs") inputs.set(mount.from, solved.recordId);
+    else if (mount.type === "bind") allHaveRecords = false;
+  }
+  const recordId = (id: number) => inputs.get(id) ?? "";
+  if (allHaveRecords) yield makeRunKey(step, recordId);
+  if (!step.mounts.some(({ type }) => type === "bind")) return;
+  yield makeRunKey(
+    step,
+    recordId,
+    await Promise.all(
+      step.mounts.map((mount) => (mount.type === "bind" ? digestBindSource(mount, context) : undefined)),
+    ),
+  );
 }
 
 async function runCommand(
@@ -47,7 +81,8 @@ async function runCommand(
   const directory = await mkdtemp(join(store.temporaryDirectory, "run-"));
   const tail = makeLogTail();
   try {
-    const { mounts, memoryFiles, env } = await makeRunMounts(step, context);
+    using opened = await openRunMounts(step, context);
+    const { mounts, memoryFiles, trees, env } = opened;
     const exit = await runContainer(
       context.openSandbox(),
       {
@@ -64,6 +99,7 @@ async function runCommand(
         ulimits: step.ulimits,
         mounts,
         memoryFiles,
+        trees,
         directory,
         stdio: "pipe",
         terminal: false,

@@ -10,6 +10,10 @@ const SCHEMA = `
     id TEXT PRIMARY KEY, boot_id TEXT NOT NULL, pid_namespace TEXT NOT NULL, pid INTEGER NOT NULL,
     start_time TEXT NOT NULL, heartbeat INTEGER NOT NULL
   ) STRICT;
+  -- What one process at a time may use, by name, while its lease lives.
+  CREATE TABLE locks (
+    name TEXT PRIMARY KEY, lease_id TEXT NOT NULL REFERENCES leases (id) ON DELETE CASCADE
+  ) STRICT;
   -- A change to a file system, in layers/ID/; kind says in which form it was born.
   CREATE TABLE layers (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('tar', 'directory')),

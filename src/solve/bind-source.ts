@@ -1,0 +1,88 @@
+import { BuildError } from "../errors/build-error.ts";
+import type { RunMount, StepId } from "../plan/plan.ts";
+import type { CopyTree } from "../rootfs/copy-request.ts";
+import type { Layer } from "../rootfs/layer.ts";
+import { pathToText } from "../rootfs/rootfs-path.ts";
+import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
+import { openUnionTree } from "../rootfs/union-tree.ts";
+import type { SolveContext } from "./solve-plan.ts";
+import type { SolvedFiles } from "./solved.ts";
+import { loadLayers } from "./step-record.ts";
+
+export type BindMount = Extract<RunMount, { type: "bind" }>;
+
+/** What a bind mount shows: a path in a union of layers. */
+export interface BindSource {
+  readonly layers: readonly Layer[];
+  /** Absolute text, links resolved. */
+  readonly path: string;
+  readonly kind: "directory" | "file";
+}
+
+/** Where a context's part stands in the layer that is made of it. */
+const CONTEXT_PART = "/part";
+
+/** Digest of what each bind mount of a RUN shows, for its content key. */
+export async function digestBindSource(mount: BindMount, context: SolveContext): Promise<string> {
+  const { work, store, signal } = context.access;
+  const solved = await context.solve(mount.from);
+  if (solved.kind === "files") {
+    await using selection = await selectPart(solved, mount, context);
+    return selection.contentDigest;
+  }
+  const tree: CopyTree = { kind: "layers", layers: await loadLayers(solved) };
+  return work.digestSubtree(
+    { tree, path: mount.source, temporaryDirectory: store.temporaryDirectory },
+    { signal },
+  );
+}
+
+/**
+ * A stage's or image's files are mounted where they are; the part of a context becomes a layer first, so that the ignore
+ * file and the owners hold for it as for COPY.
+ *
+ * @throws BuildError `copy-source-missing`.
+ */
+export async function openBindSource(
+  mount: { readonly from: StepId; readonly source: string },
+  context: SolveContext,
+): Promise<BindSource> {
+  const solved = await context.solve(mount.from);
+  if (solved.kind === "rootfs") return findInLayers(await loadLayers(solved), mount.source);
+  const { store, work, signal } = context.access;
+  await using selection = await selectPart(solved, mount, context);
+  const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
+    work.writeCopyLayer({ selection, base: [], layersDirectory }, { signal }),
+  );
+  return findInLayers([layer], CONTEXT_PART);
+}
+
+function selectPart(files: SolvedFiles, { source }: { readonly source: string }, { access }: SolveContext) {
+  const { work, store, signal } = access;
+  const tree: CopyTree = {
+    kind: "directory",
+    directory: files.directory,
+    ignorePatterns: files.ignorePatterns,
+  };
+  return work.selectCopy(
+    {
+      sources: [{ kind: "path", tree, path: source }],
+      destination: CONTEXT_PART,
+      link: true,
+      temporaryDirectory: store.temporaryDirectory,
+    },
+    { signal },
+  );
+}
+
+function findInLayers(layers: readonly Layer[], source: string): BindSource {
+  using tree = openUnionTree(layers);
+  const { path, entry } = tree.resolve(Buffer.from(source).toString("latin1"), { followLast: true });
+  if (entry === undefined) {
+    throw new BuildError(
+      "copy-source-missing",
+      `Cannot mount "${source}": there is no such file or directory in its source`,
+    );
+  }
+  return { layers, path: pathToText(path), kind: entry.entry.type === "directory" ? "directory" : "file" };
+}

@@ -1,0 +1,92 @@
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { chmod, chown, mkdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { RunMount } from "../plan/plan.ts";
+import type { CopyTree } from "../rootfs/copy-request.ts";
+import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
+import { temporaryPath } from "../store/blobs.ts";
+import { acquireLock, type Lock, tryLock } from "../store/locks.ts";
+import type { SolveContext } from "./solve-plan.ts";
+import { loadLayers } from "./step-record.ts";
+
+export type CacheMount = Extract<RunMount, { type: "cache" }>;
+
+/** A cache mount's directory, held until it is disposed. */
+export interface OpenCacheMount extends Disposable {
+  readonly directory: string;
+}
+
+/**
+ * Opens the directory of a cache mount; it lives as long as the store. `shared` is used by anybody at once; `locked` waits for
+ * its turn, also for another process's; `private` takes another copy when all are in use.
+ */
+export async function openCacheMount(mount: CacheMount, context: SolveContext): Promise<OpenCacheMount> {
+  const { store, signal } = context.access;
+  // An id may hold anything. A cache with a seed is another one than the same id without.
+  const seed = mount.from === undefined ? "" : `\0${mount.source ?? ""}`;
+  const name = createHash("sha256").update(`${mount.id}${seed}`).digest("hex");
+  switch (mount.sharing) {
+    case "shared":
+      return held(await makeDirectory(name, mount, context), undefined);
+    case "locked": {
+      const lock = await acquireLock(store, `cache ${name}`, signal);
+      return held(await makeDirectory(name, mount, context), lock);
+    }
+    case "private":
+      for (let copy = 0; ; copy++) {
+        const copyName = copy === 0 ? name : `${name}-${copy}`;
+        const lock = tryLock(store, `cache ${copyName}`);
+        if (lock !== undefined) return held(await makeDirectory(copyName, mount, context), lock);
+      }
+  }
+}
+
+function held(directory: string, lock: Lock | undefined): OpenCacheMount {
+  return { directory, [Symbol.dispose]: () => lock?.[Symbol.dispose]() };
+}
+
+async function makeDirectory(name: string, mount: CacheMount, context: SolveContext): Promise<string> {
+  const { store } = context.access;
+  const parent = join(store.root, "cache-mounts");
+  const directory = join(parent, name);
+  await mkdir(parent, { recursive: true, mode: 0o700 });
+  // Made aside and then renamed, so that nobody sees it without its owner or its seed.
+  const fresh = temporaryPath(store);
+  try {
+    using _lock = await acquireLock(store, `make ${name}`, context.access.signal);
+    if (existsSync(directory)) return directory;
+    if (mount.from === undefined) {
+      await mkdir(fresh);
+      await chown(fresh, mount.uid, mount.gid);
+      await chmod(fresh, mount.mode);
+    } else await writeSeed(fresh, mount, context);
+    await rename(fresh, directory);
+    return directory;
+  } finally {
+    await rm(fresh, { recursive: true, force: true });
+  }
+}
+
+/** A cache that begins with the files of a stage or image: a copy of them, unpacked. */
+async function writeSeed(directory: string, mount: CacheMount, context: SolveContext): Promise<void> {
+  const { store, work, signal } = context.access;
+  const solved = await context.solve(mount.from!);
+  const tree: CopyTree =
+    solved.kind === "rootfs"
+      ? { kind: "layers", layers: await loadLayers(solved) }
+      : { kind: "directory", directory: solved.directory, ignorePatterns: solved.ignorePatterns };
+  await using selection = await work.selectCopy(
+    {
+      sources: [{ kind: "path", tree, path: mount.source ?? "/" }],
+      destination: "/",
+      link: true,
+      temporaryDirectory: store.temporaryDirectory,
+    },
+    { signal },
+  );
+  const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
+    work.writeCopyLayer({ selection, base: [], layersDirectory }, { signal }),
+  );
+  await work.materialiseLayer({ layer, below: [], directory }, { signal });
+}
