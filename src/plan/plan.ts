@@ -68,7 +68,12 @@ export interface SourceStep extends StepCommon {
 export type Source =
   | { readonly kind: "scratch" }
   /** `reference` is what the Dockerfile says, ARGs expanded; `ImageBase.reference` of the same text gave its config. */
-  | { readonly kind: "image"; readonly reference: string }
+  | {
+      readonly kind: "image";
+      readonly reference: string;
+      /** For the error when there is no such image: the stage that may have been meant (`Did you mean "builder"?`). */
+      readonly hint?: string;
+    }
   /** The build context (`name` is `context`) or a named context that is no image. */
   | { readonly kind: "context"; readonly name: string }
   | { readonly kind: "git"; readonly url: string; readonly keepGitDir: boolean; readonly checksum?: string }
@@ -95,7 +100,10 @@ export interface CopyStep extends StepCommon {
 }
 
 export type CopySource =
-  /** `path` is absolute in the tree of `from`, may hold wildcards, and keeps a trailing slash. */
+  /**
+   * `path` is absolute in the tree of `from`, may hold wildcards, and keeps a trailing slash; with `--parents` it also keeps
+   * the pivot: `/a/./b`.
+   */
   | { readonly kind: "path"; readonly from: StepId; readonly path: string }
   /** A heredoc: a regular file, mode 0644, 0:0. */
   | { readonly kind: "inline"; readonly name: string; readonly content: string }
@@ -192,6 +200,8 @@ export interface PlanOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** The platforms to build for; one graph each. */
   readonly platforms: readonly Platform[];
+  /** `platforms` is a default that nobody asked for: the image's config keeps the platform of its base. */
+  readonly implicitPlatform?: boolean;
   /** What RUN runs on natively, and BUILDPLATFORM. */
   readonly buildPlatform: Platform;
   /** Names given with `--build-context`: whether each is an image (a base) or a tree of files. */
@@ -214,6 +224,8 @@ export interface ImageNeed {
   readonly platform: Platform;
   /** Where the Dockerfile asks for it. */
   readonly span?: SourceSpan;
+  /** For the error when there is no such image: the stage that may have been meant. */
+  readonly hint?: string;
 }
 
 export interface ImageBase extends ImageNeed {

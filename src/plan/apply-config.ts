@@ -1,0 +1,182 @@
+import { formatDuration } from "../dockerfile/duration.ts";
+import { expandWord, expandWords } from "../dockerfile/expand-word.ts";
+import { quoteText } from "../dockerfile/format-syntax-tree.ts";
+import type {
+  ArgInstruction,
+  CommandInstruction,
+  CommandLine,
+  ExposeInstruction,
+  HealthcheckInstruction,
+  PairsInstruction,
+  VolumeInstruction,
+} from "../dockerfile/instruction.ts";
+import { parsePorts } from "../dockerfile/parse-ports.ts";
+import type { EscapeCharacter } from "../dockerfile/syntax-tree.ts";
+import { BuildError } from "../errors/build-error.ts";
+import { parseSignal } from "./parse-signal.ts";
+import { addHistory, type StageState, splitVariable } from "./stage-state.ts";
+
+/*
+ * Instructions that change the image's config and nothing else. Their history texts are those of BuildKit's frontend, which
+ * are Go's `%v` and `%q` of its structures.
+ */
+
+const DEFAULT_SHELL: readonly string[] = ["/bin/sh", "-c"];
+
+/** The shell in front of a command in shell form. */
+export function shellOf(state: StageState): readonly string[] {
+  const shell = state.config.Shell ?? [];
+  return shell.length > 0 ? shell : DEFAULT_SHELL;
+}
+
+export interface ArgScope {
+  readonly buildArgs: Readonly<Record<string, string>>;
+  readonly globalArgs: ReadonlyMap<string, string>;
+  readonly escape: EscapeCharacter;
+}
+
+/**
+ * ARG: a build argument wins over the default, the default over the global ARG of the same name. What has a value hides
+ * an ENV of the same name (the reference manual says the opposite, BuildKit does this).
+ */
+export function applyArg(state: StageState, instruction: ArgInstruction, scope: ArgScope): void {
+  const texts = instruction.args.map(({ name, value: fallback }) => {
+    let value: string | undefined;
+    if (Object.hasOwn(scope.buildArgs, name)) value = scope.buildArgs[name];
+    else if (fallback !== undefined) value = expandWord(fallback, state.env, { escape: scope.escape });
+    else value = scope.globalArgs.get(name);
+    if (value !== undefined && !SCAN_ARGS.has(name)) state.env.set(name, value);
+    state.args.set(name, value);
+    return value === undefined ? name : `${name}=${value}`;
+  });
+  addHistory(state, `ARG ${texts.join(" ")}`, true);
+}
+
+/** They only tell the scanner of attestations what to look at. */
+const SCAN_ARGS: ReadonlySet<string> = new Set(["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"]);
+
+/** ENV and LABEL. All pairs see the environment as it was before the instruction. */
+export function applyPairs(
+  state: StageState,
+  instruction: PairsInstruction,
+  escapeMark: EscapeCharacter,
+): void {
+  const expandOne = (word: string) => expandWord(word, state.env, { escape: escapeMark });
+  const pairs = instruction.pairs.map(({ key, value }) => [expandOne(key), expandOne(value)] as const);
+  if (instruction.kind === "env") {
+    state.config.Env = mergeEnv(state.config.Env ?? [], pairs);
+    for (const [name, value] of pairs) state.env.set(name, value);
+  } else {
+    state.config.Labels = { ...state.config.Labels, ...Object.fromEntries(pairs) };
+  }
+  const texts = pairs.map(([key, value]) => `${key}=${value}`);
+  addHistory(state, `${instruction.kind.toUpperCase()} ${texts.join(" ")}`, true);
+}
+
+/** A variable keeps its place when it gets another value. */
+function mergeEnv(env: readonly string[], pairs: readonly (readonly [string, string])[]): readonly string[] {
+  const merged = [...env];
+  const places = new Map<string, number>();
+  for (const [i, variable] of env.entries()) {
+    const [name] = splitVariable(variable);
+    if (!places.has(name)) places.set(name, i);
+  }
+  for (const [name, value] of pairs) {
+    const place = places.get(name) ?? merged.length;
+    merged[place] = `${name}=${value}`;
+    places.set(name, place);
+  }
+  return merged;
+}
+
+function fullCommand(state: StageState, command: CommandLine): readonly string[] {
+  return command.form === "exec" ? command.args : [...shellOf(state), command.text];
+}
+
+function quoteList(values: readonly string[]): string {
+  return `[${values.map(quoteText).join(" ")}]`;
+}
+
+/** CMD, and ENTRYPOINT, which drops a CMD that was inherited. */
+export function applyCommand(state: StageState, instruction: CommandInstruction): void {
+  const args = fullCommand(state, instruction.command);
+  if (instruction.kind === "cmd") {
+    state.config.Cmd = args;
+    state.config.ArgsEscaped = true;
+    state.hasCmd = true;
+  } else {
+    // An empty list means: none, also for whoever inherits it.
+    if (args.length > 0) state.config.Entrypoint = args;
+    else delete state.config.Entrypoint;
+    if (!state.hasCmd) delete state.config.Cmd;
+  }
+  addHistory(state, `${instruction.kind.toUpperCase()} ${quoteList(args)}`, true);
+}
+
+export function applyHealthcheck(state: StageState, { healthcheck }: HealthcheckInstruction): void {
+  const { Test, Retries, ...times } = healthcheck;
+  state.config.Healthcheck = Object.fromEntries(
+    Object.entries(healthcheck).filter(([, value]) => value !== 0),
+  );
+  const parts = Object.entries(times).map(([name, value]) => `${name}:${formatDuration(value)}`);
+  addHistory(state, `HEALTHCHECK {Test:[${Test.join(" ")}] ${parts.join(" ")} Retries:${Retries}}`, true);
+}
+
+export function applyShell(state: StageState, shell: readonly string[]): void {
+  state.config.Shell = shell;
+  addHistory(state, `SHELL [${shell.join(" ")}]`, true);
+}
+
+export function applyUser(state: StageState, user: string): void {
+  state.config.User = user;
+  addHistory(state, `USER ${user}`, true);
+}
+
+export function applyStopsignal(state: StageState, signal: string): void {
+  parseSignal(signal);
+  state.config.StopSignal = signal;
+  addHistory(state, `STOPSIGNAL ${signal}`, true);
+}
+
+export function applyMaintainer(state: StageState, author: string): void {
+  state.author = author;
+  addHistory(state, `MAINTAINER ${author}`, true);
+}
+
+export function applyVolume(
+  state: StageState,
+  instruction: VolumeInstruction,
+  escapeMark: EscapeCharacter,
+): void {
+  const volumes = instruction.volumes.map((volume) => expandWord(volume, state.env, { escape: escapeMark }));
+  if (volumes.includes("")) {
+    throw new BuildError(
+      "dockerfile-syntax",
+      'Cannot parse "VOLUME": VOLUME specified can not be an empty string',
+    );
+  }
+  state.config.Volumes = {
+    ...state.config.Volumes,
+    ...Object.fromEntries(volumes.map((volume) => [volume, {}])),
+  };
+  addHistory(state, `VOLUME [${volumes.join(" ")}]`, true);
+}
+
+export function applyExpose(
+  state: StageState,
+  instruction: ExposeInstruction,
+  escapeMark: EscapeCharacter,
+): void {
+  const words = instruction.ports.flatMap((port) => expandWords(port, state.env, { escape: escapeMark }));
+  const ports = words.flatMap(parsePorts);
+  state.config.ExposedPorts = {
+    ...state.config.ExposedPorts,
+    ...Object.fromEntries(ports.map((port) => [port, {}])),
+  };
+  addHistory(state, `EXPOSE [${ports.join(" ")}]`, true);
+}
+
+export function applyOnbuild(state: StageState, expression: string): void {
+  // BuildKit writes no history for it.
+  state.config.OnBuild = [...(state.config.OnBuild ?? []), expression];
+}
