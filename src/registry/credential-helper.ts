@@ -79,7 +79,8 @@ async function runHelper(
   const child = spawn(`docker-credential-${name}`, [verb], {
     env: { ...environment },
     stdio: ["pipe", "pipe", "inherit"],
-    timeout: HELPER_TIMEOUT_MS,
+    // Not `timeout`: its timer outlives a program that cannot be started, and keeps the process.
+    signal: AbortSignal.timeout(HELPER_TIMEOUT_MS),
   });
   const closed = Promise.withResolvers<number | null>();
   child.once("error", closed.reject).once("close", closed.resolve);
@@ -94,7 +95,9 @@ async function runHelper(
     const exitCode = await closed.promise;
     return { exitCode, output: output.trim() };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ABORT_ERR") throw helperFailed(name, verb, `it does not answer in ${HELPER_TIMEOUT_MS} ms`);
+    if (code !== "ENOENT") throw helperFailed(name, verb, String(code ?? error));
     throw new BuildError(
       "authentication",
       `Cannot ${verb} credentials with "docker-credential-${name}": there is no such program in PATH`,
