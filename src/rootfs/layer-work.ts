@@ -11,6 +11,7 @@ import type {
 } from "./copy-request.ts";
 import type { IngestedLayer, IngestRequest } from "./ingest-layer.ts";
 import type { Layer } from "./layer.ts";
+import type { WorkdirRequest } from "./make-workdir-layer.ts";
 
 export interface WorkOptions {
   readonly signal?: AbortSignal;
@@ -21,17 +22,6 @@ export interface WorkOptions {
 export interface WorkProgress {
   readonly doneBytes: number;
   readonly totalBytes?: number;
-}
-
-export interface WorkdirRequest {
-  readonly base: readonly Layer[];
-  /** Text, absolute and clean. */
-  readonly path: string;
-  readonly uid: number;
-  readonly gid: number;
-  readonly layersDirectory: string;
-  /** Seconds since 1970, of the directories that are made. */
-  readonly mtime: number;
 }
 
 export interface UpperRequest {

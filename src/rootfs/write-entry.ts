@@ -1,0 +1,38 @@
+import { createHash } from "node:crypto";
+import type { Entry } from "./entry.ts";
+import { membersOf } from "./entry-member.ts";
+import type { LayerWriter } from "./layer-writer.ts";
+import { tarPadding } from "./tar-header.ts";
+import { encodeTarMember, TAR_END } from "./tar-writer.ts";
+
+const ZEROS = Buffer.alloc(512);
+
+/**
+ * Appends an entry to a layer's tar and to its index; `content` has the bytes of a regular file, `entry.size` of them, and
+ * is not read for the later ones of a hard link group.
+ * @throws Error when there are more or fewer bytes.
+ */
+export function writeEntry(writer: LayerWriter, entry: Entry, content: Iterable<Uint8Array> = []): void {
+  for (const member of membersOf(entry)) writer.write(encodeTarMember(member));
+  const isLink = entry.hardLinkOf !== undefined && entry.hardLinkOf !== entry.path;
+  const { dataOffset: _, contentHash: __, ...rest } = entry;
+  if (entry.type !== "file" || isLink) {
+    writer.add({ ...rest, mtimeNs: 0, ...(isLink ? { size: 0 } : {}) });
+    return;
+  }
+  const dataOffset = writer.offset;
+  const hash = createHash("sha256");
+  let size = 0;
+  for (const chunk of content) {
+    size += chunk.length;
+    hash.update(chunk);
+    writer.write(chunk);
+  }
+  if (size !== entry.size) throw new Error(`"${entry.path}" has ${size} bytes instead of ${entry.size}`);
+  writer.write(ZEROS.subarray(0, tarPadding(size)));
+  writer.add({ ...rest, mtimeNs: 0, dataOffset, contentHash: hash.digest() });
+}
+
+export function writeTarEnd(writer: LayerWriter): void {
+  writer.write(TAR_END);
+}
