@@ -16,7 +16,7 @@ export const opensslMissing: string | false = existsSync("/usr/bin/openssl")
 export interface TestCertificates extends AsyncDisposable {
   readonly directory: string;
   readonly authority: string;
-  /** For `127.0.0.1` and `localhost`, signed by the authority. */
+  /** For `127.0.0.1`, `localhost` and `registry.test`, signed by the authority. */
   readonly server: { readonly certificatePath: string; readonly keyPath: string };
   /** For client authentication, signed by the authority. */
   readonly client: { readonly certificatePath: string; readonly keyPath: string };
@@ -62,7 +62,7 @@ export async function makeCertificates(): Promise<TestCertificates> {
   return {
     directory,
     authority: path("ca.crt"),
-    server: await sign("server", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
+    server: await sign("server", "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:registry.test"),
     client: await sign("client", "extendedKeyUsage=clientAuth"),
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
   };

@@ -24,7 +24,7 @@ export function isCompatiblePlatform(offered: Platform, wanted: Platform): boole
 }
 
 /** The platforms that run where `wanted` runs, best first. */
-export function listCompatiblePlatforms(wanted: Platform): Platform[] {
+function listCompatiblePlatforms(wanted: Platform): Platform[] {
   const normal = normalizePlatform(wanted);
   const other = (architecture: string, variant?: string): Platform =>
     normalizePlatform({ ...normal, architecture, variant });

@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { copyFile, mkdir } from "node:fs/promises";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
+import { join } from "node:path";
 import { test } from "node:test";
+import { makeCertificates, opensslMissing } from "../../test/make-certificates.ts";
+import { registryMissing, startRegistry } from "../../test/start-registry.ts";
 import { parseImageReference } from "../oci/reference.ts";
 import { chooseProxy } from "./choose-proxy.ts";
 import { makeRegistryClient } from "./registry-client.ts";
@@ -63,6 +67,44 @@ test("requests go through the proxy: plain ones as they are, TLS by a tunnel", a
       "GET http://registry.invalid/v2/",
       "GET http://registry.invalid/v2/x/manifests/latest",
     ]);
+  } finally {
+    proxy.close();
+    proxy.closeAllConnections();
+  }
+});
+
+test("TLS through a proxy's tunnel is verified against the registry's name", {
+  skip: registryMissing || opensslMissing,
+}, async () => {
+  await using certificates = await makeCertificates();
+  await using registry = await startRegistry({ tls: certificates.server });
+  const tunnels: string[] = [];
+  const proxy = createServer().on("connect", (request, socket) => {
+    tunnels.push(request.url ?? "");
+    // The name exists only here: the client must leave it to the proxy to look it up.
+    const upstream = connect(Number(registry.host.split(":")[1]), "127.0.0.1", () => {
+      socket.write("HTTP/1.1 200 OK\r\n\r\n");
+      socket.pipe(upstream).pipe(socket);
+    });
+    upstream.on("error", () => socket.destroy());
+    socket.on("error", () => upstream.destroy());
+  });
+  proxy.listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  const parent = join(certificates.directory, "certs.d");
+  await mkdir(join(parent, "registry.test"), { recursive: true });
+  await copyFile(certificates.authority, join(parent, "registry.test/ca.crt"));
+  const options = {
+    retries: { count: 0, delayMs: 1 },
+    environment: { https_proxy: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}` },
+  };
+  const reference = parseImageReference("registry.test/x");
+  try {
+    await using client = makeRegistryClient({ ...options, certificateDirectories: [parent] });
+    await assert.rejects(client.resolveManifest(reference), { code: "image-not-found" });
+    await using untrusting = makeRegistryClient({ ...options, certificateDirectories: [] });
+    await assert.rejects(untrusting.resolveManifest(reference), /is not trusted/);
+    assert.deepEqual(tunnels, ["registry.test:443", "registry.test:443"]);
   } finally {
     proxy.close();
     proxy.closeAllConnections();

@@ -10,7 +10,7 @@ import { makeAnswerError, makeTransportError } from "./registry-error.ts";
 import type { RegistrySession } from "./registry-session.ts";
 
 /** The distribution spec 1.1 asks registries to take manifests of at least this size; docker and containerd read no more. */
-export const MANIFEST_SIZE_LIMIT = 4 * 1024 * 1024;
+const MANIFEST_SIZE_LIMIT = 4 * 1024 * 1024;
 
 /** Schema 1 is asked for so that a registry that has nothing else can be refused by name. */
 const ACCEPT = [

@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import type { SecureContext } from "node:tls";
 import type { Dispatcher } from "undici";
 import { chooseProxy, type ProxyEnvironment } from "./choose-proxy.ts";
 
@@ -98,18 +99,20 @@ async function makeDispatcher(proxy: string | undefined, tls: TlsOptions | undef
   const timeouts = { headersTimeout: ANSWER_TIMEOUT_MS, bodyTimeout: STALL_TIMEOUT_MS };
   const connect = {
     timeout: CONNECT_TIMEOUT_MS,
-    ...(tls && { rejectUnauthorized: tls.verify, ca: await listAuthorities(tls) }),
-    ...(tls?.client && { cert: tls.client.certificate, key: tls.client.key }),
+    ...(tls && { rejectUnauthorized: tls.verify, secureContext: await makeSecureContext(tls) }),
   };
   if (proxy === undefined) return new Agent({ ...timeouts, connect, allowH2: false });
   return new ProxyAgent({ ...timeouts, uri: proxy, requestTls: connect, proxyTunnel: tls !== undefined });
 }
 
-/** Node's own list, the system's, and the given ones: a company's authority is usually installed in the system's. */
-async function listAuthorities(tls: TlsOptions): Promise<string[] | undefined> {
-  if (!tls.verify) return undefined;
-  const { getCACertificates } = await import("node:tls");
-  return [
-    ...new Set([...getCACertificates("default"), ...getCACertificates("system"), ...(tls.authorities ?? [])]),
-  ];
+/**
+ * Trusts Node's own list, the system's (where a company's authority is usually installed) and the given ones. Made once for all
+ * connections, for reading some hundred certificates takes milliseconds.
+ */
+async function makeSecureContext({ verify, authorities = [], client }: TlsOptions): Promise<SecureContext> {
+  const { createSecureContext, getCACertificates } = await import("node:tls");
+  const ca = verify
+    ? [...new Set([...getCACertificates("default"), ...getCACertificates("system"), ...authorities])]
+    : undefined;
+  return createSecureContext({ ca, cert: client?.certificate, key: client?.key });
 }

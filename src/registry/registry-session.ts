@@ -14,7 +14,7 @@ import { listRegistryOrigins, type RegistryHostOptions, type RegistryOrigin } fr
 import { type RetryPolicy, sendWithRetries } from "./retry-policy.ts";
 import { untilAborted } from "./until-aborted.ts";
 
-export interface RegistryRequest {
+interface RegistryRequest {
   readonly method: HttpRequest["method"];
   /** Below the registry's origin, or the address that it gave (an upload's Location). */
   readonly target: string | URL;
