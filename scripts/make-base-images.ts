@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -81,9 +81,10 @@ export async function importBaseImages(root: string, tell: (line: string) => voi
       if (present.has(name)) continue;
       tell(`Importing the stand-in for ${name}`);
       const options = changes.flatMap((change) => ["--change", change]);
-      execFileSync(slipway, ["--root", root, "import", ...options, tarPath, name], {
+      const { status } = spawnSync(slipway, ["--root", root, "import", ...options, tarPath, name], {
         stdio: ["ignore", "ignore", "inherit"],
       });
+      if (status !== 0) throw new Error(`Cannot import "${name}" into ${root}: slipway ended with ${status}`);
     }
   });
 }
@@ -172,4 +173,13 @@ function isAlive(lockPath: string): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }
+}
+
+if (import.meta.main) {
+  const root = process.env.SLIPWAY_ROOT;
+  if (!root) {
+    console.error("Set SLIPWAY_ROOT to the store that the stand-ins are for");
+    process.exit(2);
+  }
+  await importBaseImages(root, (line) => console.log(`${line} ...`));
 }

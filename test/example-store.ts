@@ -31,15 +31,19 @@ export async function openExampleStore(exampleDirectory: string): Promise<Exampl
   const work = mkdtempSync(join(tmpdir(), "slipway-example-"));
   const root = process.env.SLIPWAY_EXAMPLES_ROOT ?? join(work, "store");
   const directory = join(work, basename(exampleDirectory));
-  cpSync(exampleDirectory, directory, { recursive: true });
-  await importBaseImages(root);
+  const remove = () => rmSync(work, { recursive: true, force: true });
+  try {
+    cpSync(exampleDirectory, directory, { recursive: true });
+    await importBaseImages(root);
+  } catch (error) {
+    remove();
+    throw error;
+  }
   return {
     root,
     directory,
     run: (args, env) => slipway(args, { root, cwd: directory, env }),
-    [Symbol.dispose]() {
-      rmSync(work, { recursive: true, force: true });
-    },
+    [Symbol.dispose]: remove,
   };
 }
 
