@@ -38,9 +38,6 @@ const LIST_ARCHIVES = `ls "$1/var/cache/apt/archives" > "$1/${ARCHIVE_LIST}"`;
 const SUITE = "bookworm";
 const SOURCES = ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"];
 
-/** What decides the outcome; callers put it into the key under which they keep what they make. */
-export const unpackRecipe = JSON.stringify([PACKAGES, LEFT_OUT, SUITE]);
-
 /** Downloads the packages with mmdebstrap and unpacks all of them into `directory`: no maintainer script runs. */
 export async function unpackDebianPackages(directory: string): Promise<void> {
   mkdirSync(directory, { recursive: true });
