@@ -9,6 +9,7 @@ import type {
   WriteCopyRequest,
   WrittenLayer,
 } from "./copy-request.ts";
+import type { UpperRequest } from "./index-upper-directory.ts";
 import type { IngestedLayer, IngestRequest } from "./ingest-layer.ts";
 import type { Layer } from "./layer.ts";
 import type { WorkdirRequest } from "./make-workdir-layer.ts";
@@ -22,16 +23,6 @@ export interface WorkOptions {
 export interface WorkProgress {
   readonly doneBytes: number;
   readonly totalBytes?: number;
-}
-
-export interface UpperRequest {
-  /** The overlay's upper directory; it stays where it is and becomes the layer's content. */
-  readonly directory: string;
-  /** Written there, atomically. */
-  readonly indexPath: string;
-  readonly id: string;
-  /** The layers that the overlay had below, bottom first. */
-  readonly base: readonly Layer[];
 }
 
 export interface PackRequest {
