@@ -120,19 +120,11 @@ function removeOutdated(): void {
   }
 }
 
-/** As root's files, in the order of their names, so that the same packages give the same bytes. */
+/** As root's files, in the order of their names and with no time of today: the same packages give the same bytes. */
 function packRoot(root: string, tarPath: string): void {
   const owner = ["--owner=0", "--group=0", "--numeric-owner"];
-  execFileSync("tar", [
-    "-c",
-    "-f",
-    tarPath,
-    "--sort=name",
-    ...owner,
-    "-C",
-    root,
-    ...readdirSync(root).sort(),
-  ]);
+  const order = ["--sort=name", "--mtime=@1700000000", "--clamp-mtime"];
+  execFileSync("tar", ["-c", "-f", tarPath, ...order, ...owner, "-C", root, ...readdirSync(root).sort()]);
 }
 
 /** The sources under bases/ are the recipe: whoever changes one gets new stand-ins. */
