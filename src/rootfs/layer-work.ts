@@ -1,6 +1,5 @@
 import { rm } from "node:fs/promises";
 import type { Digest } from "../oci/digest.ts";
-import type { Compression } from "../oci/media-type.ts";
 import type { ThreadPool } from "../threads/thread-pool.ts";
 import type {
   CopySelection,
@@ -13,6 +12,7 @@ import type { UpperRequest } from "./index-upper-directory.ts";
 import type { IngestedLayer, IngestRequest } from "./ingest-layer.ts";
 import type { Layer } from "./layer.ts";
 import type { WorkdirRequest } from "./make-workdir-layer.ts";
+import type { PackedLayer, PackRequest } from "./pack-layer.ts";
 
 export interface WorkOptions {
   readonly signal?: AbortSignal;
@@ -23,26 +23,6 @@ export interface WorkOptions {
 export interface WorkProgress {
   readonly doneBytes: number;
   readonly totalBytes?: number;
-}
-
-export interface PackRequest {
-  readonly layer: Layer;
-  readonly compression: Compression;
-  /** gzip: 0 to 9, 6 by default; zstd: 1 to 22, 3 by default. */
-  readonly level?: number;
-  /** Where the blob is written: a temporary name beside it, then renamed. */
-  readonly blobPath: string;
-  /** Write the uncompressed tar here too (a temporary name, then renamed), so that a RUN's layer gains its tar form. */
-  readonly tarPath?: string;
-}
-
-export interface PackedLayer {
-  /** Of the blob. */
-  readonly digest: Digest;
-  /** Of the blob, in bytes. */
-  readonly size: number;
-  readonly diffId: Digest;
-  readonly tarSizeBytes: number;
 }
 
 export interface MaterialiseRequest {

@@ -83,6 +83,11 @@ export class TarReader {
     this.#handler = handler;
   }
 
+  /** A zero block was read: no member follows. */
+  get isAtEnd(): boolean {
+    return this.#zeroBlocks > 0;
+  }
+
   /** @throws BuildError `image-invalid` for what is no tar, `unsupported` for sparse members. */
   write(chunk: Uint8Array): void {
     let at = 0;

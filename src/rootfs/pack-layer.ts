@@ -1,0 +1,183 @@
+import { createHash, randomBytes } from "node:crypto";
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { crc32 } from "node:zlib";
+import type { Digest } from "../oci/digest.ts";
+import type { Compression } from "../oci/media-type.ts";
+import { type BlockToCompress, compressBlock } from "./compress-block.ts";
+import { BlockCutter, type BlockSizes } from "./cut-blocks.ts";
+import type { Layer } from "./layer.ts";
+import { tarChunks } from "./tar-chunks.ts";
+
+export interface PackRequest {
+  readonly layer: Layer;
+  readonly compression: Compression;
+  /** gzip: 0 to 9, 6 by default; zstd: 1 to 22, 3 by default. */
+  readonly level?: number;
+  /** Where the blob is written: a temporary name beside it, then renamed. */
+  readonly blobPath: string;
+}
+
+export interface PackedLayer {
+  /** Of the blob. */
+  readonly digest: Digest;
+  /** Of the blob, in bytes. */
+  readonly size: number;
+  readonly diffId: Digest;
+  readonly tarSizeBytes: number;
+}
+
+export interface PackOptions {
+  /** Compresses a block somewhere; in this thread by default. May take the block's buffers. */
+  readonly compress?: (block: BlockToCompress) => Promise<Uint8Array>;
+  /** How many blocks may be compressed at a time; 1 by default. */
+  readonly parallel?: number;
+  readonly throwIfAborted?: () => void;
+  /** Called with the number of the tar's bytes that were read. */
+  readonly onProgress?: (doneBytes: number) => void;
+}
+
+const BLOCK_SIZES: Readonly<Record<"gzip" | "zstd", BlockSizes>> = {
+  gzip: { aim: 128 << 10, limit: 1 << 20 },
+  // Frames know nothing of each other, so they are larger.
+  zstd: { aim: 1 << 20, limit: 4 << 20 },
+};
+const DEFAULT_LEVEL = { gzip: 6, zstd: 3 } as const;
+/** How far deflate looks back. */
+const WINDOW_SIZE = 32 << 10;
+/** RFC 1952: deflate, no name, no time, unknown system. */
+const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
+
+/**
+ * Writes a layer's blob and computes both of its digests in the same pass. The bytes depend on the tar, the format and
+ * the level only (for one build of the compression library), not on the number of threads.
+ */
+export async function packLayer(request: PackRequest, options: PackOptions = {}): Promise<PackedLayer> {
+  const { layer, compression } = request;
+  using blob = new BlobWriter(request.blobPath);
+  const tarHash = layer.diffId === undefined ? createHash("sha256") : undefined;
+  const compressor = compression === "uncompressed" ? undefined : new BlockCompressor(request, options, blob);
+  let tarSizeBytes = 0;
+  for (const chunk of tarChunks(layer)) {
+    options.throwIfAborted?.();
+    tarSizeBytes += chunk.length;
+    tarHash?.update(chunk);
+    if (compressor === undefined) blob.write(chunk);
+    else await compressor.write(chunk);
+    options.onProgress?.(tarSizeBytes);
+  }
+  await compressor?.end(tarSizeBytes);
+  const { digest, size } = blob.finish();
+  const diffId: Digest = layer.diffId ?? `sha256:${tarHash!.digest("hex")}`;
+  return { digest, size, diffId, tarSizeBytes };
+}
+
+class BlockCompressor {
+  readonly #format: "gzip" | "zstd";
+  readonly #level: number;
+  readonly #compress: (block: BlockToCompress) => Promise<Uint8Array>;
+  readonly #parallel: number;
+  readonly #blob: BlobWriter;
+  readonly #cutter: BlockCutter;
+  /** Cut, not yet compressed: the last one waits until it is known whether another follows. */
+  readonly #blocks: Buffer[] = [];
+  /** In the order of the blob. */
+  readonly #underWay: Promise<Uint8Array>[] = [];
+  #dictionary: Uint8Array | undefined;
+  #crc = 0;
+
+  constructor(request: PackRequest, options: PackOptions, blob: BlobWriter) {
+    this.#format = request.compression as "gzip" | "zstd";
+    this.#level = request.level ?? DEFAULT_LEVEL[this.#format];
+    this.#compress = options.compress ?? (async (block) => compressBlock(block));
+    this.#parallel = options.parallel ?? 1;
+    this.#blob = blob;
+    this.#cutter = new BlockCutter(BLOCK_SIZES[this.#format], (block) => this.#blocks.push(block));
+    if (this.#format === "gzip") blob.write(GZIP_HEADER);
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    if (this.#format === "gzip") this.#crc = crc32(chunk, this.#crc);
+    this.#cutter.write(chunk);
+    while (this.#blocks.length > 1) await this.#start(this.#blocks.shift()!, false);
+  }
+
+  async end(tarSizeBytes: number): Promise<void> {
+    this.#cutter.end();
+    while (this.#blocks.length > 1) await this.#start(this.#blocks.shift()!, false);
+    await this.#start(this.#blocks.shift() ?? Buffer.alloc(0), true);
+    while (this.#underWay.length > 0) await this.#writeNext();
+    if (this.#format !== "gzip") return;
+    const trailer = Buffer.alloc(8);
+    trailer.writeUInt32LE(this.#crc, 0);
+    trailer.writeUInt32LE(tarSizeBytes % 2 ** 32, 4);
+    this.#blob.write(trailer);
+  }
+
+  async #start(block: Buffer, isLast: boolean): Promise<void> {
+    const dictionary = this.#dictionary;
+    // A copy: the block's own buffer may go to another thread.
+    if (this.#format === "gzip") this.#dictionary = lastBytes(block, dictionary);
+    const compressed = this.#compress({
+      format: this.#format,
+      block,
+      level: this.#level,
+      isLast,
+      ...(dictionary === undefined ? {} : { dictionary: Buffer.from(dictionary) }),
+    });
+    // A failure is met when its turn comes.
+    compressed.catch(() => {});
+    this.#underWay.push(compressed);
+    while (this.#underWay.length >= this.#parallel) await this.#writeNext();
+  }
+
+  async #writeNext(): Promise<void> {
+    this.#blob.write(await this.#underWay.shift()!);
+  }
+}
+
+/** The window that the next block sees. */
+function lastBytes(block: Buffer, before: Uint8Array = Buffer.alloc(0)): Buffer {
+  if (block.length >= WINDOW_SIZE) return ownCopy(block.subarray(block.length - WINDOW_SIZE));
+  const kept = before.subarray(Math.max(0, before.length - (WINDOW_SIZE - block.length)));
+  return ownCopy(Buffer.concat([kept, block]));
+}
+
+function ownCopy(bytes: Uint8Array): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  copy.set(bytes);
+  return copy;
+}
+
+/** A blob in the making: hashed as it is written, renamed to its place when it is complete. */
+class BlobWriter implements Disposable {
+  readonly #path: string;
+  readonly #temporaryPath: string;
+  readonly #fd: number;
+  readonly #hash = createHash("sha256");
+  #size = 0;
+  #isKept = false;
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#temporaryPath = `${path}.${randomBytes(9).toString("hex")}.tmp`;
+    this.#fd = openSync(this.#temporaryPath, "wx", 0o644);
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#hash.update(bytes);
+    this.#size += bytes.length;
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
+  }
+
+  finish(): { readonly digest: Digest; readonly size: number } {
+    fsyncSync(this.#fd);
+    renameSync(this.#temporaryPath, this.#path);
+    this.#isKept = true;
+    return { digest: `sha256:${this.#hash.digest("hex")}`, size: this.#size };
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
+    if (!this.#isKept) rmSync(this.#temporaryPath, { force: true });
+  }
+}
