@@ -1,3 +1,4 @@
 import { serveHolder } from "./sandbox/serve-holder.ts";
 
-serveHolder();
+const [memoryDirectory, pastaPath] = process.argv.slice(2);
+serveHolder(memoryDirectory!, pastaPath);

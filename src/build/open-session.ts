@@ -1,10 +1,11 @@
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import type { ImageAccess } from "../image/image-access.ts";
 import type { EventSink } from "../progress/event.ts";
 import type { CredentialsProvider } from "../registry/credentials.ts";
 import type { RegistryClient } from "../registry/registry-client.ts";
 import { makeLayerWork } from "../rootfs/layer-work.ts";
-import { findRuntime } from "../sandbox/find-runtime.ts";
+import { findProgram, findRuntime } from "../sandbox/find-runtime.ts";
 import { makeMaterialiser } from "../sandbox/materialise-layers.ts";
 import type { Sandbox } from "../sandbox/run-container.ts";
 import { type Holder, startHolder } from "../sandbox/start-holder.ts";
@@ -55,7 +56,7 @@ export function openSession(options: SessionOptions = {}): Session {
   const openHolder = async (stdio: "pipe" | "inherit" | undefined): Promise<Holder> => {
     const directory = temporaryPath(store);
     await mkdir(directory);
-    return startHolder({ directory, stdio });
+    return startHolder({ directory, stdio, pastaPath: findPasta() });
   };
   return {
     access: {
@@ -72,6 +73,7 @@ export function openSession(options: SessionOptions = {}): Session {
     openSandbox({ stdio } = {}) {
       sandbox ??= {
         runtime: findRuntime(process.env.PATH ?? ""),
+        hasPasta: findPasta() !== undefined,
         materialiser: makeMaterialiser(store, work),
         openHolder() {
           holder ??= openHolder(stdio);
@@ -88,6 +90,11 @@ export function openSession(options: SessionOptions = {}): Session {
       await store[Symbol.asyncDispose]();
     },
   };
+}
+
+/** pasta (Debian's passt) needs the tun device. */
+function findPasta(): string | undefined {
+  return existsSync("/dev/net/tun") ? findProgram("pasta", process.env.PATH ?? "") : undefined;
 }
 
 /** What failed to open has nothing to close; its failure was told to whoever asked for it. */

@@ -12,16 +12,19 @@ const FURTHER_DIRECTORIES = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/lo
  * @throws BuildError `environment` when the machine has neither.
  */
 export function findRuntime(pathVariable: string): RuntimeProgram {
-  const directories = [...pathVariable.split(":").filter((path) => path !== ""), ...FURTHER_DIRECTORIES];
   for (const name of ["crun", "runc"] as const) {
-    for (const directory of directories) {
-      const path = join(directory, name);
-      if (isExecutable(path)) return { name, path };
-    }
+    const path = findProgram(name, pathVariable);
+    if (path !== undefined) return { name, path };
   }
   throw new BuildError("environment", "Cannot run commands: there is no OCI runtime on this machine", {
     hint: "Install one: apt-get install crun",
   });
+}
+
+/** The path of a program: from PATH, else from where distributions put it. */
+export function findProgram(name: string, pathVariable: string): string | undefined {
+  const directories = [...pathVariable.split(":").filter((path) => path !== ""), ...FURTHER_DIRECTORIES];
+  return directories.map((directory) => join(directory, name)).find(isExecutable);
 }
 
 function isExecutable(path: string): boolean {

@@ -33,6 +33,8 @@ export interface ContainerRequest {
   /** The OCI runtime spec's config.json; sources `memory:NAME` and `tree:NAME/PATH` are filled in. */
   readonly runtimeConfig: RuntimeConfig;
   readonly runtime: RuntimeProgram;
+  /** `pasta`: a network of its own with a way out; only a holder that was started with pasta has any. */
+  readonly network: "host" | "none" | "pasta";
   /** `inherit`: the command has the terminal or pipes of slipway itself. */
   readonly stdio: "pipe" | "inherit";
 }
@@ -84,7 +86,12 @@ export interface RuntimeConfig {
     readonly noNewPrivileges: boolean;
   };
   readonly mounts: readonly RuntimeMount[];
-  readonly linux: Readonly<Record<string, unknown>>;
+  readonly linux: {
+    readonly namespaces: readonly { readonly type: string; readonly path?: string }[];
+    readonly resources: object;
+    readonly maskedPaths: readonly string[];
+    readonly readonlyPaths: readonly string[];
+  };
 }
 
 export interface RuntimeMount {

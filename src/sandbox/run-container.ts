@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { chmod, chown, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Layer } from "../rootfs/layer.ts";
@@ -8,6 +8,7 @@ import { openUnionTree, type UnionTree } from "../rootfs/union-tree.ts";
 import type { ContainerExit, MemoryFile, RuntimeMount, RuntimeProgram } from "./holder-protocol.ts";
 import type { Materialiser } from "./materialise-layers.ts";
 import { type MountTarget, makeMountStubs } from "./mount-stubs.ts";
+import { DNS_FORWARD_ADDRESS } from "./network-pool.ts";
 import { resolveUser } from "./resolve-user.ts";
 import { kernelMountTargets, makeRuntimeConfig, type RuntimeConfigOptions } from "./runtime-config.ts";
 import type { Holder, RunOptions } from "./start-holder.ts";
@@ -17,6 +18,8 @@ export interface Sandbox {
   readonly materialiser: Materialiser;
   readonly openHolder: () => Promise<Holder>;
   readonly runtime: RuntimeProgram;
+  /** Whether commands can have networks of their own. */
+  readonly hasPasta: boolean;
 }
 
 export interface ContainerOptions
@@ -92,6 +95,7 @@ export async function runContainer(
         mounts: fileMounts.map(({ kind: _, ...mount }) => mount),
       }),
       runtime: sandbox.runtime,
+      network: options.network,
       stdio: options.stdio,
     },
     runOptions,
@@ -110,7 +114,7 @@ async function copyRootMetadata(tree: UnionTree, upperDirectory: string): Promis
 }
 
 /** /etc/hosts and /etc/resolv.conf as docker gives them: mounted, so that no layer keeps them. */
-function makeHostFiles({ hostname, extraHosts }: ContainerOptions): MemoryFile[] {
+function makeHostFiles({ hostname, extraHosts, network }: ContainerOptions): MemoryFile[] {
   const owner = { mode: 0o644, uid: 0, gid: 0 };
   const hosts = [
     `127.0.0.1\tlocalhost ${hostname}`,
@@ -123,16 +127,18 @@ function makeHostFiles({ hostname, extraHosts }: ContainerOptions): MemoryFile[]
   ];
   return [
     { name: "hosts", content: Buffer.from(`${hosts.join("\n")}\n`), ...owner },
-    { name: "resolv.conf", content: readResolvConf(), ...owner },
+    { name: "resolv.conf", content: readResolvConf(network), ...owner },
   ];
 }
 
-function readResolvConf(): Uint8Array {
-  try {
-    return readFileSync("/etc/resolv.conf");
-  } catch {
-    return Buffer.from("");
-  }
+/** The host's own, but a resolver on the host's loopback is out of reach from another network. */
+function readResolvConf(network: ContainerOptions["network"]): Uint8Array {
+  const text = existsSync("/etc/resolv.conf") ? readFileSync("/etc/resolv.conf", "utf8") : "";
+  if (network !== "pasta") return Buffer.from(text);
+  const lines = text.split("\n").filter((line) => !/^\s*nameserver\s+(127\.|::1)/.test(line));
+  if (!lines.some((line) => /^\s*nameserver\s/.test(line)))
+    lines.unshift(`nameserver ${DNS_FORWARD_ADDRESS}`);
+  return Buffer.from(lines.join("\n"));
 }
 
 function hostFileMount({ name }: MemoryFile): ContainerOptions["mounts"][number] {

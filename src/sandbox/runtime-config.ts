@@ -44,8 +44,8 @@ export interface RuntimeConfigOptions {
   readonly workingDirectory: string;
   readonly user: ResolvedUser;
   readonly hostname: string;
-  /** `host`: the host's own network; `none`: only a loopback. */
-  readonly network: "host" | "none";
+  /** `host`: the host's own network; `none`: only a loopback; `pasta`: one of its own, which the holder puts in. */
+  readonly network: "host" | "none" | "pasta";
   readonly shmSizeBytes?: number;
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   readonly terminal: boolean;

@@ -71,6 +71,7 @@ describe("a holder", { skip: missing }, () => {
           ],
         }),
         runtime: findRuntime(process.env.PATH ?? ""),
+        network: "none",
         stdio: "pipe",
       },
       {
@@ -145,7 +146,7 @@ describe("a holder", { skip: missing }, () => {
       for (const path of [run, run + "/upper", run + "/work"]) mkdirSync(path);
       await holder.run({
         id: "doomed", directory: run, lowerDirectories: [${JSON.stringify(lower)}], upperDirectory: run + "/upper",
-        workDirectory: run + "/work", memoryFiles: [], trees: [], runtime: ${JSON.stringify(findRuntime(process.env.PATH ?? ""))}, stdio: "pipe",
+        workDirectory: run + "/work", memoryFiles: [], trees: [], network: "none", runtime: ${JSON.stringify(findRuntime(process.env.PATH ?? ""))}, stdio: "pipe",
         runtimeConfig: makeRuntimeConfig({
           args: ["/bin/sleep", "4712"], env: [], workingDirectory: "/", hostname: "x", network: "none", ulimits: [], terminal: false,
           user: { uid: 0, gid: 0, additionalGids: [], home: "/" }, mounts: [],

@@ -34,12 +34,13 @@ const COMPLAINT_LENGTH = 4_000;
 
 /**
  * Starts a holder. `stdio: "inherit"` gives the containers the terminal of this process. `directory` is an empty
- * directory for it to mount its memory on.
+ * directory for it to mount its memory on; `pastaPath` the program that gives commands networks of their own.
  *
  * @throws BuildError `sandbox` when the machine grants no namespaces.
  */
 export async function startHolder(options: {
   readonly directory: string;
+  readonly pastaPath?: string;
   readonly stdio?: "pipe" | "inherit";
 }): Promise<Holder> {
   const isInteractive = options.stdio === "inherit";
@@ -54,6 +55,7 @@ export async function startHolder(options: {
       process.execPath,
       holderPath(),
       options.directory,
+      ...(options.pastaPath === undefined ? [] : [options.pastaPath]),
     ],
     {
       stdio: isInteractive ? ["inherit", "inherit", "inherit", "ipc"] : ["ignore", "ignore", "pipe", "ipc"],

@@ -83,8 +83,9 @@ async function runCommand(
   try {
     using opened = await openRunMounts(step, context);
     const { mounts, memoryFiles, trees, env } = opened;
+    const sandbox = context.openSandbox();
     const exit = await runContainer(
-      context.openSandbox(),
+      sandbox,
       {
         layers,
         args: step.args,
@@ -92,8 +93,7 @@ async function runCommand(
         workingDirectory: step.workingDirectory,
         user: step.user,
         hostname: step.hostname ?? HOSTNAME,
-        // Until steps have networks of their own, the default is the host's.
-        network: step.network === "none" ? "none" : "host",
+        network: step.network === "default" ? (sandbox.hasPasta ? "pasta" : "host") : step.network,
         extraHosts: step.extraHosts,
         shmSizeBytes: step.shmSizeBytes,
         ulimits: step.ulimits,

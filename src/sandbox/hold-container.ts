@@ -1,0 +1,191 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
+import { join } from "node:path";
+import type { ContainerExit, ContainerRequest, HolderReply, RuntimeConfig } from "./holder-protocol.ts";
+import { mountOverlay, unmount } from "./mount.ts";
+
+/** One container inside the holder. */
+export interface HeldContainer {
+  readonly exit: Promise<ContainerExit>;
+  /** Ends all its processes at once. */
+  kill(): void;
+  /** Takes its mounts and memory files away, once it has ended. */
+  unmount(): void;
+}
+
+export interface HoldOptions {
+  readonly memoryDirectory: string;
+  /** A file that is bound to the network namespace to use. */
+  readonly networkPath?: string;
+  readonly send: (reply: HolderReply, whenSent: () => void) => void;
+}
+
+/** The files of one container, in the holder's memory. */
+interface Bundle {
+  readonly directory: string;
+  readonly filesDirectory: string;
+  readonly configPath: string;
+  readonly logPath: string;
+  readonly pidPath: string;
+}
+
+/** Mounts the container's file systems and starts the OCI runtime. Throws when a mount fails, and then leaves none. */
+export function startContainer(request: ContainerRequest, options: HoldOptions): HeldContainer {
+  const bundle = openBundle(join(options.memoryDirectory, request.id));
+  const mounted: string[] = [];
+  const release = () => {
+    for (const path of mounted.splice(0)) unmount(path);
+    rmSync(bundle.directory, { recursive: true, force: true });
+  };
+  try {
+    writeMemoryFiles(request, bundle);
+    const rootDirectory = join(request.directory, "rootfs");
+    mountAt(rootDirectory, { ...request, target: rootDirectory }, mounted);
+    for (const tree of request.trees) mountTree(request, tree, mounted);
+    const config = resolveConfig(request, { bundle, rootDirectory, networkPath: options.networkPath });
+    writeFileSync(bundle.configPath, JSON.stringify(config), { mode: 0o600 });
+    const child = startRuntime(request, { bundle, memoryDirectory: options.memoryDirectory });
+    for (const stream of ["stdout", "stderr"] as const)
+      forwardOutput(request.id, { stream, child, send: options.send });
+    return { exit: waitForExit(child, bundle), kill: () => killTree(child, bundle), unmount: release };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+function openBundle(directory: string): Bundle {
+  mkdirSync(directory, { mode: 0o700 });
+  const filesDirectory = join(directory, "files");
+  mkdirSync(filesDirectory, { mode: 0o700 });
+  return {
+    directory,
+    filesDirectory,
+    configPath: join(directory, "config.json"),
+    logPath: join(directory, "runtime.log"),
+    pidPath: join(directory, "pid"),
+  };
+}
+
+function startRuntime(
+  { id, runtime, stdio }: ContainerRequest,
+  { bundle, memoryDirectory }: { readonly bundle: Bundle; readonly memoryDirectory: string },
+): ChildProcess {
+  return spawn(
+    runtime.path,
+    [
+      ...(runtime.name === "crun" ? ["--cgroup-manager=disabled"] : []),
+      ...["--root", join(memoryDirectory, "runtime"), "--log", bundle.logPath],
+      ...["run", "--bundle", bundle.directory, "--pid-file", bundle.pidPath, id],
+    ],
+    { stdio: stdio === "inherit" ? "inherit" : ["ignore", "pipe", "pipe"] },
+  );
+}
+
+async function waitForExit(child: ChildProcess, { logPath }: Bundle): Promise<ContainerExit> {
+  const exitCode = await new Promise<number>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code, signal) =>
+      resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])),
+    );
+  });
+  const runtimeMessage = exitCode === 0 ? undefined : readRuntimeLog(logPath);
+  return { exitCode, ...(runtimeMessage && { runtimeMessage }) };
+}
+
+/** Output that nobody takes stops the command, not the memory: the next read waits until this one is sent. */
+function forwardOutput(
+  id: string,
+  {
+    stream,
+    child,
+    send,
+  }: { readonly stream: "stdout" | "stderr"; readonly child: ChildProcess } & Pick<HoldOptions, "send">,
+): void {
+  const pipe = child[stream];
+  pipe?.on("data", (data: Uint8Array) => {
+    pipe.pause();
+    send({ kind: "output", id, stream, data }, () => pipe.resume());
+  });
+}
+
+/** Killing pid 1 of the container's pid namespace ends all its processes; before there is one, the runtime itself goes. */
+function killTree(child: ChildProcess, { pidPath }: Bundle): void {
+  try {
+    process.kill(Number(readFileSync(pidPath, "utf8")), "SIGKILL");
+  } catch {
+    child.kill("SIGKILL");
+  }
+}
+
+function writeMemoryFiles({ memoryFiles }: ContainerRequest, { filesDirectory }: Bundle): void {
+  for (const { name, content, mode, uid, gid } of memoryFiles) {
+    const path = join(filesDirectory, name);
+    writeFileSync(path, content, { flag: "wx", mode: 0o600 });
+    chownSync(path, uid, gid);
+    chmodSync(path, mode);
+  }
+}
+
+function mountAt(target: string, overlay: Parameters<typeof mountOverlay>[0], mounted: string[]): void {
+  mkdirSync(target);
+  mountOverlay(overlay);
+  mounted.push(target);
+}
+
+/** Each tree is an overlay of its own, with an upper directory that goes with the run. */
+function mountTree(
+  { directory }: ContainerRequest,
+  { name, lowerDirectories }: ContainerRequest["trees"][number],
+  mounted: string[],
+): void {
+  const own = join(directory, treeDirectory(name));
+  const [upperDirectory, workDirectory] = [join(own, "upper"), join(own, "work")];
+  for (const path of [own, upperDirectory, workDirectory]) mkdirSync(path, { mode: 0o755 });
+  const target = join(own, "root");
+  mountAt(target, { target, lowerDirectories, upperDirectory, workDirectory }, mounted);
+}
+
+/** Fills in where things are in the holder: the root, memory files, trees, the network namespace. */
+function resolveConfig(
+  { directory, runtimeConfig: config }: ContainerRequest,
+  paths: {
+    readonly bundle: Bundle;
+    readonly rootDirectory: string;
+    readonly networkPath: string | undefined;
+  },
+): RuntimeConfig {
+  const resolveSource = (source: string): string => {
+    const [, scheme, name = "", path = ""] = /^(memory|tree):([^/]+)(.*)$/s.exec(source) ?? [];
+    if (scheme === "memory") return join(paths.bundle.filesDirectory, name);
+    if (scheme === "tree") return join(directory, treeDirectory(name), "root", path);
+    return source;
+  };
+  const namespaces = config.linux.namespaces.map((namespace) =>
+    namespace.type === "network" && paths.networkPath !== undefined
+      ? { ...namespace, path: paths.networkPath }
+      : namespace,
+  );
+  return {
+    ...config,
+    root: { ...config.root, path: paths.rootDirectory },
+    mounts: config.mounts.map((mount) => ({ ...mount, source: resolveSource(mount.source) })),
+    linux: { ...config.linux, namespaces },
+  };
+}
+
+function treeDirectory(name: string): string {
+  return `tree-${name}`;
+}
+
+/** crun logs plain lines, runc logfmt; the last error is the cause. */
+function readRuntimeLog(path: string): string | undefined {
+  if (!existsSync(path)) return undefined;
+  const lines = readFileSync(path, "utf8")
+    .split("\n")
+    .filter((line) => line !== "" && !line.includes("level=warning"));
+  const line = lines.at(-1);
+  const quoted = line?.match(/msg="((?:[^"\\]|\\.)*)"/)?.[1];
+  return quoted === undefined ? line : quoted.replaceAll('\\"', '"');
+}

@@ -1,0 +1,67 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** Where a step asks for names when the host's own resolver listens on its loopback: pasta passes it on. */
+export const DNS_FORWARD_ADDRESS = "169.254.1.1";
+
+/** A network namespace with a way out, for one command at a time. */
+export interface LentNetwork {
+  /** A file that is bound to the namespace. */
+  readonly path: string;
+  giveBack(): void;
+}
+
+export interface NetworkPool {
+  lend(): Promise<LentNetwork>;
+}
+
+/**
+ * Network namespaces whose traffic pasta carries, ready before they are needed: starting one takes longer than most
+ * commands. Neither the host's loopback nor its abstract sockets can be reached from them. For the holder alone: pasta lives
+ * in its pid namespace and ends with it.
+ */
+export function makeNetworkPool(pastaPath: string, directory: string): NetworkPool {
+  const idle: Promise<string>[] = [];
+  let count = 0;
+  const prepare = (): Promise<string> => {
+    const ready = makeNetwork(pastaPath, join(directory, `net-${count++}`));
+    // Whoever it is lent to is told of the failure.
+    ready.catch(() => {});
+    return ready;
+  };
+  idle.push(prepare());
+  return {
+    async lend() {
+      const path = await (idle.shift() ?? prepare());
+      return { path, giveBack: () => idle.push(Promise.resolve(path)) };
+    },
+  };
+}
+
+async function makeNetwork(pastaPath: string, path: string): Promise<string> {
+  writeFileSync(path, "");
+  await runProgram("unshare", [`--net=${path}`, "true"]);
+  await runProgram(pastaPath, [
+    // It ends in the background once the namespace is set up.
+    ...["--netns", path, "--config-net", "--quiet", "--runas", "0"],
+    // Neither the gateway's address nor any port leads to the host.
+    ...["--no-map-gw", "-t", "none", "-u", "none", "-T", "none", "-U", "none"],
+    ...["--dns-forward", DNS_FORWARD_ADDRESS],
+  ]);
+  return path;
+}
+
+async function runProgram(program: string, args: readonly string[]): Promise<void> {
+  const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
+  let complaint = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    complaint += text;
+  });
+  const [code] = await once(child, "exit");
+  if (code !== 0)
+    throw new Error(
+      `cannot make a network for the command: ${complaint.trim() || `${program} ended with ${code}`}`,
+    );
+}
