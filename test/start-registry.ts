@@ -35,6 +35,8 @@ export interface StartRegistryOptions {
     readonly issuer: string;
     readonly rootCertificatePath: string;
   };
+  /** Believes that it is reached by plain HTTP, as registries behind a proxy that ends TLS often do. */
+  readonly believesPlainHttp?: boolean;
   /** Lets blobs and manifests be deleted. */
   readonly canDelete?: boolean;
 }
@@ -96,6 +98,7 @@ function makeConfig(input: { options: StartRegistryOptions; host: string; direct
     },
     http: {
       addr: host,
+      ...(options.believesPlainHttp && { host: `http://${host}` }),
       secret: "not a secret",
       ...(tls && {
         tls: {

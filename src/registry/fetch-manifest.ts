@@ -8,6 +8,7 @@ import { discardBody, type HttpResponse } from "./http-connections.ts";
 import type { RequestOptions, ResolvedManifest } from "./registry-client.ts";
 import { makeAnswerError, makeTransportError } from "./registry-error.ts";
 import type { RegistrySession } from "./registry-session.ts";
+import { isTransientError, pauseBeforeRetry } from "./retry-policy.ts";
 
 /** The distribution spec 1.1 asks registries to take manifests of at least this size; docker and containerd read no more. */
 const MANIFEST_SIZE_LIMIT = 4 * 1024 * 1024;
@@ -28,12 +29,7 @@ export async function fetchManifest(
   { signal }: RequestOptions,
 ): Promise<ResolvedManifest> {
   const action = `Cannot pull "${formatImageReference(reference)}"`;
-  const response = await requestManifest(session, reference, { method: "GET", action, signal });
-  if (response.status !== 200) throw await makeAnswerError(response, session.about(action, "manifest"));
-  const bytes = await readManifestBytes(response, action).catch((error: unknown) => {
-    signal?.throwIfAborted();
-    throw error instanceof BuildError ? error : makeTransportError(error, session.about(action));
-  });
+  const { bytes, response } = await readManifest(session, reference, { action, signal });
 
   // First, for the digest of a schema 1 manifest is not that of its bytes.
   const mediaType = judgeMediaType(bytes, parseContentType(response), action);
@@ -84,7 +80,30 @@ function requestManifest(
   });
 }
 
-async function readManifestBytes(response: HttpResponse, action: string): Promise<Uint8Array> {
+/** GET with the body, again from the start where it broke off. */
+async function readManifest(
+  session: RegistrySession,
+  reference: ImageReference,
+  { action, signal }: { action: string; signal?: AbortSignal },
+): Promise<{ bytes: Uint8Array; response: HttpResponse }> {
+  for (let attempt = 0; ; attempt++) {
+    const response = await requestManifest(session, reference, { method: "GET", action, signal });
+    if (response.status !== 200) throw await makeAnswerError(response, session.about(action, "manifest"));
+    try {
+      return { bytes: await readLimitedBytes(response, action), response };
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (error instanceof BuildError) throw error;
+      if (attempt >= session.retries.count || !isTransientError(error)) {
+        throw makeTransportError(error, session.about(action));
+      }
+    }
+    await pauseBeforeRetry(session.retries, attempt, { signal });
+  }
+}
+
+/** A body of at most the size that a manifest may have. */
+export async function readLimitedBytes(response: HttpResponse, action: string): Promise<Uint8Array> {
   const tooBig = (size: string) =>
     new BuildError(
       "input-limit",

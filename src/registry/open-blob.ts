@@ -6,7 +6,7 @@ import { discardBody, type HttpResponse } from "./http-connections.ts";
 import type { TransferOptions } from "./registry-client.ts";
 import { makeAnswerError, makeTransportError } from "./registry-error.ts";
 import type { RegistrySession } from "./registry-session.ts";
-import { isTransientError, pauseBeforeRetry, type RetryPolicy } from "./retry-policy.ts";
+import { isTransientError, pauseBeforeRetry } from "./retry-policy.ts";
 
 /** A connection that brought this much was good: the count of failures begins again. */
 const PROGRESS_BYTES = 1024 * 1024;
@@ -17,9 +17,9 @@ const PROGRESS_BYTES = 1024 * 1024;
  */
 export async function* openBlob(
   session: RegistrySession,
-  retries: RetryPolicy,
   blob: { readonly reference: ImageReference; readonly descriptor: Descriptor } & TransferOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const { retries } = session;
   const { reference, descriptor, signal, onProgress } = blob;
   const action = `Cannot pull blob "${descriptor.digest}" of "${reference.registry}/${reference.repository}"`;
   const hash = createHash("sha256");

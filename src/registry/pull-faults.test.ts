@@ -259,7 +259,9 @@ test("a manifest without a useful content type is known by itself", { skip }, as
   assert.deepEqual(await client.headManifest(reference), image.descriptor);
 });
 
-test("429, 5xx and resets are waited out, with the patience that is asked for", { skip }, async () => {
+test("429, 5xx, resets and manifests cut short are waited out, with the patience that is asked for", {
+  skip,
+}, async () => {
   await using registry = await startFilledRegistry();
   await using proxy = await startFaultProxy(
     registry.host,
@@ -267,6 +269,7 @@ test("429, 5xx and resets are waited out, with the patience that is asked for", 
       { kind: "answer", status: 429, headers: { "retry-after": "1" } },
       { kind: "answer", status: 503 },
       { kind: "reset" },
+      { kind: "cut-answer", afterBytes: 100 },
     ]),
   );
   await using client = makeRegistryClient({ retries });
@@ -274,7 +277,7 @@ test("429, 5xx and resets are waited out, with the patience that is asked for", 
   const { descriptor } = await client.resolveManifest(parseImageReference(`${proxy.host}/x:1`));
   assert.deepEqual(descriptor, image.descriptor);
   assert.ok(Date.now() - begin >= 1000, "Retry-After counts");
-  assert.equal(proxy.requests.filter(({ path }) => /manifests/.test(path)).length, 4);
+  assert.equal(proxy.requests.filter(({ path }) => /manifests/.test(path)).length, 5);
 });
 
 test("what does not pass is told with the registry's words", { skip }, async () => {

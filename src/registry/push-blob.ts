@@ -6,13 +6,7 @@ import { discardBody, type HttpResponse } from "./http-connections.ts";
 import type { RequestOptions, TransferOptions } from "./registry-client.ts";
 import { makeAnswerError, makeTransportError } from "./registry-error.ts";
 import type { RegistrySession } from "./registry-session.ts";
-import {
-  isTransientError,
-  isTransientStatus,
-  pauseBeforeRetry,
-  type RetryPolicy,
-  readRetryAfter,
-} from "./retry-policy.ts";
+import { isTransientError, isTransientStatus, pauseBeforeRetry, readRetryAfter } from "./retry-policy.ts";
 import { UploadSource } from "./upload-source.ts";
 
 /** Whether the repository has the blob (HEAD). */
@@ -83,11 +77,8 @@ interface UploadState {
  * POST and one PUT with the bytes, or POST, PATCHes and an empty PUT (distribution spec 1.1, "Pushing blobs"). Where the connection
  * broke, the registry is asked how much it has, and gets the rest; where it does not remember, the upload begins again.
  */
-export async function pushBlob(
-  session: RegistrySession,
-  retries: RetryPolicy,
-  upload: Upload,
-): Promise<"existed" | "pushed"> {
+export async function pushBlob(session: RegistrySession, upload: Upload): Promise<"existed" | "pushed"> {
+  const { retries } = session;
   const { reference, descriptor, signal } = upload;
   const action = `Cannot push blob "${descriptor.digest}" to "${reference.registry}/${reference.repository}"`;
   let state: UploadState | undefined;
@@ -237,10 +228,17 @@ async function cancelUpload(
   await request.then(discardBody).catch(() => {});
 }
 
-/** Where the upload goes on: absolute, or relative to where it was asked for. */
+/**
+ * Where the upload goes on: absolute, or relative to where it was asked for. A registry behind a proxy that ends TLS often
+ * does not know that it is reached by HTTPS.
+ */
 function locate(response: HttpResponse, action: string): URL {
   const location = response.headers.location;
   const url = location === undefined ? null : URL.parse(location, response.url.href);
+  if (url !== null && url.protocol === "http:" && response.url.protocol === "https:") {
+    if (url.hostname === response.url.hostname) url.protocol = "https:";
+    else throw new BuildError("registry", `${action}: the registry wants it by plain HTTP at ${url.host}`);
+  }
   if (url !== null && /^https?:$/.test(url.protocol)) return url;
   throw new BuildError("registry", `${action}: the registry does not say where to upload to`);
 }

@@ -1,42 +1,21 @@
-import { BuildError } from "../errors/build-error.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
-import { isDigest } from "../oci/digest.ts";
-import { digestBytes } from "../oci/digest-bytes.ts";
-import { formatImageReference, type ImageReference } from "../oci/reference.ts";
-import { discardBody } from "./http-connections.ts";
+import type { ImageReference } from "../oci/reference.ts";
+import { putManifest } from "./put-manifest.ts";
+import { addReferrer, readSubject } from "./referrers.ts";
 import type { RequestOptions } from "./registry-client.ts";
-import { makeAnswerError } from "./registry-error.ts";
 import type { RegistrySession } from "./registry-session.ts";
 
-/** PUT of a manifest or index under the reference's tag, or under its digest. What it refers to must be there already. */
+/** Puts a manifest or index; keeps the list of its subject's referrers where the registry does not. */
 export async function pushManifest(
   session: RegistrySession,
   reference: ImageReference,
   manifest: { readonly mediaType: string; readonly bytes: Uint8Array } & RequestOptions,
 ): Promise<Descriptor> {
-  const { mediaType, bytes, signal } = manifest;
-  const action = `Cannot push "${formatImageReference(reference)}"`;
-  const digest = digestBytes(bytes);
-  if (reference.digest !== undefined && reference.digest !== digest) {
-    throw new BuildError("verification", `${action}: the manifest's digest is ${digest}`);
+  const { descriptor, knowsSubject } = await putManifest(session, reference, manifest);
+  const subject = readSubject(manifest.bytes);
+  if (subject !== undefined && !knowsSubject) {
+    const referrer = { ...descriptor, ...subject.about };
+    await addReferrer(session, reference, { subject: subject.subject, referrer, signal: manifest.signal });
   }
-  const response = await session.request({
-    method: "PUT",
-    target: `/v2/${reference.repository}/manifests/${reference.tag ?? digest}`,
-    headers: { "content-type": mediaType },
-    body: () => bytes,
-    scopes: [`repository:${reference.repository}:pull,push`],
-    action,
-    signal,
-  });
-  if (response.status !== 201) throw await makeAnswerError(response, session.about(action, "repository"));
-  await discardBody(response);
-  const claimed = response.headers["docker-content-digest"];
-  if (claimed !== undefined && isDigest(claimed) && claimed !== digest) {
-    throw new BuildError(
-      "verification",
-      `${action}: the registry stored it with the digest ${claimed}, not ${digest}`,
-    );
-  }
-  return { mediaType, digest, size: bytes.length };
+  return descriptor;
 }

@@ -11,8 +11,11 @@ import { ping } from "./ping.ts";
 import { hasBlob, mountBlob, pushBlob } from "./push-blob.ts";
 import { pushManifest } from "./push-manifest.ts";
 import { readCertificates } from "./read-certificates.ts";
+import { listReferrers } from "./referrers.ts";
 import { makeRegistrySession, type RegistrySession } from "./registry-session.ts";
 import { DEFAULT_RETRIES, type RetryPolicy } from "./retry-policy.ts";
+import { type RegistryRule, rewriteReference } from "./rewrite-reference.ts";
+import { streamFromPlaces, tryPlaces } from "./try-places.ts";
 
 /** How to talk to registries. Everything may be left out. */
 export interface RegistryClientOptions {
@@ -25,6 +28,8 @@ export interface RegistryClientOptions {
   /** How often a request is repeated after a 429, a 5xx or a broken connection, and the first pause, which doubles. */
   readonly retries?: RetryPolicy;
   readonly userAgent?: string;
+  /** Mirrors and other places for images by their names. */
+  readonly rules?: readonly RegistryRule[];
   /** Bigger blobs are uploaded in pieces of this many bytes, for registries and proxies with a limit; absent: in one piece. */
   readonly uploadChunkBytes?: number;
   /** Directories with one directory for each registry host, which holds `*.crt` (authorities), `*.cert` and `*.key`. */
@@ -86,20 +91,28 @@ export interface RegistryClient extends AsyncDisposable {
     openStream: () => AsyncIterable<Uint8Array> | Readable,
     options?: TransferOptions,
   ): Promise<"existed" | "pushed">;
-  /** Puts a manifest or index under the reference's tag, or its digest when it has no tag. */
+  /**
+   * Puts a manifest or index under the reference's tag, or its digest when it has no tag. One with a `subject` also goes into the
+   * subject's referrers tag where the registry has no referrers API.
+   */
   pushManifest(
     reference: ImageReference,
     mediaType: string,
     bytes: Uint8Array,
     options?: RequestOptions,
   ): Promise<Descriptor>;
+  /** The manifests whose `subject` is the digest, by the referrers API or the referrers tag; of one artifact type when it is given. */
+  listReferrers(
+    reference: ImageReference,
+    digest: Digest,
+    options?: RequestOptions & { readonly artifactType?: string },
+  ): Promise<readonly Descriptor[]>;
 }
 
 const DEFAULT_USER_AGENT = "slipway";
 
 export function makeRegistryClient(options: RegistryClientOptions = {}): RegistryClient {
   const connections = new HttpConnections(options.environment ?? process.env);
-  const retries = options.retries ?? DEFAULT_RETRIES;
   const sessions = new Map<string, RegistrySession>();
   const certificates = new Map<string, Promise<Omit<TlsOptions, "verify">>>();
 
@@ -120,7 +133,7 @@ export function makeRegistryClient(options: RegistryClientOptions = {}): Registr
         connections,
         credentials: options.credentials,
         userAgent: options.userAgent ?? DEFAULT_USER_AGENT,
-        retries,
+        retries: options.retries ?? DEFAULT_RETRIES,
         insecureRegistries: options.insecureRegistries,
         tlsVerify: options.tlsVerify,
         tlsFor,
@@ -135,26 +148,40 @@ export function makeRegistryClient(options: RegistryClientOptions = {}): Registr
     return { ...own, signal: signals.length > 1 ? AbortSignal.any(signals) : signals[0] } as Options;
   };
 
+  const placesOf = (reference: ImageReference) => rewriteReference(reference, options.rules ?? []);
+  /** Where a reference is pushed to: mirrors are only for pulls. */
+  const homeOf = (reference: ImageReference): [RegistrySession, ImageReference] => {
+    const home = placesOf(reference).at(-1)!;
+    return [sessionOf(home), home];
+  };
+
   return {
     ping: async (registry, own) => ping(sessionOf({ registry }), registry, join(own)),
-    resolveManifest: async (reference, own) => fetchManifest(sessionOf(reference), reference, join(own)),
-    headManifest: async (reference, own) => headManifest(sessionOf(reference), reference, join(own)),
+    resolveManifest: (reference, own) =>
+      tryPlaces(placesOf(reference), (place) => fetchManifest(sessionOf(place), place, join(own))),
+    headManifest: (reference, own) =>
+      tryPlaces(placesOf(reference), (place) => headManifest(sessionOf(place), place, join(own))),
     openBlob: (reference, descriptor, own) =>
-      openBlob(sessionOf(reference), retries, { ...join(own), reference, descriptor }),
-    hasBlob: async (reference, digest, own) =>
-      hasBlob(sessionOf(reference), reference, { ...join(own), digest }),
-    mountBlob: async (reference, digest, fromRepository, own) =>
-      mountBlob(sessionOf(reference), reference, { ...join(own), digest, fromRepository }),
-    pushBlob: async (reference, descriptor, openStream, own) =>
-      pushBlob(sessionOf(reference), retries, {
-        ...join(own),
-        reference,
-        descriptor,
-        openStream,
-        chunkBytes: options.uploadChunkBytes,
-      }),
+      streamFromPlaces(placesOf(reference), (place) =>
+        openBlob(sessionOf(place), { ...join(own), reference: place, descriptor }),
+      ),
+    hasBlob: async (reference, digest, own) => hasBlob(...homeOf(reference), { ...join(own), digest }),
+    mountBlob: async (reference, digest, fromRepository, own) => {
+      const [session, home] = homeOf(reference);
+      const [, from] = homeOf({ ...reference, repository: fromRepository });
+      // A rule may have put the two on different registries.
+      if (from.registry !== home.registry) return false;
+      return mountBlob(session, home, { ...join(own), digest, fromRepository: from.repository });
+    },
+    pushBlob: async (reference, descriptor, openStream, own) => {
+      const [session, home] = homeOf(reference);
+      const chunkBytes = options.uploadChunkBytes;
+      return pushBlob(session, { ...join(own), reference: home, descriptor, openStream, chunkBytes });
+    },
     pushManifest: async (reference, mediaType, bytes, own) =>
-      pushManifest(sessionOf(reference), reference, { ...join(own), mediaType, bytes }),
+      pushManifest(...homeOf(reference), { ...join(own), mediaType, bytes }),
+    listReferrers: async (reference, digest, own) =>
+      listReferrers(...homeOf(reference), { ...join(own), digest }),
     [Symbol.asyncDispose]: () => connections[Symbol.asyncDispose](),
   };
 }

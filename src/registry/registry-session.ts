@@ -47,6 +47,8 @@ export interface RegistrySession {
    * @throws BuildError `registry` or `authentication`; the signal's reason.
    */
   request(request: RegistryRequest): Promise<HttpResponse>;
+  /** How often the caller may repeat what it does by itself. */
+  readonly retries: RetryPolicy;
   /** For the errors of the caller. */
   about(action: string, missing?: RegistryAction["missing"]): RegistryAction;
 }
@@ -86,40 +88,39 @@ export function makeRegistrySession(options: SessionOptions): RegistrySession {
   };
 
   const attempt = async (request: RegistryRequest): Promise<HttpResponse> => {
-    const { url: origin, authorizer } = await findEndpoint(request.signal);
+    const { url: origin, verifyTls, authorizer } = await findEndpoint(request.signal);
     const target = new URL(String(request.target), origin);
     const isOwn = target.origin === origin.origin;
     for (let round = 0; ; round++) {
       const authorization = isOwn ? await authorizer.authorize(request.scopes, request.signal) : undefined;
-      const response = await follow(request, target, authorization);
-      const isAsked = response.status === 401 && response.url.origin === origin.origin && isOwn;
+      const response = await follow(request, { target, origin, verifyTls, authorization });
+      const isAsked = isOwn && response.status === 401 && response.url.origin === origin.origin;
       if (!isAsked || round >= 2 || !authorizer.learn(response, request.scopes, authorization))
         return response;
       await discardBody(response);
     }
   };
 
-  /** One exchange and its redirects; Authorization stays with the origin that it is meant for. */
+  /** One exchange and its redirects; Authorization stays with the registry, and is not taken up again on the way back to it. */
   const follow = async (
     request: RegistryRequest,
-    target: URL,
-    authorization: string | undefined,
+    start: { target: URL; origin: URL; verifyTls: boolean; authorization: string | undefined },
   ): Promise<HttpResponse> => {
-    let url = target;
+    let { target: url, authorization } = start;
     for (let hop = 0; hop <= REDIRECTS_MAX; hop++) {
-      const isOwn = url.origin === target.origin;
-      const { verifyTls } = await findEndpoint();
+      const isOwn = url.origin === start.origin.origin;
+      if (!isOwn) authorization = undefined;
       const response = await connections.send({
         method: request.method,
         url,
         headers: {
           "user-agent": options.userAgent,
           ...request.headers,
-          ...(isOwn && authorization !== undefined ? { authorization } : {}),
+          ...(authorization === undefined ? {} : { authorization }),
         },
         body: request.body?.(),
         // An insecure registry does not make the hosts that it points to insecure.
-        tls: await options.tlsFor(url.host, isOwn ? verifyTls : options.tlsVerify !== false),
+        tls: await options.tlsFor(url.host, isOwn ? start.verifyTls : options.tlsVerify !== false),
         signal: request.signal,
       });
       const location = response.headers.location;
@@ -149,6 +150,7 @@ export function makeRegistrySession(options: SessionOptions): RegistrySession {
 
   return {
     about,
+    retries,
     async request(request) {
       const policy = request.retry === false ? { count: 0, delayMs: 0 } : retries;
       try {

@@ -74,3 +74,12 @@ test("plain HTTP where HTTPS is wanted is called so", { skip: registryMissing },
     hint: "To allow that, give --tls-verify=false or name it among the insecure registries",
   });
 });
+
+test("an upload stays with HTTPS where the registry does not know of it", { skip }, async () => {
+  await using certificates = await makeCertificates();
+  await using registry = await startRegistry({ tls: certificates.server, believesPlainHttp: true });
+  await using client = makeRegistryClient({ retries });
+  const reference = parseImageReference(`${registry.host}/x`);
+  const pushing = client.pushBlob(reference, layer.descriptor, () => Readable.from([layer.bytes]));
+  assert.equal(await pushing, "pushed");
+});
