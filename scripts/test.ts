@@ -12,6 +12,7 @@ const PACKAGES = [
   ...basePackages,
   // RUN
   "crun",
+  "passt",
   // Registry, and other programs that have to understand what slipway makes.
   "docker-registry",
   "docker.io",
@@ -24,7 +25,9 @@ const PACKAGES = [
 const TESTS = ["src/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts"];
 
 /** Runners of test data that lie beside the repository; each runs only where `needs` exists, after the tests. */
-const EXTRA_RUNS: readonly { readonly needs: string; readonly command: readonly string[] }[] = [];
+const EXTRA_RUNS: readonly { readonly needs: string; readonly command: readonly string[] }[] = [
+  { needs: "../shared/corpus", command: [process.execPath, "scripts/run-shared.ts"] },
+];
 
 const repository = resolve(import.meta.dirname, "..");
 process.chdir(repository);
@@ -39,7 +42,7 @@ const tests = chosen.map((path) => (statSync(path).isDirectory() ? join(path, "*
 mkdirSync(".cache", { recursive: true });
 const store = mkdtempSync(join(repository, ".cache/test-store-"));
 // A store that the caller uses is none of the tests' business.
-const env = { ...process.env, SLIPWAY_EXAMPLES_ROOT: store, SLIPWAY_ROOT: undefined };
+const env: NodeJS.ProcessEnv = { ...process.env, SLIPWAY_EXAMPLES_ROOT: store, SLIPWAY_ROOT: undefined };
 try {
   // Before the tests, so that no test's time goes into it.
   if (chosen.length === 0) await makeBaseTars((line) => console.log(`${line} ...`));
