@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { parseIgnoreFile } from "../dockerfile/parse-ignore-file.ts";
+import { parseIgnoreFile } from "../dockerfile/make-ignore-matcher.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { suggestNearest } from "../errors/suggest-nearest.ts";
 import type { ContextTree } from "./context-tree.ts";

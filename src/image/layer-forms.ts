@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import type { Digest } from "../oci/digest.ts";
 import type { Compression } from "../oci/media-type.ts";
-import type { PackedLayer } from "../rootfs/layer-work.ts";
+import type { LayerDigest } from "../rootfs/digest-layer.ts";
 import { adoptBlob, temporaryPath } from "../store/blobs.ts";
 import { findLayer, findLayerBlobs, type LayerBlob, recordDiffId, recordLayerBlob } from "../store/layers.ts";
 import type { ImageAccess, LazyLayer } from "./image-access.ts";
@@ -9,9 +9,9 @@ import type { ImageAccess, LazyLayer } from "./image-access.ts";
 /** Says how our own blobs are made: the same tar gives the same bytes with the same encoder. */
 const ENCODER = `slipway-1 zlib-${process.versions.zlib} ${process.arch}`;
 
-/** The diff ID of a layer; a RUN's layer is packed for it, once. */
+/** The diff ID of a layer; a RUN's layer is hashed for it, once. */
 export async function findDiffId(access: ImageAccess, layer: LazyLayer): Promise<Digest> {
-  return layer.diffId ?? storedDiffId(access, layer) ?? (await packUncompressed(access, layer)).diffId;
+  return layer.diffId ?? storedDiffId(access, layer) ?? (await digestAndKeep(access, layer));
 }
 
 /**
@@ -53,24 +53,16 @@ export async function findLayerBlob(
   }
 }
 
-async function packUncompressed(access: ImageAccess, layer: LazyLayer): Promise<PackedLayer> {
-  const blobPath = temporaryPath(access.store);
-  try {
-    const packed = await access.work.packLayer(
-      { layer: await layer.load(), compression: "uncompressed", blobPath },
-      { signal: access.signal },
-    );
-    keepDiffId(access, layer, packed);
-    return packed;
-  } finally {
-    await rm(blobPath, { force: true });
-  }
+async function digestAndKeep(access: ImageAccess, layer: LazyLayer): Promise<Digest> {
+  const digest = await access.work.digestLayer(await layer.load(), { signal: access.signal });
+  keepDiffId(access, layer, digest);
+  return digest.diffId;
 }
 
 function keepDiffId(
   { store }: ImageAccess,
   { layerId }: LazyLayer,
-  { diffId, tarSizeBytes }: PackedLayer,
+  { diffId, tarSizeBytes }: LayerDigest,
 ): void {
   if (layerId !== undefined) recordDiffId(store, layerId, diffId, tarSizeBytes);
 }

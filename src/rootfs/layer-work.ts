@@ -8,6 +8,7 @@ import type {
   WriteCopyRequest,
   WrittenLayer,
 } from "./copy-request.ts";
+import type { LayerDigest } from "./digest-layer.ts";
 import type { UpperRequest } from "./index-upper-directory.ts";
 import type { IngestedLayer, IngestRequest } from "./ingest-layer.ts";
 import type { Layer } from "./layer.ts";
@@ -63,6 +64,7 @@ export interface LayerWork {
   /** Makes a layer of what a RUN left in its upper directory. */
   indexUpperDirectory(request: UpperRequest, options?: WorkOptions): Promise<Layer>;
   packLayer(request: PackRequest, options?: WorkOptions): Promise<PackedLayer>;
+  digestLayer(layer: Layer, options?: WorkOptions): Promise<LayerDigest>;
   materialiseLayer(request: MaterialiseRequest, options?: WorkOptions): Promise<void>;
   /** Digest of a subtree's content in the way of a content key: for RUN's bind mounts. */
   digestSubtree(request: DigestSubtreeRequest, options?: WorkOptions): Promise<Digest>;
@@ -95,6 +97,7 @@ export function makeLayerWork(pool: ThreadPool): LayerWork {
     makeWorkdirLayer: (request, options) => run("makeWorkdirLayer", request, options),
     indexUpperDirectory: (request, options) => run("indexUpperDirectory", request, options),
     packLayer: (request, options) => run("packLayer", request, options),
+    digestLayer: (layer, options) => run("digestLayer", layer, options),
     materialiseLayer: (request, options) => run("materialiseLayer", request, options),
     digestSubtree: (request, options) => run("digestSubtree", request, options),
   };

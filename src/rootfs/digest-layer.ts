@@ -1,0 +1,21 @@
+import { createHash } from "node:crypto";
+import type { Digest } from "../oci/digest.ts";
+import type { Layer } from "./layer.ts";
+import { tarChunks } from "./tar-chunks.ts";
+
+export interface LayerDigest {
+  readonly diffId: Digest;
+  readonly tarSizeBytes: number;
+}
+
+/** The diff ID of a layer's tar, which is hashed and written nowhere: an image of the store needs no more. */
+export function digestLayer(layer: Layer, throwIfAborted: () => void = () => {}): LayerDigest {
+  const hash = createHash("sha256");
+  let tarSizeBytes = 0;
+  for (const chunk of tarChunks(layer)) {
+    throwIfAborted();
+    hash.update(chunk);
+    tarSizeBytes += chunk.length;
+  }
+  return { diffId: `sha256:${hash.digest("hex")}`, tarSizeBytes };
+}
