@@ -95,7 +95,8 @@ export async function discardBody(response: HttpResponse): Promise<void> {
 
 async function makeDispatcher(proxy: string | undefined, tls: TlsOptions | undefined): Promise<Dispatcher> {
   // Here and not above: loading the client takes longer than most commands that never need it.
-  const { Agent, ProxyAgent } = await import("undici");
+  // By its default: a bundler does not know the names that a CommonJS module exports.
+  const { Agent, ProxyAgent } = (await import("undici")).default;
   const timeouts = { headersTimeout: ANSWER_TIMEOUT_MS, bodyTimeout: STALL_TIMEOUT_MS };
   const connect = {
     timeout: CONNECT_TIMEOUT_MS,

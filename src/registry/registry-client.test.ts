@@ -263,6 +263,7 @@ test("a registry that is not there is named", async () => {
   await assert.rejects(client.resolveManifest(parseImageReference("127.0.0.1:1/x")), {
     code: "registry",
     message: 'Cannot pull "127.0.0.1:1/x:latest": registry 127.0.0.1:1 refuses the connection',
+    hint: "Is the registry running, and is the port right? (Tried 127.0.0.1:1)",
   });
   await assert.rejects(client.resolveManifest(parseImageReference("registry.invalid/x")), (error) => {
     assert.ok(error instanceof BuildError);

@@ -70,8 +70,12 @@ export function loginHint(about: Pick<RegistryAction, "registry" | "hasCredentia
     : `Check the name, or log in with: slipway login ${about.registry}`;
 }
 
-/** The error for a connection that could not be made or broke. */
-export function makeTransportError(cause: unknown, about: RegistryAction): BuildError {
+/** The error for a connection that could not be made or broke; a bug comes back as it is. */
+export function makeTransportError(cause: unknown, about: RegistryAction): unknown {
+  const isBug =
+    codeOf(cause) === "" &&
+    (cause instanceof TypeError || cause instanceof ReferenceError || cause instanceof RangeError);
+  if (isBug) return cause;
   const { code, what, hint } = describeTransportError(cause, about.registry);
   return new BuildError(code, `${about.action}: ${what}`, { hint, cause });
 }
@@ -84,7 +88,7 @@ function describeTransportError(cause: unknown, registry: string) {
     return {
       code,
       what: `registry ${registry} refuses the connection`,
-      hint: "Is the registry running, and is the port right?",
+      hint: `Is the registry running, and is the port right? (Tried ${addressOf(cause)})`,
     };
   }
   if (errorCode === "ENOTFOUND" || errorCode === "EAI_AGAIN") {
@@ -109,6 +113,13 @@ function describeTransportError(cause: unknown, registry: string) {
     };
   }
   return { code, what: `the connection to registry ${registry} failed: ${message}`, hint: undefined };
+}
+
+/** Where the connection went: with a proxy that is another place than the registry. */
+function addressOf(cause: unknown): string {
+  const error = cause instanceof AggregateError ? cause.errors[0] : cause;
+  const { address, port } = error as { address?: string; port?: number };
+  return address?.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** Whether a TLS handshake met something that is not TLS. */
