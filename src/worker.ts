@@ -1,1 +1,6 @@
-export {};
+import { makeIgnoreMatcher } from "./dockerfile/make-ignore-matcher.ts";
+import { makeLayerTasks } from "./rootfs/layer-tasks.ts";
+import { serveTasks } from "./threads/serve-tasks.ts";
+
+// What each worker thread starts with.
+serveTasks(makeLayerTasks({ makeIgnoreMatcher }));
