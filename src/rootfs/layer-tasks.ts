@@ -6,6 +6,7 @@ import { indexUpperDirectory, type UpperRequest } from "./index-upper-directory.
 import { type IngestRequest, ingestLayer, readFileChunks } from "./ingest-layer.ts";
 import type { Layer } from "./layer.ts";
 import { makeWorkdirLayer, type WorkdirRequest } from "./make-workdir-layer.ts";
+import { type MaterialiseRequest, materialiseLayer } from "./materialise-layer.ts";
 import { type PackRequest, packLayer } from "./pack-layer.ts";
 
 /** Decides what of a build context is left out (`.dockerignore`); paths are relative text, `/` between components. */
@@ -34,6 +35,8 @@ export function makeLayerTasks(_options: LayerTaskOptions): Tasks {
     indexUpperDirectory: (request: UpperRequest, context: TaskContext) =>
       indexUpperDirectory(request, () => context.throwIfAborted()),
     digestLayer: (layer: Layer, context: TaskContext) => digestLayer(layer, () => context.throwIfAborted()),
+    materialiseLayer: (request: MaterialiseRequest, context: TaskContext) =>
+      materialiseLayer(request, () => context.throwIfAborted()),
     packLayer: (request: PackRequest, context: TaskContext) =>
       packLayer(request, {
         parallel: context.poolSize * 2,

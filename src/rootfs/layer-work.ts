@@ -13,6 +13,7 @@ import type { UpperRequest } from "./index-upper-directory.ts";
 import type { IngestedLayer, IngestRequest } from "./ingest-layer.ts";
 import type { Layer } from "./layer.ts";
 import type { WorkdirRequest } from "./make-workdir-layer.ts";
+import type { MaterialiseRequest } from "./materialise-layer.ts";
 import type { PackedLayer, PackRequest } from "./pack-layer.ts";
 
 export interface WorkOptions {
@@ -24,16 +25,6 @@ export interface WorkOptions {
 export interface WorkProgress {
   readonly doneBytes: number;
   readonly totalBytes?: number;
-}
-
-export interface MaterialiseRequest {
-  readonly layer: Layer;
-  /** The layers below it, bottom first; not looked at when the layer is self-contained. */
-  readonly below: readonly Layer[];
-  /** Made by the call (its parent exists); a temporary name beside it, then renamed. */
-  readonly directory: string;
-  /** In a user namespace: `user.overlay.*` xattrs, device nodes as empty files. */
-  readonly userNamespace?: boolean;
 }
 
 export interface DigestSubtreeRequest {

@@ -61,6 +61,10 @@ export interface UnionTree extends Disposable {
 
 /** @throws Error when an index cannot be opened. */
 export function openUnionTree(layers: readonly Layer[]): UnionTree {
+  return openLayeredTree(layers);
+}
+
+function openLayeredTree(layers: readonly Layer[]): LayeredTree {
   const views: LayerView[] = [];
   const files = new LayerFiles();
   try {
@@ -74,6 +78,26 @@ export function openUnionTree(layers: readonly Layer[]): UnionTree {
     throw error;
   }
   return new LayeredTree(views, files, true);
+}
+
+/** One layer as the layers below it make it look, and those layers as a tree. */
+export interface LayerOverTree extends Disposable {
+  readonly view: LayerView;
+  readonly below: UnionTree;
+  /** The bytes of a regular file that the view has. */
+  read(entry: Entry): Iterable<Uint8Array>;
+}
+
+/** Whoever opens it disposes it; `below` is not to be disposed by itself. */
+export function openLayerOver(layer: Layer, below: readonly Layer[]): LayerOverTree {
+  const tree = openLayeredTree([...below, layer]);
+  const views = tree.views;
+  return {
+    view: views.at(-1)!,
+    below: tree.lower(views.length - 1),
+    read: (entry) => tree.read({ entry, layer: views.length - 1 }),
+    [Symbol.dispose]: () => tree[Symbol.dispose](),
+  };
 }
 
 /** As many as the kernel follows (40) would refuse trees that docker takes. */
@@ -103,14 +127,15 @@ type Participants = readonly number[];
 
 class LayeredTree implements UnionTree {
   readonly layers: readonly Layer[];
-  readonly #views: readonly LayerView[];
+  readonly views: readonly LayerView[];
   readonly #files: LayerFiles;
   readonly #isOwner: boolean;
   readonly #participants = new Map<RootfsPath, Participants>();
+  readonly #lower = new Map<number, LayeredTree>();
 
   constructor(views: readonly LayerView[], files: LayerFiles, isOwner: boolean) {
     this.layers = views.map((view) => view.layer);
-    this.#views = views;
+    this.views = views;
     this.#files = files;
     this.#isOwner = isOwner;
   }
@@ -119,7 +144,7 @@ class LayeredTree implements UnionTree {
     if (path === ROOT) return this.#root();
     const found: TreeEntry[] = [];
     for (const layer of this.#participantsOf(parentPath(path))) {
-      const entry = this.#views[layer]!.lookup(path);
+      const entry = this.views[layer]!.lookup(path);
       if (entry === undefined) continue;
       found.push({ entry, layer });
       if (!entry.implicit) break;
@@ -129,7 +154,7 @@ class LayeredTree implements UnionTree {
 
   *list(directory: RootfsPath): Generator<TreeEntry> {
     const participants = this.#participantsOf(directory);
-    const sources = participants.map((layer) => withLayer(this.#views[layer]!.list(directory), layer));
+    const sources = participants.map((layer) => withLayer(this.views[layer]!.list(directory), layer));
     for (const found of mergeSorted(sources, compareNames)) {
       const entry = this.#combine(found);
       if (entry !== undefined) yield entry;
@@ -212,12 +237,22 @@ class LayeredTree implements UnionTree {
 
   [Symbol.dispose](): void {
     if (!this.#isOwner) return;
-    for (const view of this.#views) view[Symbol.dispose]();
+    for (const view of this.views) view[Symbol.dispose]();
     this.#files[Symbol.dispose]();
   }
 
+  /** The tree of the layers below one. Lives as long as this tree. */
+  lower(layer: number): LayeredTree {
+    let lower = this.#lower.get(layer);
+    if (lower === undefined) {
+      lower = new LayeredTree(this.views.slice(0, layer), this.#files, false);
+      this.#lower.set(layer, lower);
+    }
+    return lower;
+  }
+
   #root(): TreeEntry {
-    const found = this.#views.map((view, layer) => ({ entry: view.lookup(ROOT)!, layer })).reverse();
+    const found = this.views.map((view, layer) => ({ entry: view.lookup(ROOT)!, layer })).reverse();
     return this.#combine(found) ?? { entry: withoutMarks(implicitDirectory(ROOT)), layer: 0 };
   }
 
@@ -236,8 +271,7 @@ class LayeredTree implements UnionTree {
 
   /** A hard link into a lower layer is a file of its own, with that file's bytes. */
   #followForeignLink({ entry, layer }: TreeEntry): TreeEntry {
-    const below = new LayeredTree(this.#views.slice(0, layer), this.#files, false);
-    const target = below.resolve(entry.hardLinkOf!, { followLast: false }).entry;
+    const target = this.lower(layer).resolve(entry.hardLinkOf!, { followLast: false }).entry;
     if (target === undefined || target.entry.type === "directory") {
       throw new BuildError(
         "image-invalid",
@@ -254,11 +288,11 @@ class LayeredTree implements UnionTree {
     if (cached !== undefined) return cached;
     const candidates =
       directory === ROOT
-        ? this.#views.map((_, layer) => layer).reverse()
+        ? this.views.map((_, layer) => layer).reverse()
         : this.#participantsOf(parentPath(directory));
     const participants: number[] = [];
     for (const layer of candidates) {
-      const entry = this.#views[layer]!.lookup(directory);
+      const entry = this.views[layer]!.lookup(directory);
       if (entry === undefined) continue;
       if (entry.type !== "directory") break;
       participants.push(layer);
@@ -273,7 +307,7 @@ class LayeredTree implements UnionTree {
 
   *#walkBelow(directory: RootfsPath): Generator<TreeEntry> {
     const participants = this.#participantsOf(directory);
-    const view = participants.length === 1 ? this.#views[participants[0]!]! : undefined;
+    const view = participants.length === 1 ? this.views[participants[0]!]! : undefined;
     if (view === undefined || view.hasRedirects) {
       for (const child of this.list(directory)) {
         yield child;
