@@ -18,6 +18,7 @@ import { BuildError } from "../errors/build-error.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
 import { asBytePath } from "./index-upper-directory.ts";
 import { isSelfContained } from "./is-self-contained.ts";
+import type { Layer } from "./layer.ts";
 import type { LayerView } from "./layer-view.ts";
 import { type Libc, loadLibc, S_IFBLK, S_IFCHR, S_IFIFO } from "./libc.ts";
 import { isWithin, pathToText, ROOT } from "./rootfs-path.ts";
