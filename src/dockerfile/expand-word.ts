@@ -1,6 +1,7 @@
 import { BuildError } from "../errors/build-error.ts";
 import { isSpace } from "./is-space.ts";
 import { replacePattern, trimPatternPrefix, trimPatternSuffix } from "./shell-pattern.ts";
+import { shorten } from "./shorten.ts";
 import type { EscapeCharacter } from "./syntax-tree.ts";
 
 /** The variables that an expansion sees. */
@@ -91,10 +92,6 @@ interface Scan {
 
 function refuse(scan: Scan, problem: string): never {
   throw new BuildError("variable-invalid", `Cannot expand "${shorten(scan.text)}": ${problem}`);
-}
-
-function shorten(text: string): string {
-  return text.length > 200 ? `${text.slice(0, 200)}...` : text;
 }
 
 /** Builds words: what `add` gets may end a word, what `addRaw` gets may not. */

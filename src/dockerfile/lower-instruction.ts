@@ -18,6 +18,7 @@ import { lowerHealthcheck } from "./lower-healthcheck.ts";
 import { parseMount } from "./mount.ts";
 import { parseCsv } from "./parse-csv.ts";
 import { type FlagKind, parseFlags } from "./parse-flags.ts";
+import { shorten } from "./shorten.ts";
 import type { SyntaxNode } from "./syntax-tree.ts";
 
 /** Every keyword, in capitals. */
@@ -77,7 +78,8 @@ export function lowerInstruction(node: SyntaxNode): Instruction {
 
 /** The error for a keyword that does not exist. */
 export function unknownInstruction(keyword: string): BuildError {
-  return new BuildError("dockerfile-syntax", `Cannot parse "${keyword}": unknown instruction: ${keyword}`, {
+  const shown = shorten(keyword, 40);
+  return new BuildError("dockerfile-syntax", `Cannot parse "${shown}": unknown instruction: ${shown}`, {
     hint: hintNearest(keyword, INSTRUCTION_NAMES),
   });
 }

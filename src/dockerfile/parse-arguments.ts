@@ -1,5 +1,6 @@
 import { BuildError } from "../errors/build-error.ts";
 import { isSpace } from "./is-space.ts";
+import { shorten } from "./shorten.ts";
 import type { EscapeCharacter, SyntaxPair } from "./syntax-tree.ts";
 
 const BLANKS = /[\t\v\f\r ]+/;
@@ -86,7 +87,7 @@ export function parseJsonArray(text: string): ParsedArguments | undefined {
   if (!parsed.every((value) => typeof value === "string")) {
     throw new BuildError(
       "dockerfile-syntax",
-      `Cannot parse "${text}": when using JSON array syntax, arrays must be comprised of strings only`,
+      `Cannot parse "${shorten(text)}": when using JSON array syntax, arrays must be comprised of strings only`,
     );
   }
   return { arguments: parsed, isJson: true };
@@ -127,7 +128,7 @@ function parsePairs(keyword: string, rest: string, escapeMark: EscapeCharacter):
     if (blank === null) {
       throw new BuildError(
         "dockerfile-syntax",
-        `Cannot parse "${keyword.toUpperCase()} ${rest}": ${keyword.toUpperCase()} must have two arguments`,
+        `Cannot parse "${keyword.toUpperCase()} ${shorten(rest)}": ${keyword.toUpperCase()} must have two arguments`,
       );
     }
     return [
@@ -139,7 +140,7 @@ function parsePairs(keyword: string, rest: string, escapeMark: EscapeCharacter):
     if (equals < 0) {
       throw new BuildError(
         "dockerfile-syntax",
-        `Cannot parse "${keyword.toUpperCase()} ${rest}": can't find = in "${word}", must be of the form: name=value`,
+        `Cannot parse "${keyword.toUpperCase()} ${shorten(rest)}": can't find = in "${shorten(word)}", must be of the form: name=value`,
       );
     }
     return { key: word.slice(0, equals), value: word.slice(equals + 1), hasEquals: true };

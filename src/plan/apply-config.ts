@@ -1,5 +1,4 @@
 import { formatDuration } from "../dockerfile/duration.ts";
-import { expandWord, expandWords } from "../dockerfile/expand-word.ts";
 import { quoteText } from "../dockerfile/format-syntax-tree.ts";
 import type {
   ArgInstruction,
@@ -13,8 +12,9 @@ import type {
 import { parsePorts } from "../dockerfile/parse-ports.ts";
 import type { EscapeCharacter } from "../dockerfile/syntax-tree.ts";
 import { BuildError } from "../errors/build-error.ts";
+import { expandAllIn, expandIn } from "./expand-in.ts";
 import { parseSignal } from "./parse-signal.ts";
-import { addHistory, type StageState, splitVariable } from "./stage-state.ts";
+import { addHistory, type StageState, setImageVariable, setVariable, spendBudget } from "./stage-state.ts";
 
 /*
  * Instructions that change the image's config and nothing else. Their history texts are those of BuildKit's frontend, which
@@ -43,9 +43,9 @@ export function applyArg(state: StageState, instruction: ArgInstruction, scope: 
   const texts = instruction.args.map(({ name, value: fallback }) => {
     let value: string | undefined;
     if (Object.hasOwn(scope.buildArgs, name)) value = scope.buildArgs[name];
-    else if (fallback !== undefined) value = expandWord(fallback, state.env, { escape: scope.escape });
+    else if (fallback !== undefined) value = expandIn(state, fallback, scope.escape);
     else value = scope.globalArgs.get(name);
-    if (value !== undefined && !SCAN_ARGS.has(name)) state.env.set(name, value);
+    if (value !== undefined && !SCAN_ARGS.has(name)) setVariable(state, name, value);
     state.args.set(name, value);
     return value === undefined ? name : `${name}=${value}`;
   });
@@ -61,32 +61,14 @@ export function applyPairs(
   instruction: PairsInstruction,
   escapeMark: EscapeCharacter,
 ): void {
-  const expandOne = (word: string) => expandWord(word, state.env, { escape: escapeMark });
+  const expandOne = (word: string) => expandIn(state, word, escapeMark);
   const pairs = instruction.pairs.map(({ key, value }) => [expandOne(key), expandOne(value)] as const);
-  if (instruction.kind === "env") {
-    state.config.Env = mergeEnv(state.config.Env ?? [], pairs);
-    for (const [name, value] of pairs) state.env.set(name, value);
-  } else {
-    state.config.Labels = { ...state.config.Labels, ...Object.fromEntries(pairs) };
+  for (const [key, value] of pairs) {
+    if (instruction.kind === "env") setImageVariable(state, key, value);
+    else state.labels.set(key, value);
   }
   const texts = pairs.map(([key, value]) => `${key}=${value}`);
   addHistory(state, `${instruction.kind.toUpperCase()} ${texts.join(" ")}`, true);
-}
-
-/** A variable keeps its place when it gets another value. */
-function mergeEnv(env: readonly string[], pairs: readonly (readonly [string, string])[]): readonly string[] {
-  const merged = [...env];
-  const places = new Map<string, number>();
-  for (const [i, variable] of env.entries()) {
-    const [name] = splitVariable(variable);
-    if (!places.has(name)) places.set(name, i);
-  }
-  for (const [name, value] of pairs) {
-    const place = places.get(name) ?? merged.length;
-    merged[place] = `${name}=${value}`;
-    places.set(name, place);
-  }
-  return merged;
 }
 
 function fullCommand(state: StageState, command: CommandLine): readonly string[] {
@@ -148,17 +130,14 @@ export function applyVolume(
   instruction: VolumeInstruction,
   escapeMark: EscapeCharacter,
 ): void {
-  const volumes = instruction.volumes.map((volume) => expandWord(volume, state.env, { escape: escapeMark }));
+  const volumes = instruction.volumes.map((volume) => expandIn(state, volume, escapeMark));
   if (volumes.includes("")) {
     throw new BuildError(
       "dockerfile-syntax",
       'Cannot parse "VOLUME": VOLUME specified can not be an empty string',
     );
   }
-  state.config.Volumes = {
-    ...state.config.Volumes,
-    ...Object.fromEntries(volumes.map((volume) => [volume, {}])),
-  };
+  for (const volume of volumes) state.volumes.add(volume);
   addHistory(state, `VOLUME [${volumes.join(" ")}]`, true);
 }
 
@@ -167,16 +146,15 @@ export function applyExpose(
   instruction: ExposeInstruction,
   escapeMark: EscapeCharacter,
 ): void {
-  const words = instruction.ports.flatMap((port) => expandWords(port, state.env, { escape: escapeMark }));
+  const words = instruction.ports.flatMap((port) => expandAllIn(state, port, escapeMark));
   const ports = words.flatMap(parsePorts);
-  state.config.ExposedPorts = {
-    ...state.config.ExposedPorts,
-    ...Object.fromEntries(ports.map((port) => [port, {}])),
-  };
+  // A word can be 65,535 ports.
+  spendBudget(state.budget, ports.length);
+  for (const port of ports) state.ports.add(port);
   addHistory(state, `EXPOSE [${ports.join(" ")}]`, true);
 }
 
 export function applyOnbuild(state: StageState, expression: string): void {
   // BuildKit writes no history for it.
-  state.config.OnBuild = [...(state.config.OnBuild ?? []), expression];
+  state.triggers.push(expression);
 }

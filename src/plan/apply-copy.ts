@@ -1,7 +1,7 @@
-import { expandWord } from "../dockerfile/expand-word.ts";
 import type { AddInstruction, CopyInstruction, CopyItem } from "../dockerfile/instruction.ts";
 import { parseGitReference } from "../dockerfile/parse-git-reference.ts";
 import { BuildError } from "../errors/build-error.ts";
+import { expandBodyIn, expandIn } from "./expand-in.ts";
 import { baseName, cleanPath, joinDestination } from "./join-path.ts";
 import type { CopySource, StepId } from "./plan.ts";
 import { addContext, ignoresCache, type PlanContext, sourceStep } from "./plan-context.ts";
@@ -10,9 +10,6 @@ import { addHistory, type StageState } from "./stage-state.ts";
 import { displayLine, nameStep } from "./step-name.ts";
 
 type Transfer = CopyInstruction | AddInstruction;
-
-/** In characters, of a heredoc's text with its variables expanded. */
-const MAX_BODY_LENGTH = 64 << 20;
 
 /** COPY and ADD: one step with one layer. Throws BuildError. */
 export function applyCopy(context: PlanContext, state: StageState, command: Command): void {
@@ -54,7 +51,7 @@ interface Expanded {
 }
 
 function expandTransfer(context: PlanContext, state: StageState, instruction: Transfer): Expanded {
-  const expandOne = (word: string) => expandWord(word, state.env, { escape: context.escape });
+  const expandOne = (word: string) => expandIn(state, word, context.escape);
   const expandFlag = (word: string | undefined) =>
     word === undefined ? undefined : expandOne(word) || undefined;
   return {
@@ -64,12 +61,7 @@ function expandTransfer(context: PlanContext, state: StageState, instruction: Tr
     sources: instruction.sources.map((source): CopyItem => {
       if (source.kind === "path") return { kind: "path", path: expandOne(source.path) };
       if (!source.expand) return source;
-      // The escape directive does not reach into heredocs.
-      const content = expandWord(source.content, state.env, {
-        ignoreQuotes: true,
-        maxLength: MAX_BODY_LENGTH,
-      });
-      return { ...source, content };
+      return { ...source, content: expandBodyIn(state, source.content) };
     }),
     destination: expandOne(instruction.destination),
   };

@@ -1,4 +1,3 @@
-import { expandWord } from "../dockerfile/expand-word.ts";
 import type { WorkdirInstruction } from "../dockerfile/instruction.ts";
 import {
   applyArg,
@@ -15,6 +14,7 @@ import {
 } from "./apply-config.ts";
 import { applyCopy } from "./apply-copy.ts";
 import { applyRun } from "./apply-run.ts";
+import { expandIn } from "./expand-in.ts";
 import { cleanPath, joinPath } from "./join-path.ts";
 import type { PlanContext } from "./plan-context.ts";
 import type { Command } from "./stage-graph.ts";
@@ -24,7 +24,7 @@ import { displayLine, nameStep } from "./step-name.ts";
 /** Folds one instruction into its stage. Throws BuildError, without the place. */
 export function applyInstruction(context: PlanContext, state: StageState, command: Command): void {
   const { instruction } = command;
-  const expandOne = (word: string) => expandWord(word, state.env, { escape: context.escape });
+  const expandOne = (word: string) => expandIn(state, word, context.escape);
   switch (instruction.kind) {
     case "run":
       applyRun(context, state, command);
@@ -82,7 +82,7 @@ export function applyInstruction(context: PlanContext, state: StageState, comman
 /** WORKDIR: the directory is made, by the USER in force, unless it is the root. An absolute path is kept as written. */
 function applyWorkdir(context: PlanContext, state: StageState, command: Command): void {
   const instruction = command.instruction as WorkdirInstruction;
-  const path = expandWord(instruction.path, state.env, { escape: context.escape });
+  const path = expandIn(state, instruction.path, context.escape);
   const directory = path.startsWith("/") ? path : joinPath(state.config.WorkingDir ?? "/", path);
   state.config.WorkingDir = directory;
   const clean = cleanPath(directory);

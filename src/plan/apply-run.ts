@@ -1,14 +1,14 @@
-import { expandWord } from "../dockerfile/expand-word.ts";
 import { parseHeredocWord } from "../dockerfile/heredoc.ts";
 import type { RunInstruction } from "../dockerfile/instruction.ts";
 import { evaluateMount, type Mount } from "../dockerfile/mount.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { shellOf } from "./apply-config.ts";
+import { expandIn } from "./expand-in.ts";
 import { baseName, cleanPath, joinPath } from "./join-path.ts";
 import type { RunMount, RunStep } from "./plan.ts";
 import { addContext, ignoresCache, type PlanContext, sourceStep } from "./plan-context.ts";
 import type { Command, StageSource } from "./stage-graph.ts";
-import { addHistory, type StageState } from "./stage-state.ts";
+import { addHistory, listEnv, type StageState, spendBudget } from "./stage-state.ts";
 import { displayLine, nameStep } from "./step-name.ts";
 
 /** RUN: one step with one layer. Throws BuildError. */
@@ -16,7 +16,7 @@ export function applyRun(context: PlanContext, state: StageState, command: Comma
   const instruction = command.instruction as RunInstruction;
   const { args, files, summary } = commandOf(state, instruction);
   const evaluated = instruction.mounts.map((spec) =>
-    evaluateMount(spec, (word) => expandWord(word, state.env, { escape: context.escape })),
+    evaluateMount(spec, (word) => expandIn(state, word, context.escape)),
   );
   const mounts = makeMounts(context, state, { mounts: evaluated, sources: command.sources });
   const { options } = context;
@@ -36,7 +36,7 @@ export function applyRun(context: PlanContext, state: StageState, command: Comma
     base: state.rootfs,
     args,
     ...(files.length > 0 ? { files } : {}),
-    env: [...state.env].map(([name, value]) => `${name}=${value}`),
+    env: listEnv(state),
     proxyEnv: context.proxyEnv,
     workingDirectory: cleanPath(state.config.WorkingDir ?? "/"),
     user: state.config.User ?? "",
@@ -56,6 +56,7 @@ export function applyRun(context: PlanContext, state: StageState, command: Comma
 /** The ARGs in front of the command in history: `|2 A=1 B=`. */
 function argsInUse(state: StageState): readonly string[] {
   if (state.args.size === 0) return [];
+  spendBudget(state.budget, state.args.size);
   const texts = [...state.args].map(([name, value]) => `${name}=${state.env.get(name) ?? value ?? ""}`);
   return [`|${state.args.size}`, ...texts];
 }

@@ -19,7 +19,14 @@ import {
   type PlanContext,
 } from "./plan-context.ts";
 import { collectReachable, makeStageGraph, type StageGraph, type StageNode } from "./stage-graph.ts";
-import { emptyImage, finishConfig, type StageState, startFromImage, startFromStage } from "./stage-state.ts";
+import {
+  emptyImage,
+  finishConfig,
+  makeCopyBudget,
+  type StageState,
+  startFromImage,
+  startFromStage,
+} from "./stage-state.ts";
 import { makeStepList } from "./step-list.ts";
 import { nameStep } from "./step-name.ts";
 
@@ -41,6 +48,7 @@ export function planBuild(
   const needs: ImageNeed[] = [];
   const outputs: PlanOutput[] = [];
   const built = new Set<number>();
+  const budget = makeCopyBudget();
   const usedArgs = new Set(dockerfile.globalArgs.flatMap(({ args }) => args.map(({ name }) => name)));
 
   for (const target of options.platforms.map(normalizePlatform)) {
@@ -62,6 +70,7 @@ export function planBuild(
       states: new Map(),
       stageCount: graph.nodes.length,
       usedArgs,
+      budget,
     };
     for (const node of graph.nodes)
       if (reachable.has(node)) context.states.set(node, foldStage(context, node));
@@ -169,12 +178,22 @@ function startStage(context: PlanContext, node: StageNode): StageState {
     const platform = context.target;
     const rootfs =
       node.base.kind === "context" ? addContext(context, node.base.context.name) : addScratch(context);
-    const state = startFromImage(node, { image: emptyImage(platform), platform, rootfs });
+    const state = startFromImage(node, {
+      image: emptyImage(platform),
+      platform,
+      rootfs,
+      budget: context.budget,
+    });
     state.stepTotal = own;
     return state;
   }
   const config = context.bases(image.reference, image.platform)!.config;
-  const state = startFromImage(node, { image: config, platform: image.platform, rootfs: -1 });
+  const state = startFromImage(node, {
+    image: config,
+    platform: image.platform,
+    rootfs: -1,
+    budget: context.budget,
+  });
   state.stepTotal = own + 1;
   const name = nameStep(context, state, { text: `FROM ${fullName(image.reference)}` });
   state.rootfs = addImage(context, image, { name, platform: image.platform, stage: node });
@@ -184,8 +203,7 @@ function startStage(context: PlanContext, node: StageNode): StageState {
 function makeOutput(context: PlanContext, target: StageNode): PlanOutput {
   const state = context.states.get(target)!;
   const { options } = context;
-  const labels = options.labels ?? {};
-  if (Object.keys(labels).length > 0) state.config.Labels = { ...state.config.Labels, ...labels };
+  for (const [key, value] of Object.entries(options.labels ?? {})) state.labels.set(key, value);
   const config = finishConfig(state);
   return {
     target: target.label,

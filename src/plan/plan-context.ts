@@ -4,7 +4,7 @@ import { formatPlatform, type Platform } from "../oci/platform.ts";
 import { formatImageReference, parseImageReference } from "../oci/reference.ts";
 import type { ImageBase, PlanOptions, StepId } from "./plan.ts";
 import type { StageNode, StageSource } from "./stage-graph.ts";
-import type { StageState } from "./stage-state.ts";
+import type { CopyBudget, StageState } from "./stage-state.ts";
 import type { StepList } from "./step-list.ts";
 
 /** What folding the instructions of one platform's stages needs. */
@@ -23,6 +23,7 @@ export interface PlanContext {
   readonly stageCount: number;
   /** Names of build arguments that an ARG took up. */
   readonly usedArgs: Set<string>;
+  readonly budget: CopyBudget;
 }
 
 export type BaseLookup = (reference: string, platform: Platform) => ImageBase | undefined;

@@ -1,26 +1,41 @@
+import { BuildError } from "../errors/build-error.ts";
 import type { ContainerConfig, HistoryEntry, ImageConfig } from "../oci/image-config.ts";
 import type { Platform } from "../oci/platform.ts";
 import type { StepId } from "./plan.ts";
 import type { StageNode } from "./stage-graph.ts";
 
+/*
+ * A stage while its instructions are folded. What grows with instructions (variables, labels, history) is changed in
+ * place, so that a file of a hundred thousand of them is folded in one pass; a stage on top of another copies.
+ */
+
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** History as a chain, newest first: stages that share a base share its entries. */
-export interface HistoryLink {
+interface HistoryLink {
   readonly entry: HistoryEntry;
   readonly before: HistoryLink | undefined;
 }
 
-/** A stage while its instructions are folded, and after it, as the base of other stages. */
+/** What the config has as a collection; the rest is in `StageState.config`. */
+type CollectedKeys = "Env" | "Labels" | "Volumes" | "ExposedPorts" | "OnBuild";
+
 export interface StageState {
   readonly node: StageNode;
   rootfs: StepId;
   platform: Platform;
-  /** What RUN and expansions see: the image's ENV and the ARGs, the later one winning whatever it is. */
-  env: Map<string, string>;
+  /** What RUN and expansions see: the image's ENV and the ARGs, the later one winning whatever it is. Set by `setVariable`. */
+  readonly env: ReadonlyMap<string, string>;
   /** ARGs that were declared, in the order of their first declaration; without a value when they have none. */
-  args: Map<string, string | undefined>;
-  config: Mutable<ContainerConfig>;
+  readonly args: Map<string, string | undefined>;
+  /** ENV of the image alone, `NAME=value`, and the place of each name's first entry. */
+  readonly imageEnv: string[];
+  readonly imageEnvPlaces: Map<string, number>;
+  readonly labels: Map<string, string>;
+  readonly volumes: Set<string>;
+  readonly ports: Set<string>;
+  readonly triggers: string[];
+  readonly config: Mutable<Omit<ContainerConfig, CollectedKeys>>;
   author: string | undefined;
   /** The base image's own keys that no instruction changes (`os`, `variant` and the like). */
   readonly image: Omit<ImageConfig, "config" | "history" | "author" | "rootfs" | "created">;
@@ -30,6 +45,46 @@ export interface StageState {
   /** How many of the stage's steps have a number so far, and how many there will be. */
   stepNumber: number;
   stepTotal: number;
+  /** `env` as RUN takes it, until the next variable. */
+  envList: readonly string[] | undefined;
+  readonly budget: CopyBudget;
+}
+
+/**
+ * How many entries may still be copied: from stage to stage, and into RUN's environment. Without it a file that alternates
+ * ENV and FROM would cost the square of its length.
+ */
+export interface CopyBudget {
+  left: number;
+  /** Characters that expansions may still add to what is written. */
+  textLeft: number;
+}
+
+const MAX_COPIED = 5_000_000;
+const MAX_EXPANDED = 64 << 20;
+
+export function makeCopyBudget(): CopyBudget {
+  return { left: MAX_COPIED, textLeft: MAX_EXPANDED };
+}
+
+/** Pays for characters. Throws BuildError `input-limit`. */
+export function spendText(budget: CopyBudget, count: number): void {
+  budget.textLeft -= count;
+  if (budget.textLeft >= 0) return;
+  throw new BuildError(
+    "input-limit",
+    `Cannot plan the build: its expanded variables have more than ${MAX_EXPANDED} characters in total`,
+  );
+}
+
+/** Pays for copying. Throws BuildError `input-limit`. */
+export function spendBudget(budget: CopyBudget, count: number): void {
+  budget.left -= count;
+  if (budget.left >= 0) return;
+  throw new BuildError(
+    "input-limit",
+    `Cannot plan the build: its stages and commands hold more than ${MAX_COPIED} variables, labels and ports in total`,
+  );
 }
 
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -45,19 +100,29 @@ export function emptyImage(platform: Platform): ImageConfig {
   };
 }
 
+export interface StageBase {
+  readonly image: ImageConfig;
+  readonly platform: Platform;
+  readonly rootfs: StepId;
+  readonly budget: CopyBudget;
+}
+
 /** A stage on top of an image. ONBUILD triggers are used up; PATH is always set. */
-export function startFromImage(
-  node: StageNode,
-  base: { readonly image: ImageConfig; readonly platform: Platform; readonly rootfs: StepId },
-): StageState {
+export function startFromImage(node: StageNode, base: StageBase): StageState {
   const { config = {}, history = [], author, rootfs: _rootfs, created: _created, ...image } = base.image;
-  const { OnBuild: _triggers, ...rest } = config;
+  const { Env = [], Labels = {}, Volumes = {}, ExposedPorts = {}, OnBuild: _triggers, ...rest } = config;
   const state: StageState = {
     node,
     rootfs: base.rootfs,
     platform: base.platform,
     env: new Map(),
     args: new Map(),
+    imageEnv: [],
+    imageEnvPlaces: new Map(),
+    labels: new Map(Object.entries(Labels ?? {})),
+    volumes: new Set(Object.keys(Volumes ?? {})),
+    ports: new Set(Object.keys(ExposedPorts ?? {})),
+    triggers: [],
     config: rest,
     author,
     image,
@@ -65,10 +130,14 @@ export function startFromImage(
     hasCmd: false,
     stepNumber: 0,
     stepTotal: 0,
+    envList: undefined,
+    budget: base.budget,
   };
-  for (const variable of config.Env ?? []) {
+  for (const variable of Env ?? []) {
     const [name, value] = splitVariable(variable);
-    state.env.set(name, value);
+    if (!state.imageEnvPlaces.has(name)) state.imageEnvPlaces.set(name, state.imageEnv.length);
+    state.imageEnv.push(variable);
+    setVariable(state, name, value);
   }
   ensurePath(state);
   return state;
@@ -76,13 +145,27 @@ export function startFromImage(
 
 /** A stage on top of an earlier one: it inherits all but the ONBUILD triggers. */
 export function startFromStage(node: StageNode, base: StageState): StageState {
-  const { OnBuild: _triggers, ...config } = base.config;
-  const state = {
+  spendBudget(
+    base.budget,
+    base.env.size +
+      base.args.size +
+      base.imageEnv.length +
+      base.labels.size +
+      base.volumes.size +
+      base.ports.size,
+  );
+  const state: StageState = {
     ...base,
     node,
     env: new Map(base.env),
     args: new Map(base.args),
-    config,
+    imageEnv: [...base.imageEnv],
+    imageEnvPlaces: new Map(base.imageEnvPlaces),
+    labels: new Map(base.labels),
+    volumes: new Set(base.volumes),
+    ports: new Set(base.ports),
+    triggers: [],
+    config: { ...base.config },
     hasCmd: false,
     stepNumber: 0,
     stepTotal: 0,
@@ -92,16 +175,36 @@ export function startFromStage(node: StageNode, base: StageState): StageState {
 }
 
 function ensurePath(state: StageState): void {
-  const env = state.config.Env ?? [];
-  if (env.some((variable) => splitVariable(variable)[0] === "PATH")) return;
-  state.config.Env = [...env, `PATH=${DEFAULT_PATH}`];
-  state.env.set("PATH", DEFAULT_PATH);
+  if (!state.imageEnvPlaces.has("PATH")) setImageVariable(state, "PATH", DEFAULT_PATH);
 }
 
 /** Name and value of `NAME=value`. */
-export function splitVariable(variable: string): [name: string, value: string] {
+function splitVariable(variable: string): [name: string, value: string] {
   const equals = variable.indexOf("=");
   return equals < 0 ? [variable, ""] : [variable.slice(0, equals), variable.slice(equals + 1)];
+}
+
+/** Sets a variable for RUN and expansions only, as ARG does. */
+export function setVariable(state: StageState, name: string, value: string): void {
+  (state.env as Map<string, string>).set(name, value);
+  state.envList = undefined;
+}
+
+/** Sets a variable of the image, as ENV does. It keeps its place when it gets another value. */
+export function setImageVariable(state: StageState, name: string, value: string): void {
+  const place = state.imageEnvPlaces.get(name) ?? state.imageEnv.length;
+  state.imageEnv[place] = `${name}=${value}`;
+  state.imageEnvPlaces.set(name, place);
+  setVariable(state, name, value);
+}
+
+/** The environment of RUN, `NAME=value`. */
+export function listEnv(state: StageState): readonly string[] {
+  if (state.envList === undefined) {
+    spendBudget(state.budget, state.env.size);
+    state.envList = [...state.env].map(([name, value]) => `${name}=${value}`);
+  }
+  return state.envList;
 }
 
 /** Adds a history entry; one without a layer when `isEmpty`. */
@@ -112,15 +215,50 @@ export function addHistory(state: StageState, createdBy: string, isEmpty: boolea
   state.history = { entry, before: state.history };
 }
 
-/** The image config of a stage as it is now. */
+/** The image config of a stage as it is now, keys in docker's order. */
 export function finishConfig(state: StageState): ImageConfig {
   const history: HistoryEntry[] = [];
   for (let link = state.history; link !== undefined; link = link.before) history.push(link.entry);
+  const { User, Entrypoint, Cmd, WorkingDir, StopSignal, StopTimeout, ArgsEscaped, Healthcheck, Shell } =
+    state.config;
+  const config: ContainerConfig = {
+    User,
+    ExposedPorts: toSet(state.ports),
+    Env: state.imageEnv,
+    Entrypoint,
+    Cmd,
+    Volumes: toSet(state.volumes),
+    WorkingDir,
+    Labels: state.labels.size === 0 ? undefined : Object.fromEntries(sortByKey([...state.labels])),
+    StopSignal,
+    StopTimeout,
+    ArgsEscaped,
+    Healthcheck,
+    OnBuild: state.triggers.length === 0 ? undefined : state.triggers,
+    Shell,
+  };
   return {
     ...state.image,
     ...(state.author === undefined ? {} : { author: state.author }),
-    config: state.config,
+    config: dropAbsent({ ...state.config, ...config }, Object.keys(config)),
     rootfs: { type: "layers", diff_ids: [] },
     history: history.reverse(),
   };
+}
+
+/** Without undefined values; known keys first, in their order. */
+function dropAbsent(config: ContainerConfig, order: readonly string[]): ContainerConfig {
+  const entries = Object.entries(config).filter(([, value]) => value !== undefined);
+  const rank = (key: string) => (order.includes(key) ? order.indexOf(key) : order.length);
+  return Object.fromEntries(entries.sort(([a], [b]) => rank(a) - rank(b)));
+}
+
+/** A set as JSON has it: an object of empty objects. */
+function toSet(values: ReadonlySet<string>): Readonly<Record<string, object>> | undefined {
+  if (values.size === 0) return undefined;
+  return Object.fromEntries(sortByKey([...values].map((value) => [value, {}])));
+}
+
+function sortByKey<Value>(entries: [string, Value][]): [string, Value][] {
+  return entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
 }

@@ -15,10 +15,11 @@ export interface StepList {
 export function makeStepList(): StepList {
   const steps: Step[] = [];
   const ids = new Map<string, StepId>();
+  const nameEnv = makeEnvNames();
   return {
     steps,
     add(draft) {
-      const key = describeWork(draft);
+      const key = describeWork(draft, nameEnv);
       const known = ids.get(key);
       if (known !== undefined) return known;
       const id = steps.length;
@@ -30,9 +31,25 @@ export function makeStepList(): StepList {
 }
 
 /** What a step does, as text: all but what people call it and where it stands. */
-function describeWork(draft: StepDraft): string {
+function describeWork(draft: StepDraft, nameEnv: (env: readonly string[]) => number): string {
   const { name: _name, stage: _stage, span: _span, ...work } = draft;
   // A context is the same tree for every platform.
   if (work.kind === "source" && work.source.kind !== "image") return JSON.stringify(work.source);
-  return JSON.stringify(work);
+  return JSON.stringify(work.kind === "run" ? { ...work, env: nameEnv(work.env) } : work);
+}
+
+/** A number for each environment: RUNs that follow each other share one, and it is long. */
+function makeEnvNames(): (env: readonly string[]) => number {
+  const byText = new Map<string, number>();
+  const byList = new WeakMap<readonly string[], number>();
+  return (env) => {
+    let number = byList.get(env);
+    if (number === undefined) {
+      const text = JSON.stringify(env);
+      number = byText.get(text) ?? byText.size;
+      byText.set(text, number);
+      byList.set(env, number);
+    }
+    return number;
+  };
 }
