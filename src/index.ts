@@ -1,1 +1,11 @@
-export {};
+// biome-ignore-all lint/performance/noBarrelFile: the library's entry is what the package exports
+export { build } from "./build/build.ts";
+export type { BuildOptions, BuildOutput, BuildResult, BuiltImage } from "./build/build-options.ts";
+export {
+  BuildError,
+  type BuildErrorCode,
+  type BuildErrorDetail,
+  type SourceSpan,
+} from "./errors/build-error.ts";
+export type { BuildEvent, EventSink } from "./progress/event.ts";
+export type { Credentials, CredentialsProvider } from "./registry/credentials.ts";

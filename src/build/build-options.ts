@@ -1,4 +1,5 @@
 import type { Writable } from "node:stream";
+import type { Descriptor } from "../oci/descriptor.ts";
 import type { PlanOptions } from "../plan/plan.ts";
 import type { SessionOptions } from "./open-session.ts";
 
@@ -61,4 +62,6 @@ export interface BuiltImage {
   readonly configDigest: string;
   /** Absent when nothing needed a manifest. */
   readonly manifestDigest?: string;
+  /** The same manifest with its media type and size. */
+  readonly manifestDescriptor?: Descriptor;
 }

@@ -53,7 +53,10 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
       target: plan.outputs[position]!.target,
       platform: formatPlatform(platform),
       configDigest,
-      ...(manifests[position] && { manifestDigest: manifests[position].descriptor.digest }),
+      ...(manifests[position] && {
+        manifestDigest: manifests[position].descriptor.digest,
+        manifestDescriptor: manifests[position].descriptor,
+      }),
     })),
     leftOut: plan.leftOut.map(({ name }) => name),
   };

@@ -7,8 +7,8 @@ import { digestHex, isDigest } from "../oci/digest.ts";
 import { digestBytes } from "../oci/digest-bytes.ts";
 import type { ImageIndex } from "../oci/manifest.ts";
 import type { Platform } from "../oci/platform.ts";
-import type { ImageAccess, ResolvedImage } from "./image-access.ts";
-import { readImage } from "./read-image.ts";
+import type { ImageAccess } from "./image-access.ts";
+import { type ReadImage, readImage } from "./read-image.ts";
 
 const REF_NAME = "org.opencontainers.image.ref.name";
 /** A manifest or config is small; a larger one is an attack or a mistake. */
@@ -23,7 +23,7 @@ const DOCUMENT_SIZE_MAX = 4 * 1024 * 1024;
 export async function openOciLayout(
   access: ImageAccess,
   layout: { readonly directory: string; readonly selector?: string; readonly platform: Platform },
-): Promise<ResolvedImage> {
+): Promise<ReadImage> {
   const { directory, selector, platform } = layout;
   const name = `oci-layout://${directory}${selector === undefined ? "" : isDigest(selector) ? `@${selector}` : `:${selector}`}`;
   const index = await readIndex(directory, name);

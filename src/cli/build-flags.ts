@@ -1,0 +1,142 @@
+import type { Option } from "commander";
+import { makeOption, type OptionSettings } from "./make-option.ts";
+
+/** What commander makes of them; lists are empty, others undefined where an option is not given. */
+export interface BuildFlags {
+  readonly file?: string;
+  readonly target?: string;
+  readonly buildArg: readonly string[];
+  readonly buildContext: readonly string[];
+  readonly platform: readonly string[];
+  readonly pull?: true;
+  readonly tag: readonly string[];
+  readonly label: readonly string[];
+  readonly output: readonly string[];
+  readonly push?: true;
+  readonly load?: true;
+  readonly iidfile?: string;
+  readonly metadataFile?: string;
+  readonly noCache?: true;
+  readonly noCacheFilter: readonly string[];
+  readonly secret: readonly string[];
+  readonly allow: readonly string[];
+  readonly network?: string;
+  readonly addHost: readonly string[];
+  readonly shmSize?: string;
+  readonly ulimit: readonly string[];
+  readonly jobs?: string;
+  readonly authfile?: string;
+  readonly tlsVerify?: true;
+  readonly noTlsVerify?: true;
+  readonly progress?: string;
+  readonly quiet?: true;
+  readonly provenance?: string;
+  readonly sbom?: string;
+}
+
+const SOURCE = "Source:";
+const RESULT = "Result:";
+const CACHE = "Cache:";
+const RUN = "What RUN sees:";
+const TELL = "What is told:";
+
+/** The options of `build` that do something. Their names and forms are docker buildx's. */
+export function makeBuildOptions(): Option[] {
+  const many = (group: string): OptionSettings => ({ group, isRepeatable: true });
+  return [
+    makeOption("-f, --file <file>", "the Dockerfile; - reads it from stdin", { group: SOURCE }),
+    makeOption("--target <stage>", "build this stage, not the last one", { group: SOURCE }),
+    makeOption(
+      "--build-arg <name=value>",
+      "value for an ARG; NAME takes it from the environment",
+      many(SOURCE),
+    ),
+    makeOption(
+      "--build-context <name=value>",
+      "a directory, docker-image://NAME or oci-layout://DIR[:TAG] for FROM and COPY --from",
+      many(SOURCE),
+    ),
+    makeOption("--platform <platform>", "os/architecture[/variant], several with commas", many(SOURCE)),
+    makeOption("--pull", "ask registries also for images that are here", { group: SOURCE }),
+    makeOption("-t, --tag <name>", "name for the image", many(RESULT)),
+    makeOption("--label <name=value>", "label for the image", many(RESULT)),
+    makeOption(
+      "-o, --output <attributes>",
+      "type=image|registry|oci|docker|cacheonly, dest=FILE, name=, push=, tar=",
+      {
+        ...many(RESULT),
+      },
+    ),
+    makeOption("--push", "push the image to its names' registries", { group: RESULT }),
+    makeOption("--load", "keep the image in the store besides other outputs", { group: RESULT }),
+    makeOption("--iidfile <file>", "write the image id there", { group: RESULT }),
+    makeOption("--metadata-file <file>", "write digests and names there, as JSON", { group: RESULT }),
+    makeOption("--no-cache", "run every step", { group: CACHE }),
+    makeOption("--no-cache-filter <stages>", "run every step of these stages", many(CACHE)),
+    makeOption("--secret <attributes>", "id=ID,src=FILE or id=ID,env=NAME", many(RUN)),
+    makeOption("--allow <entitlement>", "network.host", many(RUN)),
+    makeOption("--network <mode>", "default, none or host", { group: RUN }),
+    makeOption("--add-host <host:address>", "line for /etc/hosts", many(RUN)),
+    makeOption("--shm-size <size>", "size of /dev/shm, like 64m", { group: RUN }),
+    makeOption("--ulimit <limit>", "like nofile=1024:2048", many(RUN)),
+    makeOption("--jobs <number>", "how many RUNs may go on at once (default: 16)", { group: RUN }),
+    makeOption("--authfile <file>", "credentials for registries (default: docker's and podman's)", {
+      group: SOURCE,
+    }),
+    makeOption("--tls-verify", "insist on valid certificates (default for all but loopback)", {
+      group: SOURCE,
+    }),
+    makeOption("--no-tls-verify", "the same as --tls-verify=false", { isHidden: true }),
+    makeOption("--progress <mode>", "auto, plain, tty or quiet", { group: TELL }),
+    makeOption("-q, --quiet", "nothing but the image id, on stdout", { group: TELL }),
+    ...WITHOUT_EFFECT.map((flags) => makeOption(flags, "has no effect", { isHidden: true })),
+    ...LATER.map((flags) =>
+      makeOption(flags, "not there yet", { isHidden: true, isRepeatable: flags.includes("<") }),
+    ),
+    // `--provenance=false` and `--sbom=false` ask for what is the case.
+    makeOption("--provenance <value>", "not there yet", { isHidden: true }),
+    makeOption("--sbom <value>", "not there yet", { isHidden: true }),
+  ];
+}
+
+/** What other builders need these for happens anyway, or never. */
+export const WITHOUT_EFFECT = ["--rm", "--force-rm", "--compress"];
+
+/** Known, and refused until they exist: an option that is ignored is worse than none. */
+export const LATER = [
+  "--annotation <value>",
+  "--attest <value>",
+  "--build-arg-file <value>",
+  "--builder <value>",
+  "--cache-from <value>",
+  "--cache-to <value>",
+  "--cache-ttl <value>",
+  "--call <value>",
+  "--cap-add <value>",
+  "--cap-drop <value>",
+  "--cert-dir <value>",
+  "--cgroup-parent <value>",
+  "--check",
+  "--cpu-period <value>",
+  "--cpu-quota <value>",
+  "-c, --cpu-shares <value>",
+  "--cpuset-cpus <value>",
+  "--cpuset-mems <value>",
+  "--ignorefile <value>",
+  "--isolation <value>",
+  "-m, --memory <value>",
+  "--memory-swap <value>",
+  "--normalize-modes",
+  "--resource <value>",
+  "--retry <value>",
+  "--retry-delay <value>",
+  "--rewrite-timestamp",
+  "--security-opt <value>",
+  "--source-date-epoch <value>",
+  "--squash",
+  "--ssh <value>",
+  "--timestamp <value>",
+  "--unsetenv <value>",
+  "--unsetlabel <value>",
+  "-v, --volume <value>",
+];

@@ -1,0 +1,143 @@
+import type { Command } from "commander";
+import type { CommandContext } from "./command-context.ts";
+
+/** Gives a command its arguments, options and action. */
+export type DefineCommand = (command: Command, context: CommandContext) => void;
+
+/** A command as the overview knows it; the rest is loaded when it is called. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly group: "Build" | "Images" | "Containers";
+  readonly summary: string;
+  readonly load: () => Promise<DefineCommand>;
+}
+
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: "build",
+    group: "Build",
+    summary: "Build an image from a Dockerfile",
+    load: async () => (await import("./commands/build.ts")).defineBuild,
+  },
+  {
+    name: "images",
+    group: "Images",
+    summary: "List the images of the store",
+    load: async () => (await import("./commands/images.ts")).defineImages,
+  },
+  {
+    name: "pull",
+    group: "Images",
+    summary: "Download an image from a registry",
+    load: async () => (await import("./commands/pull.ts")).definePull,
+  },
+  {
+    name: "push",
+    group: "Images",
+    summary: "Upload an image to a registry",
+    load: async () => (await import("./commands/push.ts")).definePush,
+  },
+  {
+    name: "tag",
+    group: "Images",
+    summary: "Give an image another name",
+    load: async () => (await import("./commands/tag.ts")).defineTag,
+  },
+  {
+    name: "rmi",
+    group: "Images",
+    summary: "Remove images",
+    load: async () => (await import("./commands/rmi.ts")).defineRmi,
+  },
+  {
+    name: "import",
+    group: "Images",
+    summary: "Make an image of a root file system's tar",
+    load: async () => (await import("./commands/import.ts")).defineImport,
+  },
+  {
+    name: "load",
+    group: "Images",
+    summary: "Take images out of an archive",
+    load: async () => (await import("./commands/load.ts")).defineLoad,
+  },
+  {
+    name: "save",
+    group: "Images",
+    summary: "Write an image as an archive",
+    load: async () => (await import("./commands/save.ts")).defineSave,
+  },
+  {
+    name: "inspect",
+    group: "Images",
+    summary: "Show all that is known of an image or container, as JSON",
+    load: async () => (await import("./commands/inspect.ts")).defineInspect,
+  },
+  {
+    name: "history",
+    group: "Images",
+    summary: "Show what each instruction added to an image",
+    load: async () => (await import("./commands/history.ts")).defineHistory,
+  },
+  {
+    name: "ls",
+    group: "Images",
+    summary: "List the files of an image",
+    load: async () => (await import("./commands/ls.ts")).defineLs,
+  },
+  {
+    name: "cat",
+    group: "Images",
+    summary: "Print a file of an image",
+    load: async () => (await import("./commands/cat.ts")).defineCat,
+  },
+  {
+    name: "run",
+    group: "Containers",
+    summary: "Run a command in an image, and throw its changes away",
+    load: async () => (await import("./commands/run.ts")).defineRun,
+  },
+  {
+    name: "container",
+    group: "Containers",
+    summary: "Name an image's files, and copy from them",
+    load: async () => (await import("./commands/container.ts")).defineContainer,
+  },
+];
+
+/** docker's other spellings of the same: what begins like a key stands for its value. */
+const SPELLINGS: readonly (readonly [string, string])[] = [
+  ["buildx build", "build"],
+  ["builder build", "build"],
+  ["image ls", "images"],
+  ["image list", "images"],
+  ["image rm", "rmi"],
+  ["image remove", "rmi"],
+  ["container run", "run"],
+  ["container inspect", "inspect"],
+  ["ps", "container ls"],
+  ["create", "container create"],
+  ["cp", "container cp"],
+  ["rm", "container rm"],
+  ...["build", "history", "import", "inspect", "load", "pull", "push", "save", "tag"].map(
+    (name) => [`image ${name}`, name] as const,
+  ),
+];
+
+/** Writes docker's other spellings of a command as slipway has it. `args` begins with the command's name. */
+export function respell(args: readonly string[]): readonly string[] {
+  for (const [from, to] of SPELLINGS) {
+    const words = from.split(" ");
+    if (words.every((word, position) => args[position] === word)) {
+      return [...to.split(" "), ...args.slice(words.length)];
+    }
+  }
+  return args;
+}
+
+/** Every first word that leads somewhere, for suggestions. */
+export function commandNames(): string[] {
+  return [
+    ...new Set([...COMMANDS.map(({ name }) => name), ...SPELLINGS.map(([from]) => from.split(" ")[0]!)]),
+  ];
+}

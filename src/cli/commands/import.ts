@@ -1,0 +1,87 @@
+import { createWriteStream } from "node:fs";
+import { rm } from "node:fs/promises";
+import { pipeline } from "node:stream/promises";
+import type { Command } from "commander";
+import { BuildError } from "../../errors/build-error.ts";
+import { tagImage } from "../../export/tag-image.ts";
+import { assembleImage } from "../../image/assemble-image.ts";
+import type { ImageAccess } from "../../image/image-access.ts";
+import type { Digest } from "../../oci/digest.ts";
+import { MEDIA_TYPE } from "../../oci/media-type.ts";
+import type { Platform } from "../../oci/platform.ts";
+import { parseImageReference } from "../../oci/reference.ts";
+import { storeWrittenLayer } from "../../rootfs/stored-layer.ts";
+import { temporaryPath } from "../../store/blobs.ts";
+import { applyChanges, CHANGES_FILE, changesText } from "../apply-changes.ts";
+import type { CommandContext } from "../command-context.ts";
+import { choosePlatform } from "../find-image.ts";
+import { makeOption } from "../make-option.ts";
+import { measureFile } from "../measure-file.ts";
+import { withSession } from "../with-session.ts";
+
+interface ImportOptions {
+  readonly change: readonly string[];
+  readonly message?: string;
+  readonly platform?: string;
+}
+
+export function defineImport(command: Command, context: CommandContext): void {
+  command
+    .argument("<file>", "a tar, plain or compressed with gzip or zstd; - reads stdin")
+    .argument("[name]", "NAME[:TAG] for the image")
+    .usage("[OPTIONS] FILE|- [NAME[:TAG]]")
+    .addOption(
+      makeOption("-c, --change <instruction>", 'like "ENV A=b", for the config', { isRepeatable: true }),
+    )
+    .addOption(makeOption("-m, --message <text>", "comment for the history"))
+    .addOption(makeOption("--platform <platform>", "os/architecture[/variant]"))
+    .action(async (file: string, name: string | undefined, options: ImportOptions) => {
+      context.sources.set(CHANGES_FILE, changesText(options.change));
+      const id = await withSession(context, ({ access }) =>
+        importRoot(access, { file, name, options, context }),
+      );
+      context.stdout.write(`${id}\n`);
+    });
+}
+
+interface Import {
+  readonly file: string;
+  readonly name: string | undefined;
+  readonly options: ImportOptions;
+  readonly context: CommandContext;
+}
+
+/** Makes the archive the only layer of a new image. What is wrong with the other arguments is told before it is read. */
+async function importRoot(access: ImageAccess, { file, name, options, context }: Import): Promise<Digest> {
+  const platform: Platform = choosePlatform(options.platform);
+  const config = applyChanges(options.change, platform);
+  if (name !== undefined) parseImageReference(name);
+  if (/^https?:\/\//.test(file)) {
+    throw new BuildError("unsupported", `Cannot import "${file}": only files and stdin are there yet`);
+  }
+  const spool = file === "-" ? temporaryPath(access.store) : undefined;
+  try {
+    if (spool !== undefined) {
+      await pipeline(context.stdin, createWriteStream(spool, { flags: "wx", mode: 0o600 }), {
+        signal: access.signal,
+      });
+    }
+    const { digest, size } = await measureFile(spool ?? file, access.signal);
+    const { layer, written } = await storeWrittenLayer(access.store, (layersDirectory) =>
+      access.work.ingestLayer(
+        { layersDirectory, mediaType: MEDIA_TYPE.ociLayer, digest, size, bytes: spool ?? file },
+        { signal: access.signal },
+      ),
+    );
+    const comment = options.message ?? `Imported from ${file}`;
+    const image = await assembleImage(access, {
+      platform,
+      config: { ...platform, config, rootfs: { type: "layers", diff_ids: [] }, history: [{ comment }] },
+      layers: [{ layerId: layer.id, diffId: written.diffId, created: Date.now(), load: async () => layer }],
+    });
+    tagImage(access, image, name === undefined ? [] : [name]);
+    return image.configDigest;
+  } finally {
+    if (spool !== undefined) await rm(spool, { force: true });
+  }
+}

@@ -1,0 +1,33 @@
+import type { Command } from "commander";
+import { pullImage } from "../../image/resolve-image.ts";
+import { formatImageReference, parseImageReference } from "../../oci/reference.ts";
+import type { CommandContext } from "../command-context.ts";
+import { choosePlatform } from "../find-image.ts";
+import { makeOption } from "../make-option.ts";
+import { withProgress } from "../with-session.ts";
+
+interface PullOptions {
+  readonly platform?: string;
+  readonly quiet?: true;
+}
+
+export function definePull(command: Command, context: CommandContext): void {
+  command
+    .argument("<name>", "NAME[:TAG|@DIGEST]")
+    .usage("[OPTIONS] NAME[:TAG|@DIGEST]")
+    .addOption(makeOption("--platform <platform>", "os/architecture[/variant]"))
+    .addOption(makeOption("-q, --quiet", "no progress"))
+    .action(async (name: string, options: PullOptions) => {
+      const reference = parseImageReference(name);
+      const platform = choosePlatform(options.platform);
+      await withProgress(
+        context,
+        async ({ access }) => {
+          const image = await pullImage(access, reference, platform);
+          await Promise.all(image.layers.map((layer) => layer.load()));
+        },
+        { verb: "Pulled", mode: options.quiet ? "quiet" : "auto" },
+      );
+      context.stdout.write(`${formatImageReference(reference)}\n`);
+    });
+}

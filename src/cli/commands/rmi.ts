@@ -1,0 +1,73 @@
+import type { Command } from "commander";
+import { BuildError } from "../../errors/build-error.ts";
+import type { ImageAccess } from "../../image/image-access.ts";
+import { familiarName, formatImageReference, parseImageReference } from "../../oci/reference.ts";
+import { listContainers, removeContainer } from "../../store/containers.ts";
+import { findTags, listTags, removeImage, removeTag, type StoredImage } from "../../store/images.ts";
+import type { CommandContext } from "../command-context.ts";
+import { findImage } from "../find-image.ts";
+import { makeOption } from "../make-option.ts";
+import { runForEach } from "../run-for-each.ts";
+import { withSession } from "../with-session.ts";
+
+export function defineRmi(command: Command, context: CommandContext): void {
+  command
+    .argument("<images...>", "names or ids")
+    .usage("[OPTIONS] IMAGE...")
+    .addOption(makeOption("-f, --force", "remove all names of an id, and containers that stand on it"))
+    .addOption(makeOption("--no-prune", "has no effect", { isHidden: true }))
+    .action(async (images: readonly string[], options: { readonly force?: true }) => {
+      await withSession(context, ({ access }) =>
+        runForEach(images, context, async (text) => {
+          for (const line of remove(access, text, options.force === true)) context.stdout.write(`${line}\n`);
+        }),
+      );
+    });
+}
+
+/** By name: that name, and the image with its last one. By id: the image, if it has one name at most. Says what went, in docker's words. */
+function remove(access: ImageAccess, text: string, force: boolean): string[] {
+  const { store } = access;
+  const image = findImage(access, text);
+  const names = [
+    ...new Set(listTags(store).flatMap((tag) => (tag.configDigest === image.configDigest ? tag.name : []))),
+  ];
+  const name = nameOf(access, text);
+  const goesWhole = name === undefined || (names.length === 1 && names[0] === name);
+  if (name === undefined && names.length > 1 && !force) {
+    const shown = names.map((one) => familiarName(parseImageReference(one))).join(", ");
+    throw new BuildError("not-permitted", `Cannot remove "${text}": the image has ${names.length} names`, {
+      hint: `Remove one of them (${shown}), or all with --force`,
+    });
+  }
+  if (goesWhole) freeContainers(access, image, { text, force });
+  const removedNames = name === undefined ? names : [name];
+  const untagged = removedNames.map((one) => `Untagged: ${familiarName(parseImageReference(one))}`);
+  if (name === undefined) {
+    removeImage(store, image.configDigest);
+    return [...untagged, `Deleted: ${image.configDigest}`];
+  }
+  return [...untagged, ...removeTag(store, name).images.map((id) => `Deleted: ${id}`)];
+}
+
+/** The full name when the text is one that the store has; undefined for an id. */
+function nameOf({ store }: ImageAccess, text: string): string | undefined {
+  if (/^(?:sha256:)?[0-9a-f]{64}$/.test(text)) return undefined;
+  const name = formatImageReference(parseImageReference(text));
+  return findTags(store, name).length === 0 ? undefined : name;
+}
+
+function freeContainers(
+  { store }: ImageAccess,
+  { configDigest }: StoredImage,
+  { text, force }: { readonly text: string; readonly force: boolean },
+): void {
+  const containers = listContainers(store).filter((container) => container.configDigest === configDigest);
+  if (containers.length > 0 && !force) {
+    const names = containers.map(({ name }) => name).join(", ");
+    throw new BuildError("not-permitted", `Cannot remove "${text}": the container ${names} stands on it`, {
+      hint: "Remove the container first, or both with --force",
+    });
+  }
+  for (const { id } of containers) removeContainer(store, id);
+}

@@ -1,0 +1,136 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Command } from "commander";
+import type { Session } from "../../build/open-session.ts";
+import { BuildError } from "../../errors/build-error.ts";
+import type { ResolvedImage } from "../../image/image-access.ts";
+import { resolveImage } from "../../image/resolve-image.ts";
+import type { ContainerExit } from "../../sandbox/holder-protocol.ts";
+import { runContainer } from "../../sandbox/run-container.ts";
+import type { CommandContext } from "../command-context.ts";
+import { containerCommand, type RunFlags } from "../container-command.ts";
+import { choosePlatform, findImage } from "../find-image.ts";
+import { makeOption } from "../make-option.ts";
+import { parseNetwork } from "../parse-values.ts";
+import { startProgress } from "../start-progress.ts";
+import { withSession } from "../with-session.ts";
+
+/** docker's status when the command was not even started. */
+const NOT_STARTED_STATUS = 125;
+/** Known from docker, and refused until they exist. */
+const LATER = [
+  "-d, --detach",
+  "--name <value>",
+  "-p, --publish <value>",
+  "-v, --volume <value>",
+  "--mount <value>",
+];
+
+export function defineRun(command: Command, context: CommandContext): void {
+  command
+    .argument("<image>", "a name or an id; pulled when it is not here")
+    .argument("[command...]", "instead of the image's CMD")
+    .usage("[OPTIONS] IMAGE [COMMAND] [ARG...]")
+    .passThroughOptions()
+    .addOption(makeOption("--rm", "has no effect: changes are always thrown away"))
+    .addOption(
+      makeOption("-e, --env <name=value>", "variable; NAME takes it from the environment", {
+        isRepeatable: true,
+      }),
+    )
+    .addOption(makeOption("-w, --workdir <dir>", "working directory"))
+    .addOption(makeOption("-u, --user <user>", "NAME|UID[:GROUP|GID]"))
+    .addOption(makeOption("--entrypoint <program>", "instead of the image's ENTRYPOINT"))
+    .addOption(makeOption("--network <mode>", "host (default) or none"))
+    .addOption(makeOption("-i, --interactive", "the command reads stdin"))
+    .addOption(makeOption("-t, --tty", "the command has a terminal"))
+    .addOption(makeOption("--platform <platform>", "os/architecture[/variant]"))
+    .addOption(
+      makeOption("--pull <when>", "missing (default), always or never").choices([
+        "missing",
+        "always",
+        "never",
+      ]),
+    );
+  for (const flags of LATER) command.addOption(makeOption(flags, "not there yet", { isHidden: true }));
+  command.action(async (image: string, args: readonly string[], flags: RunFlags) => {
+    context.setFailureStatus(NOT_STARTED_STATUS);
+    refuseLater(flags);
+    const exit = await withSession(context, (session) => runImage(session, { image, args, flags }, context));
+    if (exit.runtimeMessage !== undefined) context.stderr.write(`slipway: ${exit.runtimeMessage}\n`);
+    context.setStatus(exit.exitCode);
+  });
+}
+
+async function runImage(
+  session: Session,
+  {
+    image,
+    args,
+    flags,
+  }: { readonly image: string; readonly args: readonly string[]; readonly flags: RunFlags },
+  context: CommandContext,
+): Promise<ContainerExit> {
+  const { store, signal } = session.access;
+  const resolved = await fetchImage(session, { image, flags }, context);
+  const layers = await Promise.all(resolved.layers.map((layer) => layer.load()));
+  // Without -i the command's stdin is empty: it must not eat that of the script around it.
+  const isAttached = flags.interactive === true || flags.tty === true;
+  if (isAttached) context.leaveFirstInterrupt();
+  const network = parseNetwork(flags.network ?? "host");
+  const directory = await mkdtemp(join(store.temporaryDirectory, "run-"));
+  const stdio = isAttached ? "inherit" : "pipe";
+  try {
+    return await runContainer(
+      session.openSandbox({ stdio }),
+      {
+        ...containerCommand(resolved, { args, flags }, context.env),
+        layers,
+        hostname: randomBytes(6).toString("hex"),
+        network: network === "none" ? "none" : "host",
+        extraHosts: [],
+        ulimits: [],
+        mounts: [],
+        trees: [],
+        memoryFiles: [],
+        directory,
+        stdio,
+        terminal: flags.tty === true,
+      },
+      { signal, onOutput: (stream, data) => context[stream].write(data) },
+    );
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** With all layers, which is shown while it takes time; nothing more is shown then, for the terminal is the command's. */
+async function fetchImage(
+  { access }: Session,
+  { image, flags }: { readonly image: string; readonly flags: RunFlags },
+  context: CommandContext,
+): Promise<ResolvedImage> {
+  const progress = await startProgress(context, { mode: "auto", verb: "Pulled" });
+  let isDone = false;
+  try {
+    const watched = { ...access, emit: progress.emit };
+    const platform = choosePlatform(flags.platform);
+    if (flags.pull === "never") findImage(access, image, platform);
+    const resolved = await resolveImage(watched, image, { platform, pull: flags.pull === "always" });
+    await Promise.all(resolved.layers.map((layer) => layer.load()));
+    isDone = true;
+    return resolved;
+  } finally {
+    progress.close(isDone);
+  }
+}
+
+function refuseLater(flags: RunFlags): void {
+  const values = flags as unknown as Readonly<Record<string, unknown>>;
+  for (const later of LATER) {
+    const name = /--([a-z]+)/.exec(later)![1]!;
+    if (values[name] !== undefined)
+      throw new BuildError("unsupported", `Cannot use --${name}: it is not there yet`);
+  }
+}

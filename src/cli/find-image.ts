@@ -1,0 +1,40 @@
+import { BuildError } from "../errors/build-error.ts";
+import { suggestNearest } from "../errors/suggest-nearest.ts";
+import type { ImageAccess } from "../image/image-access.ts";
+import { findLocalImage } from "../image/resolve-image.ts";
+import { hostPlatform, type Platform, parsePlatform } from "../oci/platform.ts";
+import { familiarName, parseImageReference } from "../oci/reference.ts";
+import { listTags, type StoredImage } from "../store/images.ts";
+
+/**
+ * The stored image of a name or id; for this machine's platform where the name has several.
+ *
+ * @throws BuildError `image-not-found` with the nearest name as a hint; `option-invalid` for what is no name.
+ */
+export function findImage(access: ImageAccess, text: string, platform?: Platform): StoredImage {
+  const found =
+    findLocalImage(access, text, platform ?? machinePlatform()) ??
+    (platform === undefined ? findLocalImage(access, text) : undefined);
+  if (found !== undefined) return found;
+  const names = [
+    ...new Set(listTags(access.store).map(({ name }) => familiarName(parseImageReference(name)))),
+  ];
+  const wanted = familiarName(parseImageReference(text));
+  const near = suggestNearest(wanted, names);
+  throw new BuildError(
+    "image-not-found",
+    `Cannot find the image "${text}": the store has none of that name`,
+    {
+      hint: near === undefined ? `slipway images lists what there is` : `Did you mean "${near}"?`,
+    },
+  );
+}
+
+export function machinePlatform(): Platform {
+  return hostPlatform(process.arch);
+}
+
+/** Of `--platform`; this machine's when it is absent. */
+export function choosePlatform(text: string | undefined): Platform {
+  return text === undefined ? machinePlatform() : parsePlatform(text, machinePlatform());
+}

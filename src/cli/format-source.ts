@@ -1,0 +1,79 @@
+import { readFileSync } from "node:fs";
+import { relative } from "node:path";
+import type { SourceSpan } from "../errors/build-error.ts";
+import { cleanText } from "../progress/clean-text.ts";
+import type { Style } from "../progress/style.ts";
+
+/** How many lines are shown around the marked ones. */
+const AROUND = 2;
+/** How many marked lines are shown, first and last ones; a heredoc may be long. */
+const MARKED_MAX = 14;
+
+/**
+ * `Dockerfile:12:1`, and the lines of the text with the place marked. The text is looked up in `sources`, then on disk; where
+ * it is in neither, only the place is told.
+ */
+export function formatSource(
+  span: SourceSpan,
+  style: Style,
+  sources: ReadonlyMap<string, string>,
+): readonly string[] {
+  const column = span.startColumn === undefined ? "" : `:${span.startColumn}`;
+  const lines = [style("cyan", `${shortPath(span.file)}:${span.startLine}${column}`)];
+  const text = readSource(span.file, sources)?.split(/\r?\n/);
+  if (text === undefined || text.length < span.startLine) return lines;
+  if (text.at(-1) === "") text.pop();
+
+  const first = Math.max(1, span.startLine - AROUND);
+  const last = Math.min(text.length, span.endLine + AROUND);
+  const width = String(last).length;
+  for (let number = first; number <= last; number++) {
+    const isMarked = number >= span.startLine && number <= span.endLine;
+    if (isMarked && isElided(number, span)) {
+      if (number === span.startLine + MARKED_MAX / 2) lines.push(style("dim", `  ${" ".repeat(width)} │ …`));
+      continue;
+    }
+    const gutter = `${isMarked ? style("red", ">") : " "} ${style("dim", `${String(number).padStart(width)} │`)}`;
+    lines.push(`${gutter} ${cleanText(text[number - 1]!)}`.trimEnd());
+    if (number === span.startLine) {
+      const mark = underline(text[number - 1]!, span);
+      if (mark !== "") lines.push(`  ${" ".repeat(width)} ${style("dim", "│")} ${style("red", mark)}`);
+    }
+  }
+  return lines;
+}
+
+function isElided(number: number, { startLine, endLine }: SourceSpan): boolean {
+  if (endLine - startLine < MARKED_MAX) return false;
+  return number >= startLine + MARKED_MAX / 2 && number <= endLine - MARKED_MAX / 2;
+}
+
+/** Carets under a part of a line; nothing when the whole line is meant. */
+function underline(line: string, { startColumn, endColumn }: SourceSpan): string {
+  if (startColumn === undefined) return "";
+  const end = Math.min(endColumn ?? line.length + 1, line.length + 1);
+  const isWhole = line.slice(0, startColumn - 1).trim() === "" && line.slice(end - 1).trim() === "";
+  if (isWhole || end <= startColumn) return "";
+  const before = cleanText(line.slice(0, startColumn - 1));
+  return (
+    " ".repeat(before.length) +
+    "^".repeat(Math.max(1, cleanText(line.slice(startColumn - 1, end - 1)).length))
+  );
+}
+
+function readSource(file: string, sources: ReadonlyMap<string, string>): string | undefined {
+  const text = sources.get(file);
+  if (text !== undefined) return text;
+  try {
+    // A byte order mark is no part of the first line.
+    return readFileSync(file, "utf8").replace(/^\uFEFF/, "");
+  } catch {
+    return undefined;
+  }
+}
+
+function shortPath(file: string): string {
+  if (!file.startsWith("/")) return file === "-" ? "<stdin>" : file;
+  const short = relative(process.cwd(), file);
+  return short.startsWith("../../..") || short === "" ? file : short;
+}

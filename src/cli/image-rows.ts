@@ -1,0 +1,57 @@
+import type { ImageAccess } from "../image/image-access.ts";
+import { type Digest, digestHex } from "../oci/digest.ts";
+import type { ImageConfig } from "../oci/image-config.ts";
+import { familiarRepository, parseImageReference } from "../oci/reference.ts";
+import { readJsonBlob } from "../store/blobs.ts";
+import { listImages, listTags, type StoredImage } from "../store/images.ts";
+import { findLayerByDiffId } from "../store/layers.ts";
+import type { Store } from "../store/open-store.ts";
+
+/** A name of an image; an image without a name has one row too. */
+export interface ImageRow {
+  readonly image: StoredImage;
+  /** As docker shows it; `<none>` when there is none. */
+  readonly repository: string;
+  readonly tag: string;
+  readonly digest: string;
+  readonly sizeBytes: number;
+}
+
+const NONE = "<none>";
+
+/** The newest images first. */
+export async function listImageRows({ store }: ImageAccess): Promise<ImageRow[]> {
+  const tags = listTags(store);
+  const rows: ImageRow[] = [];
+  for (const image of listImages(store)) {
+    const sizeBytes = await imageSize(store, image);
+    const own = tags.filter((tag) => tag.configDigest === image.configDigest);
+    // Two platforms' names may lead to one image.
+    for (const name of new Set(own.map((tag) => tag.name))) {
+      const reference = parseImageReference(name);
+      const target = own.find((tag) => tag.name === name)?.targetDigest;
+      rows.push({
+        image,
+        sizeBytes,
+        repository: familiarRepository(reference),
+        tag: reference.tag ?? NONE,
+        digest: reference.digest ?? target ?? NONE,
+      });
+    }
+    if (own.length === 0) rows.push({ image, sizeBytes, repository: NONE, tag: NONE, digest: NONE });
+  }
+  return rows;
+}
+
+/** Of the uncompressed layers that are here: a pulled image has them once something needed them. */
+export async function imageSize(store: Store, image: StoredImage): Promise<number> {
+  if (image.sizeBytes > 0) return image.sizeBytes;
+  const { rootfs } = await readJsonBlob<ImageConfig>(store, image.configDigest);
+  const sizes = rootfs.diff_ids.map((diffId) => findLayerByDiffId(store, diffId)?.sizeBytes ?? 0);
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+/** docker's short form of an id. */
+export function shortId(digest: Digest): string {
+  return digestHex(digest).slice(0, 12);
+}

@@ -1,0 +1,157 @@
+import { constants } from "node:os";
+import { Command, CommanderError } from "commander";
+import packageJson from "../../package.json" with { type: "json" };
+import { BuildError } from "../errors/build-error.ts";
+import {
+  BUG_STATUS,
+  type CommandContext,
+  type CommandWorld,
+  FAILURE_STATUS,
+  USAGE_STATUS,
+} from "./command-context.ts";
+import { COMMANDS, respell } from "./command-table.ts";
+import { makeOption, takeGoSpellings } from "./make-option.ts";
+import { type SignalWatch, watchSignals } from "./watch-signals.ts";
+
+const EXAMPLES = `
+Examples:
+  slipway build -t app .              build ./Dockerfile and call the image "app"
+  slipway run --rm app                run it
+  slipway build -o type=oci,dest=app.tar .
+  slipway COMMAND --help              the options of a command
+
+Exit status: 0; 1 for a failure; 2 for arguments that cannot be read; 128 and the signal's number
+after Ctrl-C. "run" gives its command's, or 125 when that could not be started.
+`;
+
+/**
+ * Runs the command line to its end.
+ *
+ * @param args without the names of the programs.
+ * @returns the exit status, as `--help` explains it.
+ */
+export async function main(args: readonly string[], world: CommandWorld): Promise<number> {
+  using signals = watchSignals(world.stderr);
+  for (const stream of [world.stdout, world.stderr]) stream.on("error", endOnClosedPipe);
+  const outcome = { status: 0, failureStatus: FAILURE_STATUS };
+  let command = new Command("slipway");
+  const context = makeContext(world, { outcome, signals, findCommand: () => command });
+  const program = defineProgram(command, context);
+  program.hook("preAction", (_, running) => {
+    command = running;
+  });
+  try {
+    await program.parseAsync(spellCommand(args), { from: "user" });
+    return signals.exitStatus() ?? outcome.status;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_STATUS;
+    const stoppedBy = signals.exitStatus();
+    if (stoppedBy === undefined) await tellError(error, context);
+    return stoppedBy ?? (error instanceof BuildError ? outcome.failureStatus : BUG_STATUS);
+  }
+}
+
+function makeContext(
+  world: CommandWorld,
+  {
+    outcome,
+    signals,
+    findCommand,
+  }: {
+    readonly outcome: { status: number; failureStatus: number };
+    readonly signals: SignalWatch;
+    readonly findCommand: () => Command;
+  },
+): CommandContext {
+  return {
+    stdin: world.stdin,
+    stdout: world.stdout,
+    stderr: world.stderr,
+    env: world.env,
+    signal: signals.signal,
+    sources: new Map(),
+    root: () => findCommand().optsWithGlobals().root,
+    isDebug: () => findCommand().optsWithGlobals().debug === true,
+    setStatus(status) {
+      outcome.status = status;
+    },
+    setFailureStatus(status) {
+      outcome.failureStatus = status;
+    },
+    leaveFirstInterrupt: signals.leaveFirstInterrupt,
+  };
+}
+
+function defineProgram(program: Command, context: CommandContext): Command {
+  program
+    .description("Builds container images from Dockerfiles, without a daemon.")
+    .usage("[OPTIONS] COMMAND")
+    .version(packageJson.version, "-v, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand(false)
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+      getOutHelpWidth: () => Math.min(context.stdout.columns ?? 100, 110),
+      getErrHelpWidth: () => Math.min(context.stderr.columns ?? 100, 110),
+    })
+    .addHelpText("after", EXAMPLES);
+  addGlobalOptions(program, { isHidden: false });
+  for (const { name, group, summary } of COMMANDS) {
+    program.command(name).summary(summary).description(`${summary}.`).usage("").helpGroup(`${group}:`);
+  }
+  program.hook("preSubcommand", async (_, command) => {
+    const define = await COMMANDS.find(({ name }) => name === command.name())!.load();
+    define(command, context);
+    prepare(command);
+  });
+  return program;
+}
+
+/** Also after the command's name: `slipway images --root DIR`. */
+function prepare(command: Command): void {
+  addGlobalOptions(command, { isHidden: true });
+  command.helpOption("-h, --help", "print this help");
+  takeGoSpellings(command);
+  for (const inner of command.commands) prepare(inner);
+}
+
+function addGlobalOptions(command: Command, settings: { readonly isHidden: boolean }): void {
+  const add = (flags: string, summary: string) => {
+    const option = makeOption(flags, summary, settings);
+    if (!command.options.some(({ long }) => long === option.long)) command.addOption(option);
+  };
+  add("--root <dir>", "the store (default: $SLIPWAY_ROOT, else the usual data directory)");
+  const isShortTaken = command.options.some(({ short }) => short === "-D");
+  add(isShortTaken ? "--debug" : "-D, --debug", "tell the causes of errors");
+}
+
+/** Puts docker's other spellings into ours, and `help COMMAND` into `COMMAND --help`. */
+function spellCommand(args: readonly string[]): readonly string[] {
+  let position = 0;
+  while (args[position]?.startsWith("-")) position += args[position] === "--root" ? 2 : 1;
+  const globals = args.slice(0, position);
+  const rest = args.slice(position);
+  if (rest[0] === "help") return [...globals, ...rest.slice(1), "--help"];
+  return [...globals, ...respell(rest)];
+}
+
+async function tellError(error: unknown, context: CommandContext): Promise<void> {
+  const { formatError } = await import("./format-error.ts");
+  const { hasColor } = await import("../progress/style.ts");
+  context.stderr.write(
+    formatError(error, {
+      color: hasColor(context.stderr, context.env),
+      isDebug: context.isDebug(),
+      sources: context.sources,
+    }),
+  );
+}
+
+/** Whoever reads our output has seen enough (`slipway images | head -1`): end as SIGPIPE would. */
+function endOnClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code === "EPIPE") process.exit(128 + constants.signals.SIGPIPE);
+  throw error;
+}

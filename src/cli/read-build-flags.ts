@@ -1,0 +1,155 @@
+import type { BuildOptions, BuildOutput } from "../build/build-options.ts";
+import { BuildError } from "../errors/build-error.ts";
+import { formatPlatform } from "../oci/platform.ts";
+import { type BuildFlags, LATER } from "./build-flags.ts";
+import type { CommandContext } from "./command-context.ts";
+import { choosePlatform, machinePlatform } from "./find-image.ts";
+import { parseOutput } from "./parse-output.ts";
+import { readSecret } from "./parse-secret.ts";
+import {
+  parseEntitlement,
+  parseExtraHost,
+  parseNetwork,
+  parsePairs,
+  parseSize,
+  parseUlimit,
+  parseVariables,
+} from "./parse-values.ts";
+import { readStandardInput } from "./read-standard-input.ts";
+
+/** A Dockerfile larger than this is a mistake: the limit that a file has, too. */
+const DOCKERFILE_SIZE_MAX = 16 * 1024 * 1024;
+
+type ReadOptions = BuildOptions & Required<Pick<BuildOptions, "tags" | "outputs">>;
+
+/**
+ * What the options of `build` mean for the library. Secrets and a Dockerfile on stdin are read here.
+ *
+ * @throws BuildError `option-invalid`; `unsupported` for the options that are to come.
+ */
+export async function readBuildFlags(
+  directory: string,
+  flags: BuildFlags,
+  context: CommandContext,
+): Promise<ReadOptions> {
+  refuseLaterOptions(flags);
+  refuseOtherContexts(directory);
+  const network = flags.network === undefined ? undefined : parseNetwork(flags.network);
+  const platforms = flags.platform
+    .flatMap((text) => text.split(","))
+    .map((text) => formatPlatform(text === "local" ? machinePlatform() : choosePlatform(text)));
+  if (flags.iidfile !== undefined && platforms.length > 1) {
+    throw new BuildError(
+      "option-invalid",
+      `Cannot write --iidfile: ${platforms.length} platforms make as many images`,
+    );
+  }
+  return {
+    context: directory,
+    ...(await readDockerfile(flags.file, context)),
+    target: flags.target,
+    buildArgs: parseVariables(flags.buildArg, "--build-arg", context.env),
+    labels: parseLabels(flags.label),
+    tags: flags.tag,
+    platforms,
+    buildContexts: parsePairs(flags.buildContext, "--build-context"),
+    outputs: readOutputs(flags, context),
+    noCache: flags.noCache,
+    noCacheFilter: flags.noCacheFilter.flatMap((text) => text.split(",")),
+    pull: flags.pull,
+    secrets: new Map(await Promise.all(flags.secret.map((text) => readSecret(text, context.env)))),
+    // docker too takes the wish for the permission here.
+    allow: [...flags.allow.map(parseEntitlement), ...(network === "host" ? ["network.host"] : [])],
+    jobs: flags.jobs === undefined ? undefined : parseJobs(flags.jobs),
+    network,
+    shmSizeBytes: flags.shmSize === undefined ? undefined : parseSize(flags.shmSize, "--shm-size"),
+    ulimits: flags.ulimit.map(parseUlimit),
+    extraHosts: flags.addHost.map(parseExtraHost),
+    authFile: flags.authfile,
+    tlsVerify: flags.noTlsVerify ? false : flags.tlsVerify,
+  };
+}
+
+/** `NAME` alone is a label with an empty value. */
+function parseLabels(texts: readonly string[]): Readonly<Record<string, string>> {
+  return parsePairs(
+    texts.map((text) => (text.includes("=") ? text : `${text}=`)),
+    "--label",
+  );
+}
+
+/** `--push` and `--load` are short for an output, and go with the outputs that `-o` names. */
+function readOutputs({ output, push, load, tag }: BuildFlags, { stdout }: CommandContext): BuildOutput[] {
+  const named = output.map((text) => parseOutput(text, stdout));
+  const hasImage = named.some(({ type }) => type === "image");
+  const outputs: BuildOutput[] = named.map((one) =>
+    push && one.type === "image" ? { ...one, push: true } : one,
+  );
+  if (!hasImage && (push || load || named.length === 0))
+    outputs.push({ type: "image", names: [], push: push === true });
+  const nameless = outputs.find((one) => one.type === "image" && one.push && one.names.length === 0);
+  if (nameless !== undefined && tag.length === 0) {
+    throw new BuildError("option-invalid", "Cannot push the image: it has no name", {
+      hint: "Give it one with -t REGISTRY/NAME:TAG",
+    });
+  }
+  if (outputs.filter((one) => "dest" in one && typeof one.dest !== "string").length > 1) {
+    throw new BuildError("option-invalid", "Cannot write two outputs to stdout: they would mix");
+  }
+  return outputs;
+}
+
+async function readDockerfile(
+  file: string | undefined,
+  { stdin, sources, signal }: CommandContext,
+): Promise<Pick<BuildOptions, "dockerfile" | "dockerfilePath">> {
+  if (file !== "-") return { dockerfilePath: file };
+  const bytes = await readStandardInput(stdin, {
+    what: "the Dockerfile",
+    limitBytes: DOCKERFILE_SIZE_MAX,
+    signal,
+  });
+  sources.set("-", Buffer.from(bytes).toString("utf8"));
+  return { dockerfile: { file: "-", bytes } };
+}
+
+function parseJobs(text: string): number {
+  if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
+  throw new BuildError("option-invalid", `Cannot use "${text}" for --jobs: it is no number from 1 to 9999`);
+}
+
+function refuseLaterOptions(flags: BuildFlags): void {
+  const values = flags as unknown as Readonly<Record<string, unknown>>;
+  for (const later of LATER) {
+    const long = /--([a-z-]+)/.exec(later)![1]!;
+    const value = values[long.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())];
+    if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
+    throw new BuildError("unsupported", `Cannot use --${long}: it is not there yet`);
+  }
+  for (const name of ["provenance", "sbom"] as const) {
+    if (flags[name] !== undefined && !/^(0|f|false)$/i.test(flags[name])) {
+      throw new BuildError(
+        "unsupported",
+        `Cannot use --${name}=${flags[name]}: attestations are not there yet`,
+      );
+    }
+  }
+}
+
+function refuseOtherContexts(directory: string): void {
+  if (directory === "-") {
+    throw new BuildError(
+      "unsupported",
+      'Cannot use "-" as the build context: a context on stdin is not there yet',
+      {
+        hint: "For a Dockerfile on stdin write -f - DIRECTORY",
+      },
+    );
+  }
+  if (/^(?:https?|git|ssh):\/\/|^git@/.test(directory)) {
+    throw new BuildError(
+      "unsupported",
+      `Cannot use "${directory}" as the build context: only directories are there yet`,
+    );
+  }
+}

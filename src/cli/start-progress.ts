@@ -1,0 +1,39 @@
+import { BuildError } from "../errors/build-error.ts";
+import { hintNearest } from "../errors/suggest-nearest.ts";
+import type { ProgressRenderer } from "../progress/renderer.ts";
+import { hasColor } from "../progress/style.ts";
+import type { CommandWorld } from "./command-context.ts";
+
+export const PROGRESS_MODES = ["auto", "plain", "tty", "quiet", "rawjson"] as const;
+export type ProgressMode = (typeof PROGRESS_MODES)[number];
+
+/** @throws BuildError `option-invalid` for an unknown mode, `unsupported` for one that is to come. */
+export function parseProgressMode(text: string): ProgressMode {
+  const mode = PROGRESS_MODES.find((known) => known === text);
+  if (mode === undefined) {
+    throw new BuildError("option-invalid", `Cannot use "${text}" for --progress: there is no such mode`, {
+      hint: hintNearest(text, PROGRESS_MODES) ?? `Modes are ${PROGRESS_MODES.join(", ")}`,
+    });
+  }
+  if (mode === "rawjson") {
+    throw new BuildError("unsupported", "Cannot show progress as rawjson: that is not there yet", {
+      hint: "Use --progress plain",
+    });
+  }
+  return mode;
+}
+
+/** Shows events on stderr: live on a terminal, else as plain lines. `verb` is for the summary: `Built`. */
+export async function startProgress(
+  { stderr, env }: CommandWorld,
+  options: { readonly mode: ProgressMode; readonly verb: string },
+): Promise<ProgressRenderer> {
+  const isLive = options.mode === "tty" || (options.mode === "auto" && stderr.isTTY && env.TERM !== "dumb");
+  if (options.mode === "quiet") return { emit() {}, close() {} };
+  if (isLive) {
+    const { renderTerminal } = await import("../progress/render-terminal.ts");
+    return renderTerminal(stderr, { color: hasColor(stderr, env), verb: options.verb });
+  }
+  const { renderPlain } = await import("../progress/render-plain.ts");
+  return renderPlain(stderr);
+}

@@ -1,0 +1,67 @@
+import { createLogUpdate } from "log-update";
+import { cleanText } from "./clean-text.ts";
+import { drawEnded, drawFrame, formatSeconds } from "./draw-frame.ts";
+import type { BuildEvent } from "./event.ts";
+import { fitText } from "./fit-text.ts";
+import { makeLiveSteps } from "./live-steps.ts";
+import type { ProgressRenderer, ProgressStream } from "./renderer.ts";
+import { makeStyle } from "./style.ts";
+
+const FRAME_MS = 100;
+const WIDTH_DEFAULT = 80;
+const HEIGHT_DEFAULT = 24;
+
+/** The live view: what has ended scrolls up and stays, what runs is redrawn below, ten times a second. */
+export function renderTerminal(
+  stream: ProgressStream,
+  options: { readonly color: boolean; readonly verb: string },
+): ProgressRenderer {
+  const style = makeStyle(options.color);
+  const steps = makeLiveSteps();
+  const startTime = Date.now();
+  const update = createLogUpdate(stream as unknown as NodeJS.WritableStream);
+  /** Lines that stay, for the next frame. */
+  let settled: string[] = [];
+  // One column stays free: a full line makes some terminals wrap.
+  const columns = () => Math.max(20, (stream.columns ?? WIDTH_DEFAULT) - 1);
+
+  const draw = (): void => {
+    if (settled.length === 0 && steps.counts.started === 0) return;
+    if (settled.length > 0) update.persist(settled.join("\n"));
+    settled = [];
+    const rows = stream.rows ?? HEIGHT_DEFAULT;
+    update(drawFrame(steps, { style, columns: columns(), rows, now: Date.now(), startTime }).join("\n"));
+  };
+  const timer = setInterval(draw, FRAME_MS);
+  timer.unref();
+  stream.on?.("resize", draw);
+
+  return {
+    emit(event: BuildEvent) {
+      if (event.kind === "note" || event.kind === "warning") {
+        const place = event.span === undefined ? "" : ` (${event.span.file}:${event.span.startLine})`;
+        const text = fitText(cleanText(`${event.message}${place}`), 4 * columns());
+        settled.push(
+          event.kind === "note" ? style("dim", `Note: ${text}`) : `${style("yellow", "Warning:")} ${text}`,
+        );
+        return;
+      }
+      const ended = steps.take(event);
+      if (ended !== undefined) settled.push(drawEnded(ended, { style, columns: columns() }));
+    },
+    close(isDone) {
+      clearInterval(timer);
+      stream.off?.("resize", draw);
+      const { ended, cached } = steps.counts;
+      const took = formatSeconds(Date.now() - startTime);
+      const facts = `${ended} ${ended === 1 ? "step" : "steps"}${cached === 0 ? "" : `, ${cached} cached`}`;
+      const summary = isDone
+        ? `${style("green", options.verb)} in ${took}: ${facts}`
+        : `${style("red", "Stopped")} after ${took}: ${facts}`;
+      if (ended > 0) settled.push(summary);
+      update.clear();
+      if (settled.length > 0) update.persist(settled.join("\n"));
+      update.done();
+    },
+  };
+}
