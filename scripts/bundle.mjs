@@ -1,28 +1,67 @@
 // Makes dist/: one bundle an entry point, with shared chunks, so that a command loads only what it uses.
-import { rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+const dist = join(root, "dist");
 const entries = ["cli", "index", "worker", "holder"];
+const CHUNK_LIFE_MS = 3_600_000;
 
-rmSync(`${root}dist`, { recursive: true, force: true });
-await build({
-  absWorkingDir: root,
-  entryPoints: entries.map((name) => `src/${name}.ts`),
-  outdir: "dist",
-  bundle: true,
-  splitting: true,
-  format: "esm",
-  platform: "node",
-  target: "node24",
-  minifySyntax: true,
-  minifyWhitespace: true,
-  external: ["koffi"],
-  banner: {
-    js: 'import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);',
-  },
-  logLevel: "warning",
-});
-// bin/slipway compares the sources with this file, so that a checkout never runs a stale bundle.
-writeFileSync(`${root}dist/.built`, "");
+// bin/slipway compares the sources with this file's time, so that a checkout never runs a stale bundle: what changes while this
+// runs is newer.
+const begun = new Date();
+mkdirSync(dist, { recursive: true });
+const fresh = mkdtempSync(join(root, "dist/.new-"));
+try {
+  await build({
+    absWorkingDir: root,
+    entryPoints: entries.map((name) => `src/${name}.ts`),
+    outdir: fresh,
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "node",
+    target: "node24",
+    minifySyntax: true,
+    minifyWhitespace: true,
+    external: ["koffi"],
+    banner: {
+      js: 'import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);',
+    },
+    logLevel: "warning",
+  });
+  publish();
+} catch {
+  // esbuild has said what is wrong.
+  process.exitCode = 1;
+} finally {
+  rmSync(fresh, { recursive: true, force: true });
+}
+
+/** File by file, chunks (whose names are hashes) before entries: commands that run meanwhile keep what they began with. */
+function publish() {
+  const names = readdirSync(fresh).sort((one, other) => Number(isEntry(one)) - Number(isEntry(other)));
+  for (const name of names) renameSync(join(fresh, name), join(dist, name));
+  writeFileSync(join(fresh, ".built"), "");
+  utimesSync(join(fresh, ".built"), begun, begun);
+  renameSync(join(fresh, ".built"), join(dist, ".built"));
+  for (const name of readdirSync(dist)) {
+    const isOld = !names.includes(name) && Date.now() - statSync(join(dist, name)).mtimeMs > CHUNK_LIFE_MS;
+    if (isOld && name !== ".built") rmSync(join(dist, name), { recursive: true, force: true });
+  }
+}
+
+function isEntry(name) {
+  return entries.includes(name.replace(/\.js$/, ""));
+}
