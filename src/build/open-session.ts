@@ -53,10 +53,27 @@ export function openSession(options: SessionOptions = {}): Session {
       signal: options.signal,
     });
   };
-  const openHolder = async (stdio: "pipe" | "inherit" | undefined): Promise<Holder> => {
-    const directory = temporaryPath(store);
-    await mkdir(directory);
-    return startHolder({ directory, stdio, pastaPath: findPasta() });
+  const makeSandbox = (stdio: "pipe" | "inherit" | undefined): Sandbox => {
+    const pastaPath = findPasta();
+    if (pastaPath === undefined && stdio !== "inherit") {
+      const message =
+        "pasta is not installed (Debian's passt): RUN has the host's network, loopback included";
+      options.emit?.({ kind: "note", time: Date.now(), message });
+    }
+    const openHolder = async (): Promise<Holder> => {
+      const directory = temporaryPath(store);
+      await mkdir(directory);
+      return startHolder({ directory, stdio, pastaPath });
+    };
+    return {
+      runtime: findRuntime(process.env.PATH ?? ""),
+      hasPasta: pastaPath !== undefined,
+      materialiser: makeMaterialiser(store, work),
+      openHolder() {
+        holder ??= openHolder();
+        return holder;
+      },
+    };
   };
   return {
     access: {
@@ -71,15 +88,7 @@ export function openSession(options: SessionOptions = {}): Session {
       },
     },
     openSandbox({ stdio } = {}) {
-      sandbox ??= {
-        runtime: findRuntime(process.env.PATH ?? ""),
-        hasPasta: findPasta() !== undefined,
-        materialiser: makeMaterialiser(store, work),
-        openHolder() {
-          holder ??= openHolder(stdio);
-          return holder;
-        },
-      };
+      sandbox ??= makeSandbox(stdio);
       return sandbox;
     },
     async [Symbol.asyncDispose]() {

@@ -9,7 +9,10 @@ import type { ImageAccess, LazyLayer } from "./image-access.ts";
 /** Says how our own blobs are made: the same tar gives the same bytes with the same encoder. */
 const ENCODER = `slipway-1 zlib-${process.versions.zlib} ${process.arch}`;
 
-/** The diff ID of a layer; a RUN's layer is hashed for it, once. */
+/**
+ * The diff ID of a layer; a RUN's layer is hashed for it, once. DIFFERS: docker compresses the layers of every image that gets
+ * a tag; here that waits until the image leaves the store.
+ */
 export async function findDiffId(access: ImageAccess, layer: LazyLayer): Promise<Digest> {
   return layer.diffId ?? storedDiffId(access, layer) ?? (await digestAndKeep(access, layer));
 }

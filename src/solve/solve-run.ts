@@ -93,6 +93,7 @@ async function runCommand(
         workingDirectory: step.workingDirectory,
         user: step.user,
         hostname: step.hostname ?? HOSTNAME,
+        // DIFFERS: docker's default is a bridge, from which services of the host can be reached.
         network: step.network === "default" ? (sandbox.hasPasta ? "pasta" : "host") : step.network,
         extraHosts: step.extraHosts,
         shmSizeBytes: step.shmSizeBytes,
