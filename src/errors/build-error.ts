@@ -20,6 +20,7 @@ export type BuildErrorCode =
   | "copy-failed"
   | "dockerfile-syntax"
   | "environment"
+  | "fetch-failed"
   | "image-invalid"
   | "image-not-found"
   | "input-limit"

@@ -1,10 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { BuildError } from "../errors/build-error.ts";
 
-/** Raised with each change of the tables below; a store of a newer version is refused. */
-const SCHEMA_VERSION = 1;
-
-const SCHEMA = `
+const TABLES = `
   -- Who uses the store now: rows of dead owners are removed, and their temporary files with them.
   CREATE TABLE leases (
     id TEXT PRIMARY KEY, boot_id TEXT NOT NULL, pid_namespace TEXT NOT NULL, pid INTEGER NOT NULL,
@@ -53,6 +50,20 @@ const SCHEMA = `
   ) STRICT;
 `;
 
+const REMOTE_TABLES = `
+  -- What a URL had when it was last asked: key is the URL's digest (a URL may hold a secret), digest a blob that may be gone.
+  CREATE TABLE downloads (
+    key TEXT PRIMARY KEY, etag TEXT, last_modified TEXT, digest TEXT NOT NULL, size INTEGER NOT NULL, used INTEGER NOT NULL
+  ) STRICT;
+  -- Bare repositories in git/NAME: what was fetched of a git remote so far.
+  CREATE TABLE git_repositories (
+    name TEXT PRIMARY KEY, remote TEXT NOT NULL, used INTEGER NOT NULL
+  ) STRICT;
+`;
+
+/** What makes each version of the tables from the one before: only ever appended to. A store of a newer version is refused. */
+const VERSIONS: readonly string[] = [TABLES, REMOTE_TABLES];
+
 /**
  * Opens the metadata database, makes its tables in a new one. Every process on the machine may have it open at once.
  *
@@ -65,7 +76,7 @@ export function openDatabase(path: string): DatabaseSync {
     // NORMAL: a power loss may take the last commits, never the order of them; `durable` says what a sync has covered.
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
     const version = readVersion(database);
-    if (version > SCHEMA_VERSION) {
+    if (version > VERSIONS.length) {
       throw new BuildError(
         "store",
         `Cannot open the store "${path}": a newer slipway made it (format ${version})`,
@@ -74,7 +85,7 @@ export function openDatabase(path: string): DatabaseSync {
         },
       );
     }
-    if (version < SCHEMA_VERSION) makeTables(database);
+    if (version < VERSIONS.length) makeTables(database);
     return database;
   } catch (error) {
     database?.close();
@@ -105,8 +116,7 @@ function readVersion(database: DatabaseSync): number {
 function makeTables(database: DatabaseSync): void {
   inTransaction(database, () => {
     // Another process may have made them while this one waited.
-    if (readVersion(database) === SCHEMA_VERSION) return;
-    database.exec(SCHEMA);
-    database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+    for (const statements of VERSIONS.slice(readVersion(database))) database.exec(statements);
+    database.exec(`PRAGMA user_version = ${VERSIONS.length}`);
   });
 }

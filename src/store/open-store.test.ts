@@ -77,6 +77,15 @@ describe("a store", () => {
     assert.throws(() => openStore(root), /newer slipway made it/);
   });
 
+  it("gives a store of an older slipway the tables that it lacks", async () => {
+    await openStore(root)[Symbol.asyncDispose]();
+    const database = new DatabaseSync(join(root, "db.sqlite"));
+    database.exec("DROP TABLE downloads; DROP TABLE git_repositories; PRAGMA user_version = 1");
+    database.close();
+    await using store = openStore(root);
+    assert.equal(store.database.prepare("SELECT count(*) AS n FROM downloads").get()!.n, 0);
+  });
+
   it("publishes a layer once, whoever is first", async () => {
     await using one = openStore(root);
     await using other = openStore(root);
