@@ -1,5 +1,13 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { writeFiles } from "../scripts/bases/copy-files.ts";
@@ -60,9 +68,10 @@ export async function openBuildBench(): Promise<BuildBench> {
 async function importBusybox({ directory, run }: BuildBench): Promise<void> {
   const rootDirectory = join(directory, "busybox");
   mkdirSync(join(rootDirectory, "bin"), { recursive: true });
-  execFileSync(BUSYBOX, ["--install", "-s", join(rootDirectory, "bin")]);
-  // The links point to where busybox was found; the tree has it in the same place.
-  execFileSync("cp", [BUSYBOX, join(rootDirectory, "bin/busybox")]);
+  copyFileSync(BUSYBOX, join(rootDirectory, "bin/busybox"));
+  for (const name of execFileSync(BUSYBOX, ["--list"], { encoding: "utf8" }).trim().split("\n")) {
+    if (name !== "busybox") symlinkSync("busybox", join(rootDirectory, "bin", name));
+  }
   writeFiles(rootDirectory, {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",

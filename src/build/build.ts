@@ -33,10 +33,7 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
     access,
     openSandbox: () => session.openSandbox(),
     contexts: new Map([...trees, ["context", tree]]),
-    findImage: (step) => {
-      if (step.source.kind !== "image") throw new Error("only image sources are images");
-      return findImage(step.source.reference, step.platform);
-    },
+    findImage,
     jobs: options.jobs ?? DEFAULT_JOBS,
     secrets: options.secrets ?? new Map(),
     allow: new Set(options.allow),

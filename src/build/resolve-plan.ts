@@ -2,12 +2,12 @@ import { resolve } from "node:path";
 import type { ContextTree } from "../context/context-tree.ts";
 import { openContextTree } from "../context/open-context.ts";
 import type { SyntaxTree } from "../dockerfile/syntax-tree.ts";
-import { attachSpan } from "../errors/build-error.ts";
+import { attachSpan, BuildError, type SourceSpan } from "../errors/build-error.ts";
 import type { ImageAccess, ResolvedImage } from "../image/image-access.ts";
 import { openOciLayout } from "../image/open-oci-layout.ts";
-import { resolveImage } from "../image/resolve-image.ts";
+import { type ResolveOptions, resolveImage } from "../image/resolve-image.ts";
 import { formatPlatform, type Platform } from "../oci/platform.ts";
-import type { ImageBase, ImageNeed, NamedContext, Plan, PlanOptions } from "../plan/plan.ts";
+import type { ImageBase, NamedContext, Plan, PlanOptions, SourceStep } from "../plan/plan.ts";
 import { planBuild } from "../plan/plan-build.ts";
 
 const OCI_LAYOUT = "oci-layout://";
@@ -15,8 +15,8 @@ const DOCKER_IMAGE = "docker-image://";
 
 export interface ResolvedPlan {
   readonly plan: Plan;
-  /** The image that the plan calls `reference`. */
-  readonly findImage: (reference: string, platform: Platform) => ResolvedImage;
+  /** The image of an image source: known from planning, or, where only files of it are wanted, looked up now. */
+  readonly findImage: (step: SourceStep) => Promise<ResolvedImage>;
 }
 
 /** Plans, fetches the configs of the images that the plan asks for, and plans again until it asks for none. */
@@ -25,43 +25,78 @@ export async function resolvePlan(
   syntax: SyntaxTree,
   options: { readonly plan: PlanOptions; readonly pull?: boolean },
 ): Promise<ResolvedPlan> {
-  const images = new Map<string, ResolvedImage>();
+  const images = new Map<string, Promise<ResolvedImage>>();
+  const find = ({ reference, platform }: { readonly reference: string; readonly platform: Platform }) => {
+    const key = `${reference} ${formatPlatform(platform)}`;
+    let image = images.get(key);
+    if (image === undefined) {
+      image = openImage(access, reference, { platform, pull: options.pull });
+      image.catch(() => {});
+      images.set(key, image);
+    }
+    return image;
+  };
   const bases: ImageBase[] = [];
   for (;;) {
     const planned = planBuild(syntax, options.plan, bases);
-    if (!("needs" in planned)) {
-      return {
-        plan: planned,
-        findImage(reference, platform) {
-          const image = images.get(imageKey(reference, platform));
-          if (image === undefined) throw new Error(`the plan did not ask for the image ${reference}`);
-          return image;
-        },
-      };
-    }
-    const found = await Promise.all(planned.needs.map((need) => findBase(access, need, options.pull)));
-    for (const [position, need] of planned.needs.entries()) {
-      const image = found[position]!;
-      images.set(imageKey(need.reference, need.platform), image);
-      bases.push({ ...need, config: image.config });
-    }
+    if (!("needs" in planned)) return { plan: planned, findImage: (step) => findSource(step, find) };
+    bases.push(
+      ...(await Promise.all(
+        planned.needs.map(async (need) => {
+          const { config } = await find(need).catch((error) => {
+            throw explain(error, need);
+          });
+          return { ...need, config };
+        }),
+      )),
+    );
   }
 }
 
-async function findBase(
-  access: ImageAccess,
-  need: ImageNeed,
-  pull: boolean | undefined,
+async function findSource(
+  { source, platform }: SourceStep,
+  find: (image: { readonly reference: string; readonly platform: Platform }) => Promise<ResolvedImage>,
 ): Promise<ResolvedImage> {
-  const { reference, platform, span } = need;
-  try {
-    if (reference.startsWith(OCI_LAYOUT))
-      return await openOciLayout(access, { ...parseLayout(reference), platform });
-    const name = reference.startsWith(DOCKER_IMAGE) ? reference.slice(DOCKER_IMAGE.length) : reference;
-    return await resolveImage(access, name, { platform, pull });
-  } catch (error) {
-    throw span === undefined ? error : attachSpan(error, span);
-  }
+  if (source.kind !== "image") throw new Error(`a ${source.kind} is no image`);
+  const { reference, hint } = source;
+  return find({ reference, platform }).catch((error) => {
+    throw explain(error, { reference, hint });
+  });
+}
+
+async function openImage(
+  access: ImageAccess,
+  reference: string,
+  options: ResolveOptions,
+): Promise<ResolvedImage> {
+  if (reference.startsWith(OCI_LAYOUT))
+    return openOciLayout(access, { ...parseLayout(reference), ...options });
+  const name = reference.startsWith(DOCKER_IMAGE) ? reference.slice(DOCKER_IMAGE.length) : reference;
+  return resolveImage(access, name, options);
+}
+
+/** A name like that of a stage was most likely meant for it; the failure to find an image of that name is then the lesser news. */
+function explain(
+  error: unknown,
+  {
+    reference,
+    hint,
+    span,
+  }: { readonly reference: string; readonly hint?: string; readonly span?: SourceSpan },
+): unknown {
+  if (!(error instanceof BuildError)) return error;
+  const explained =
+    hint === undefined
+      ? error
+      : new BuildError(
+          "stage-unknown",
+          `Cannot use "${reference}": no stage has that name, and as an image it cannot be had: ${error.message}`,
+          {
+            hint,
+            cause: error,
+          },
+        );
+  return span === undefined ? explained : attachSpan(explained, span);
 }
 
 /** `oci-layout://DIR[:TAG][@DIGEST]`; the digest decides. */
@@ -89,8 +124,4 @@ export async function openNamedContexts(contexts: Readonly<Record<string, string
     }
   }
   return { named, trees };
-}
-
-function imageKey(reference: string, platform: Platform): string {
-  return `${reference} ${formatPlatform(platform)}`;
 }

@@ -80,11 +80,19 @@ async function findDockerfile(directory: string): Promise<string> {
     if (await stat(path).catch(() => undefined)) return path;
   }
   const names = await readdir(directory);
-  const near =
-    names.find((name) => /dockerfile|containerfile/i.test(name)) ?? suggestNearest("Dockerfile", names);
+  const near = names.find((name) => /dockerfile|containerfile/i.test(name)) ?? nearestName(names);
   throw new BuildError("context", `Cannot find a Dockerfile: "${directory}" has none`, {
     hint: near === undefined ? "Name it with -f FILE" : `Did you mean -f ${join(directory, near)}?`,
   });
+}
+
+/** Names often have an extension that the near one lacks. */
+function nearestName(names: readonly string[]): string | undefined {
+  const near = suggestNearest(
+    "Dockerfile",
+    names.map((name) => name.replace(/\.\w+$/, "")),
+  );
+  return names.find((name) => near !== undefined && (name === near || name.startsWith(`${near}.`)));
 }
 
 async function readDockerfile(path: string): Promise<Uint8Array> {

@@ -15,7 +15,7 @@ export interface SolveOptions {
   /** The build context (`context`) and named ones, by name. */
   readonly contexts: ReadonlyMap<string, ContextTree>;
   /** The image of an image source. */
-  readonly findImage: (step: SourceStep) => ResolvedImage;
+  readonly findImage: (step: SourceStep) => Promise<ResolvedImage>;
   /** How many RUNs may go on at once. */
   readonly jobs: number;
   readonly secrets: ReadonlyMap<string, Uint8Array>;
@@ -97,7 +97,7 @@ async function solveSource(step: SourceStep, context: SolveContext): Promise<Sol
     case "scratch":
       return { kind: "rootfs", recordId: "scratch", layers: [] };
     case "image": {
-      const { configDigest, layers } = context.findImage(step);
+      const { configDigest, layers } = await context.findImage(step);
       return { kind: "rootfs", recordId: `image ${configDigest}`, layers };
     }
     case "context": {
