@@ -48,9 +48,11 @@ export async function solvePlan(plan: Plan, options: SolveOptions): Promise<Solv
       let result = results.get(id);
       if (result === undefined) {
         result = solveStep(plan.steps[id]!, context).catch((error) => {
-          // Only the first failure is the cause; what fails after it was stopped by it.
-          if (!signal.aborted) stop.abort(withSpan(error, plan.steps[id]!));
-          throw signal.reason;
+          const placed = withSpan(error, plan.steps[id]!);
+          // Only the first failure is the cause; what fails after it was stopped by it. A source without a place fails
+          // where it is used.
+          if (!signal.aborted && !needsPlace(placed)) stop.abort(placed);
+          throw signal.aborted ? signal.reason : placed;
         });
         // Somebody awaits it; but a failure may come before they do.
         result.catch(() => {});
@@ -70,6 +72,10 @@ export async function solvePlan(plan: Plan, options: SolveOptions): Promise<Solv
 
 function withSpan(error: unknown, { span }: Step): unknown {
   return span === undefined ? error : attachSpan(error, span);
+}
+
+function needsPlace(error: unknown): boolean {
+  return error instanceof BuildError && error.span === undefined;
 }
 
 /** @throws Error when the plan has a context where it needs a root file system: a bug. */
