@@ -5,7 +5,8 @@ import type { Layer } from "./layer.ts";
 import { implicitDirectory } from "./layer-entries.ts";
 import { LayerView } from "./layer-view.ts";
 import { mergeSorted } from "./merge-sorted.ts";
-import { cleanPath, comparePaths, joinPath, parentPath, pathToText, ROOT } from "./rootfs-path.ts";
+import { resolvePath } from "./resolve-path.ts";
+import { comparePaths, parentPath, pathToText, ROOT } from "./rootfs-path.ts";
 
 /** A path of a union: what a reader of the mounted layers would see. Never a whiteout, never `implicit`. */
 export interface TreeEntry {
@@ -100,8 +101,6 @@ export function openLayerOver(layer: Layer, below: readonly Layer[]): LayerOverT
   };
 }
 
-/** As many as the kernel follows (40) would refuse trees that docker takes. */
-const LINK_LIMIT = 255;
 const CHUNK_SIZE = 256 << 10;
 const CACHED_DIRECTORIES = 4096;
 
@@ -169,47 +168,7 @@ class LayeredTree implements UnionTree {
   }
 
   resolve(path: string, options: { readonly followLast?: boolean } = {}): ResolvedPath {
-    const { followLast = true } = options;
-    const rest = path
-      .split("/")
-      .filter((part) => part !== "" && part !== ".")
-      .reverse();
-    let current: ResolvedPath = { path: ROOT, entry: this.lookup(ROOT) };
-    let links = 0;
-    for (let part = rest.pop(); part !== undefined; part = rest.pop()) {
-      if (part === "..") {
-        const parent = parentPath(current.path);
-        current = { path: parent, entry: this.lookup(parent) };
-        continue;
-      }
-      if (current.entry !== undefined && current.entry.entry.type !== "directory") {
-        throw new BuildError(
-          "copy-failed",
-          `Cannot follow "${pathToText(cleanPath(path))}": "${pathToText(current.path)}" is no directory`,
-        );
-      }
-      const next = joinPath(current.path, part);
-      const entry = current.entry === undefined ? undefined : this.lookup(next);
-      if (entry?.entry.type !== "symlink" || (rest.length === 0 && !followLast)) {
-        current = entry === undefined ? { path: next } : { path: next, entry };
-        continue;
-      }
-      if (++links > LINK_LIMIT) {
-        throw new BuildError(
-          "copy-failed",
-          `Cannot follow "${pathToText(cleanPath(path))}": its symlinks lead round in a circle`,
-        );
-      }
-      const target = entry.entry.linkTarget!;
-      rest.push(
-        ...target
-          .split("/")
-          .filter((name) => name !== "" && name !== ".")
-          .reverse(),
-      );
-      if (target.startsWith("/")) current = { path: ROOT, entry: this.lookup(ROOT) };
-    }
-    return current;
+    return resolvePath((at) => this.lookup(at), path, options.followLast ?? true);
   }
 
   locate({ entry, layer, dataPath = entry.path }: TreeEntry): FileSlice {

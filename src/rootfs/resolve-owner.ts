@@ -1,0 +1,73 @@
+import { BuildError } from "../errors/build-error.ts";
+import type { UnionTree } from "./union-tree.ts";
+
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** The databases of users are small; one that is not is no database. */
+const DATABASE_LIMIT = 16 << 20;
+
+/**
+ * `--chown`: `user`, `user:group` or `:group`, names or numbers. A user by name brings the primary group, one by number the
+ * group of the same number. Names are looked up in the `/etc/passwd` and `/etc/group` of the tree that is copied into.
+ * @throws BuildError `option-invalid` for a name that is not there.
+ */
+export function resolveOwner(text: string, openTree: () => UnionTree): Owner {
+  const colon = text.indexOf(":");
+  const user = colon < 0 ? text : text.slice(0, colon);
+  const group = colon < 0 ? "" : text.slice(colon + 1);
+  const owner = user === "" ? { uid: 0, gid: 0 } : resolveUser(user, text, openTree);
+  return group === "" ? owner : { uid: owner.uid, gid: resolveGroup(group, text, openTree) };
+}
+
+/** True when no file is needed to know who it is. */
+export function isNumericOwner(text: string): boolean {
+  return /^[0-9]*(:[0-9]*)?$/.test(text);
+}
+
+function resolveUser(user: string, text: string, openTree: () => UnionTree): Owner {
+  const number = parseId(user, text);
+  if (number !== undefined) return { uid: number, gid: number };
+  const found = readDatabase(openTree(), "/etc/passwd").find(([name]) => name === user);
+  const uid = Number(found?.[2]);
+  const gid = Number(found?.[3]);
+  if (found === undefined || !Number.isSafeInteger(uid) || !Number.isSafeInteger(gid)) {
+    throw unknown(text, `the image has no user "${user}"`);
+  }
+  return { uid, gid };
+}
+
+function resolveGroup(group: string, text: string, openTree: () => UnionTree): number {
+  const number = parseId(group, text);
+  if (number !== undefined) return number;
+  const found = readDatabase(openTree(), "/etc/group").find(([name]) => name === group);
+  const gid = Number(found?.[2]);
+  if (found === undefined || !Number.isSafeInteger(gid))
+    throw unknown(text, `the image has no group "${group}"`);
+  return gid;
+}
+
+function parseId(id: string, text: string): number | undefined {
+  if (!/^[0-9]+$/.test(id)) return undefined;
+  const number = Number(id);
+  if (number > 0xffff_fffe) throw unknown(text, `${id} is too large`);
+  return number;
+}
+
+/** The lines of a database, split at colons; none when it does not exist. */
+function readDatabase(tree: UnionTree, path: string): string[][] {
+  const { entry } = tree.resolve(path);
+  if (entry?.entry.type !== "file") return [];
+  return tree
+    .readWhole(entry, DATABASE_LIMIT)
+    .toString("utf8")
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"))
+    .map((line) => line.split(":"));
+}
+
+function unknown(text: string, what: string): BuildError {
+  return new BuildError("option-invalid", `Cannot use "${text}" as --chown: ${what}`);
+}

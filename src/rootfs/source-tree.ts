@@ -1,0 +1,180 @@
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { BuildError } from "../errors/build-error.ts";
+import type { CopyTree } from "./copy-request.ts";
+import { type DiskEntry, listDiskDirectory, readDiskEntry } from "./disk-entry.ts";
+import type { Entry, RootfsPath } from "./entry.ts";
+import type { IgnoreMatcher, MakeIgnoreMatcher } from "./ignore-matcher.ts";
+import { asBytePath } from "./index-upper-directory.ts";
+import { makeReadXattrs, type ReadXattrs } from "./read-xattrs.ts";
+import { joinPath, pathToText, ROOT, textFromBytes } from "./rootfs-path.ts";
+import { diskPath, openUnionTree, type UnionTree } from "./union-tree.ts";
+
+/** An entry of a tree that is copied from. */
+export interface SourceNode {
+  readonly entry: Entry;
+  /** The same for all names of one file; absent for a file with one name. */
+  readonly inode?: string;
+  /** Trees of layers: where the bytes are. */
+  readonly layer?: number;
+  readonly dataPath?: RootfsPath;
+}
+
+/** A tree that is copied from. Whoever opens it disposes it. */
+export interface SourceTree extends Disposable {
+  /** Exactly this path; no symlink is followed. */
+  lookup(path: RootfsPath): SourceNode | undefined;
+  /** Direct children in byte order. */
+  list(directory: RootfsPath): Iterable<SourceNode>;
+  /** A regular file's bytes; a chunk is valid until the next one is asked for. */
+  read(node: SourceNode): Iterable<Uint8Array>;
+  /** Whether a path that `lookup` does not find is there all the same, left out by an ignore pattern. */
+  isIgnored(path: RootfsPath): boolean;
+}
+
+export function openSourceTree(tree: CopyTree, makeIgnoreMatcher: MakeIgnoreMatcher): SourceTree {
+  if (tree.kind === "layers") return new LayersSource(openUnionTree(tree.layers));
+  return new DirectorySource(tree.directory, makeIgnoreMatcher(tree.ignorePatterns));
+}
+
+class LayersSource implements SourceTree {
+  readonly #tree: UnionTree;
+
+  constructor(tree: UnionTree) {
+    this.#tree = tree;
+  }
+
+  lookup(path: RootfsPath): SourceNode | undefined {
+    const found = this.#tree.lookup(path);
+    return found === undefined ? undefined : withInode(found);
+  }
+
+  *list(directory: RootfsPath): Generator<SourceNode> {
+    for (const found of this.#tree.list(directory)) yield withInode(found);
+  }
+
+  read({ entry, layer, dataPath }: SourceNode): Iterable<Uint8Array> {
+    return this.#tree.read({ entry, layer: layer!, ...(dataPath === undefined ? {} : { dataPath }) });
+  }
+
+  isIgnored(): boolean {
+    return false;
+  }
+
+  [Symbol.dispose](): void {
+    this.#tree[Symbol.dispose]();
+  }
+}
+
+function withInode(found: SourceNode): SourceNode {
+  const { hardLinkOf } = found.entry;
+  return hardLinkOf === undefined ? found : { ...found, inode: `${found.layer}:${hardLinkOf}` };
+}
+
+/** A directory on disk. What is ignored is not there; everything belongs to 0:0. */
+class DirectorySource implements SourceTree {
+  readonly #directory: string;
+  readonly #matcher: IgnoreMatcher;
+  readonly #readXattrs: ReadXattrs = makeReadXattrs();
+
+  constructor(directory: string, matcher: IgnoreMatcher) {
+    this.#directory = directory;
+    this.#matcher = matcher;
+  }
+
+  lookup(path: RootfsPath): SourceNode | undefined {
+    const found = this.#readEntry(path);
+    return found !== undefined && this.#isVisible(path, found) ? this.#makeNode(found) : undefined;
+  }
+
+  *list(directory: RootfsPath): Generator<SourceNode> {
+    for (const name of this.#listNames(directory)) {
+      const node = this.lookup(joinPath(directory, name));
+      if (node !== undefined) yield node;
+    }
+  }
+
+  *read({ entry, dataPath = entry.path }: SourceNode): Generator<Uint8Array> {
+    let fd: number;
+    try {
+      fd = openSync(diskPath(this.#directory, dataPath), constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      throw code === "ENOENT" || code === "ELOOP" ? changed(dataPath) : cannotRead(dataPath, error);
+    }
+    try {
+      if (!fstatSync(fd).isFile()) throw changed(dataPath);
+      const buffer = Buffer.allocUnsafeSlow(Math.min(256 << 10, entry.size + 1));
+      let size = 0;
+      for (;;) {
+        const read = readSync(fd, buffer, 0, buffer.length, null);
+        size += read;
+        if (size > entry.size || (read === 0 && size < entry.size)) throw changed(dataPath);
+        if (read === 0) return;
+        yield buffer.subarray(0, read);
+      }
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  isIgnored(path: RootfsPath): boolean {
+    return this.#readEntry(path) !== undefined && this.lookup(path) === undefined;
+  }
+
+  [Symbol.dispose](): void {}
+
+  #makeNode({ entry, stats, filePath }: DiskEntry): SourceNode {
+    const xattrs = entry.type === "symlink" ? undefined : this.#readXattrs(asBytePath(filePath));
+    const owned: Entry = { ...entry, uid: 0, gid: 0, ...(xattrs === undefined ? {} : { xattrs }) };
+    const hasOthers = entry.type === "file" && stats.nlink > 1n;
+    return { entry: owned, ...(hasOthers ? { inode: `${stats.dev}:${stats.ino}` } : {}) };
+  }
+
+  #readEntry(path: RootfsPath): DiskEntry | undefined {
+    try {
+      return readDiskEntry(this.#directory, path);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+      throw cannotRead(path, error);
+    }
+  }
+
+  #listNames(directory: RootfsPath): string[] {
+    try {
+      return listDiskDirectory(this.#directory, directory);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOTDIR") return [];
+      throw cannotRead(directory, error);
+    }
+  }
+
+  /** An ignored directory is there when something below it is. */
+  #isVisible(path: RootfsPath, { entry }: DiskEntry): boolean {
+    if (path === ROOT) return true;
+    const text = textFromBytes(path);
+    if (!this.#matcher.excludes(text)) return true;
+    if (entry.type !== "directory" || this.#matcher.canSkipDirectory(text)) return false;
+    for (const name of this.#listNames(path)) {
+      const child = joinPath(path, name);
+      const found = this.#readEntry(child);
+      if (found !== undefined && this.#isVisible(child, found)) return true;
+    }
+    return false;
+  }
+}
+
+function changed(path: RootfsPath): BuildError {
+  return new BuildError("copy-failed", `Cannot copy "${pathToText(path)}": it changed while it was read`);
+}
+
+function cannotRead(path: RootfsPath, error: unknown): BuildError {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return new BuildError(
+    "copy-failed",
+    `Cannot read "${pathToText(path)}" in the source: ${code ?? message}`,
+    {
+      cause: error,
+    },
+  );
+}
