@@ -22,6 +22,11 @@ export interface Stage {
   readonly instructions: readonly Instruction[];
   /** What the comment above says about the name: `# builder compiles it`. */
   readonly description?: string;
+  /** FROM, as written; and AS, where there is one. */
+  readonly keyword: string;
+  readonly asKeyword?: string;
+  /** The name before it was lowered. */
+  readonly writtenName?: string;
   /** The logical line of FROM. */
   readonly line: string;
   readonly comments: readonly string[];
@@ -29,7 +34,9 @@ export interface Stage {
   readonly span: SourceSpan;
 }
 
-interface InstructionCommon {
+export interface InstructionCommon {
+  /** As written, in any case. */
+  readonly keyword: string;
   /** The logical line, trimmed, as history and progress show it. */
   readonly line: string;
   readonly comments: readonly string[];

@@ -9,6 +9,7 @@ import type {
   CopyItem,
   InlineFile,
   Instruction,
+  InstructionCommon,
   OnbuildInstruction,
   PairsInstruction,
   RunInstruction,
@@ -34,8 +35,8 @@ export const INSTRUCTION_NAMES: readonly string[] =
  */
 export function lowerInstruction(node: SyntaxNode): Instruction {
   const name = node.keyword.toUpperCase();
-  const { comments, span } = node;
-  const common = { line: trimSpaces(node.line), comments, span };
+  const { keyword, comments, span } = node;
+  const common = { keyword, line: trimSpaces(node.line), comments, span };
   switch (name) {
     case "RUN":
       return { ...common, kind: "run", ...lowerRun(node) };
@@ -129,7 +130,7 @@ function inlineFiles(node: SyntaxNode): readonly InlineFile[] {
   }));
 }
 
-function lowerRun(node: SyntaxNode): Omit<RunInstruction, "kind" | "line" | "comments" | "span"> {
+function lowerRun(node: SyntaxNode): Omit<RunInstruction, keyof InstructionCommon | "kind"> {
   const flags = parseFlags("RUN", node.flags, {
     mount: "list",
     network: "text",
@@ -215,12 +216,12 @@ function isHeredocWord(word: string): boolean {
   }
 }
 
-function lowerCopy(node: SyntaxNode): Omit<CopyInstruction, "kind" | "line" | "comments" | "span"> {
+function lowerCopy(node: SyntaxNode): Omit<CopyInstruction, keyof InstructionCommon | "kind"> {
   const { flags, common } = lowerTransfer(node, { from: "text", parents: "switch" });
   return { ...common, from: flags.text("from"), parents: flags.isOn("parents") ?? false };
 }
 
-function lowerAdd(node: SyntaxNode): Omit<AddInstruction, "kind" | "line" | "comments" | "span"> {
+function lowerAdd(node: SyntaxNode): Omit<AddInstruction, keyof InstructionCommon | "kind"> {
   const { flags, common } = lowerTransfer(node, {
     "keep-git-dir": "switch",
     checksum: "text",

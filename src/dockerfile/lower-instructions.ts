@@ -81,6 +81,8 @@ function lowerFrom(node: SyntaxNode): Omit<Stage, "instructions"> {
     base,
     platform: flags.text("platform"),
     description: lower === undefined ? undefined : describe(node.comments, lower),
+    keyword: node.keyword,
+    ...(hasName ? { asKeyword: as, writtenName: name } : {}),
     line: trimSpaces(node.line),
     comments: node.comments,
     span: node.span,
