@@ -176,7 +176,7 @@ test("lowerInstructions() suggests the instruction and the flag that were meant,
 
 for (const [text, problem] of [
   ["RUN a", /no build stage in current context/],
-  ["ARG a", /it contains no stages/],
+  ["ARG a", /contains no stages to build/],
   ["FROM a b", /FROM requires either one or three arguments/],
   ["FROM a AS 1b", /invalid name for build stage: "1b"/],
   ["FROM a\nCOPY --link=x a b", /expecting boolean value for flag --link/],

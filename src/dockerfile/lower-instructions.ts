@@ -33,10 +33,14 @@ export function lowerInstructions(tree: SyntaxTree): Dockerfile {
   }
   if (stages.length === 0) {
     const last = tree.instructions.at(-1);
-    throw new BuildError("dockerfile-syntax", `Cannot build "${tree.file}": it contains no stages`, {
-      span: last?.span,
-      hint: "Add a FROM instruction",
-    });
+    throw new BuildError(
+      "dockerfile-syntax",
+      `Cannot build "${tree.file}": dockerfile contains no stages to build`,
+      {
+        span: last?.span,
+        hint: "Add a FROM instruction",
+      },
+    );
   }
   return { escape: tree.escape, globalArgs, stages };
 }

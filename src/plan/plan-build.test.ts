@@ -418,6 +418,24 @@ test("an image that is nearly a stage's name carries the hint to whoever looks f
   });
 });
 
+test("SOURCE_DATE_EPOCH is seconds, a context, or a stage that is one remote ADD", () => {
+  const epoch = (text: string, value?: string) =>
+    plan(text, { buildArgs: value === undefined ? {} : { SOURCE_DATE_EPOCH: value } }).epoch;
+  assert.equal(epoch("FROM a\n"), undefined);
+  assert.deepEqual(epoch("ARG SOURCE_DATE_EPOCH=5\nFROM a\n"), { kind: "time", seconds: 5 });
+  assert.deepEqual(epoch("ARG SOURCE_DATE_EPOCH=5\nFROM a\n", "context"), {
+    kind: "context",
+    name: "context",
+  });
+  const stage = "FROM scratch AS src\nARG v=1\nADD https://x.org/f-$v.tar /\nFROM a\n";
+  assert.deepEqual(epoch(stage, "src"), { kind: "http", url: "https://x.org/f-1.tar" });
+  assert.throws(() => epoch("FROM scratch AS src\nCOPY a /\nFROM a\n", "src"), {
+    message: /does not meet source-only requirements: unsupported COPY instruction/,
+    span: { file: "Dockerfile", startLine: 1, endLine: 1, startColumn: 1, endColumn: 20 },
+  });
+  assert.throws(() => epoch(stage, "scr"), { code: "option-invalid", hint: 'Did you mean "src"?' });
+});
+
 test("files that would grow without measure end in an error", () => {
   const bombs = [
     `FROM scratch\n${"ENV A=$A$A-\n".repeat(100)}`,

@@ -8,7 +8,7 @@ import { formatPlatform, normalizePlatform, type Platform } from "../oci/platfor
 import { applyInstruction } from "./apply-instruction.ts";
 import { evaluateGlobalArgs, proxyEnvironment, SPECIAL_ARGS } from "./global-args.ts";
 import { makeContextLookup } from "./named-context.ts";
-import type { ImageBase, ImageNeed, Plan, PlanOptions, PlanOutput, PlanWarning } from "./plan.ts";
+import type { Epoch, ImageBase, ImageNeed, Plan, PlanOptions, PlanOutput, PlanWarning } from "./plan.ts";
 import {
   addContext,
   addImage,
@@ -18,6 +18,7 @@ import {
   makeBaseLookup,
   type PlanContext,
 } from "./plan-context.ts";
+import { resolveEpoch } from "./resolve-epoch.ts";
 import { collectReachable, makeStageGraph, type StageGraph, type StageNode } from "./stage-graph.ts";
 import {
   emptyImage,
@@ -48,12 +49,14 @@ export function planBuild(
   const needs: ImageNeed[] = [];
   const outputs: PlanOutput[] = [];
   const built = new Set<number>();
+  let epoch: Epoch | undefined;
   const budget = makeCopyBudget();
   const usedArgs = new Set(dockerfile.globalArgs.flatMap(({ args }) => args.map(({ name }) => name)));
 
   for (const target of options.platforms.map(normalizePlatform)) {
     const globalArgs = evaluateGlobalArgs(dockerfile, options, target);
     for (const name of globalArgs.keys()) usedArgs.add(name);
+    epoch ??= resolveEpoch({ dockerfile, globalArgs, options, findContext });
     const graph = makeStageGraph({ dockerfile, globalArgs, options, findContext });
     const { reachable, missing } = resolveBases(graph, { lookup, target });
     for (const { index } of reachable) built.add(index);
@@ -68,7 +71,7 @@ export function planBuild(
       steps,
       bases: lookup,
       states: new Map(),
-      stageCount: graph.nodes.length,
+      stageCount: graph.nodes.length + (hasOutsideSource(graph) ? 1 : 0),
       usedArgs,
       budget,
     };
@@ -83,8 +86,16 @@ export function planBuild(
     leftOut: dockerfile.stages.flatMap(({ name, span }, i) =>
       built.has(i) ? [] : [{ name: name ?? String(i), span }],
     ),
+    ...(epoch === undefined ? {} : { epoch }),
     warnings: [...warnAboutSyntax(syntax), ...warnAboutArgs(options, usedArgs)],
   };
+}
+
+/** BuildKit counts what is copied or mounted from outside as a stage when it decides whether to name stages. */
+function hasOutsideSource(graph: StageGraph): boolean {
+  return graph.nodes.some(({ commands }) =>
+    commands.some(({ sources }) => sources.some((source) => source !== undefined && source.kind !== "stage")),
+  );
 }
 
 function dropRepeated(needs: readonly ImageNeed[]): readonly ImageNeed[] {

@@ -17,7 +17,15 @@ export interface Plan {
   readonly leftOut: readonly LeftOutStage[];
   /** Secrets, ssh agents and entitlements that the steps ask for are in the steps themselves. */
   readonly warnings: readonly PlanWarning[];
+  /** SOURCE_DATE_EPOCH, where it is given: the time of the image and of what the build itself makes. */
+  readonly epoch?: Epoch;
 }
+
+/** Where SOURCE_DATE_EPOCH comes from: seconds since 1970, a context's own time (of its commit, its Last-Modified), or a download's. */
+export type Epoch =
+  | { readonly kind: "time"; readonly seconds: number }
+  | { readonly kind: "context"; readonly name: string }
+  | { readonly kind: "git" | "http"; readonly url: string };
 
 export interface LeftOutStage {
   /** The stage's name, or its number as text where it has none. */
