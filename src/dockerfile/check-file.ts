@@ -1,5 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
-import { suggestNearest } from "../errors/suggest-nearest.ts";
+import type { Suggester } from "../errors/suggest-nearest.ts";
 import { formatPlatform, type Platform, parsePlatform } from "../oci/platform.ts";
 import { parseImageReference } from "../oci/reference.ts";
 import { type Expansion, expand } from "./expand-word.ts";
@@ -16,6 +16,7 @@ interface FileCheck {
   readonly dockerfile: Dockerfile;
   readonly options: LintOptions;
   readonly report: Report;
+  readonly suggest: Suggester;
 }
 
 export function checkFile(input: FileCheck): void {
@@ -163,7 +164,7 @@ export function tryExpand(
 }
 
 function checkBases(input: FileCheck): void {
-  const { dockerfile, options, report } = input;
+  const { dockerfile, options, report, suggest } = input;
   const defaults = globalEnv(dockerfile, options, {});
   const env = globalEnv(dockerfile, options, options.buildArgs ?? {});
   const declared = new Set([
@@ -181,7 +182,7 @@ function checkBases(input: FileCheck): void {
     const platform = stage.platform === undefined ? undefined : tryExpand(stage.platform, env, dockerfile);
     for (const name of [...(base?.unmatched ?? []), ...(platform?.unmatched ?? [])]) {
       if (declared.has(name)) continue;
-      const nearest = suggestNearest(name, declared);
+      const nearest = suggest(name, declared);
       const detail = `FROM argument '${name}' is not declared${nearest ? ` (did you mean ${nearest}?)` : ""}`;
       report({ rule: "UndefinedArgInFrom", detail, span, comments });
     }

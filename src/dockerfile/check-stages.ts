@@ -1,8 +1,8 @@
 import { BuildError, type SourceSpan } from "../errors/build-error.ts";
-import { suggestNearest } from "../errors/suggest-nearest.ts";
+import type { Suggester } from "../errors/suggest-nearest.ts";
 import { formatPlatform, type Platform, parsePlatform } from "../oci/platform.ts";
 import { globalEnv, tryExpand } from "./check-file.ts";
-import { expand, expandWords } from "./expand-word.ts";
+import { expand, expandWords, MAX_EXPANDED_LENGTH } from "./expand-word.ts";
 import type { AddInstruction, CopyInstruction, Dockerfile, Instruction, Stage } from "./instruction.ts";
 import type { LintOptions, Report } from "./lint-dockerfile.ts";
 import { makeIgnoreMatcher } from "./make-ignore-matcher.ts";
@@ -16,6 +16,9 @@ interface StageCheck {
   readonly dockerfile: Dockerfile;
   readonly options: LintOptions;
   readonly report: Report;
+  readonly suggest: Suggester;
+  /** How many variables stages may still inherit: what a build cannot plan is not checked either. */
+  readonly budget: { inherited: number; textLeft: number; patternWork: number };
 }
 
 /** What a stage passes on to those that are FROM it. */
@@ -50,11 +53,18 @@ export function checkStages(input: StageCheck): void {
 }
 
 function startScope(
-  { dockerfile, options, report }: StageCheck,
+  { dockerfile, options, report, budget }: StageCheck,
   given: { stage: Stage; base: string; parent: Scope | undefined; globals: ReadonlyMap<string, string> },
 ): Scope {
   const { stage, base, parent, globals } = given;
   if (parent !== undefined) {
+    budget.inherited -= parent.env.size + parent.declared.size;
+    if (budget.inherited < 0) {
+      throw new BuildError(
+        "input-limit",
+        "Cannot check the Dockerfile: its stages inherit too many variables",
+      );
+    }
     return { ...parent, env: new Map(parent.env), declared: new Set(parent.declared) };
   }
   const wanted = stagePlatform(dockerfile, { stage, globals, options });
@@ -153,18 +163,23 @@ function expandAndCheck(check: InstructionCheck, word: string, isBody = false): 
   const { scope, find, input } = check;
   let expansion: ReturnType<typeof expand>;
   try {
-    expansion = expand(
-      word,
-      scope.env,
-      isBody ? { ignoreQuotes: true } : { escape: input.dockerfile.escape },
-    );
+    expansion = expand(word, scope.env, {
+      ...(isBody
+        ? { ignoreQuotes: true, maxLength: word.length * 2 + MAX_EXPANDED_LENGTH }
+        : { escape: input.dockerfile.escape }),
+      budget: input.budget,
+    });
   } catch (error) {
     if (error instanceof BuildError) return word;
     throw error;
   }
+  input.budget.textLeft -= Math.max(0, expansion.result.length - word.length);
+  if (input.budget.textLeft < 0) {
+    throw new BuildError("input-limit", "Cannot check the Dockerfile: its expanded variables are too long");
+  }
   for (const name of expansion.unmatched) {
     if (scope.declared.has(name) || name.startsWith("BUILDKIT_SBOM_SCAN_")) continue;
-    const nearest = suggestNearest(name, scope.env.keys());
+    const nearest = input.suggest(name, scope.env.keys());
     find(
       "UndefinedVar",
       `Usage of undefined variable '$${name}'${nearest ? ` (did you mean $${nearest}?)` : ""}`,

@@ -1,6 +1,6 @@
 import { BuildError } from "../errors/build-error.ts";
 import { isSpace } from "./is-space.ts";
-import { replacePattern, trimPatternPrefix, trimPatternSuffix } from "./shell-pattern.ts";
+import { type PatternBudget, replacePattern, trimPatternPrefix, trimPatternSuffix } from "./shell-pattern.ts";
 import { shorten } from "./shorten.ts";
 import type { EscapeCharacter } from "./syntax-tree.ts";
 
@@ -22,6 +22,8 @@ export interface ExpandOptions {
   readonly ignoreCase?: boolean;
   /** A longer result is an error; `MAX_EXPANDED_LENGTH` when absent. */
   readonly maxLength?: number;
+  /** Shared by many expansions: what all their patterns may cost together. */
+  readonly budget?: PatternBudget;
 }
 
 export interface Expansion {
@@ -36,6 +38,9 @@ export interface Expansion {
 
 /** In characters. An expansion bomb (`ENV B=$A$A`, and so on) ends here; Linux takes at most 128 KiB for one variable. */
 export const MAX_EXPANDED_LENGTH = 1 << 20;
+
+/** Value times pattern, in characters, for all patterns of one expansion. */
+export const MAX_PATTERN_WORK = 2e8;
 
 const MAX_NESTING = 200;
 
@@ -67,6 +72,7 @@ export function expand(word: string, env: Environment, options: ExpandOptions = 
     room: options.maxLength ?? MAX_EXPANDED_LENGTH,
     matched: new Set(),
     unmatched: new Set(),
+    budget: options.budget ?? { patternWork: MAX_PATTERN_WORK },
   };
   const { result, words } = scanUntil(scan, "");
   return { result, words: words.finish(), matched: scan.matched, unmatched: scan.unmatched };
@@ -88,6 +94,7 @@ interface Scan {
   room: number;
   readonly matched: Set<string>;
   readonly unmatched: Set<string>;
+  readonly budget: PatternBudget;
 }
 
 function refuse(scan: Scan, problem: string): never {
@@ -329,7 +336,7 @@ function applyModifier(scan: Scan, { name, modifier, emptyIsUnset }: Modifier): 
       const isLongest = operand.startsWith(modifier);
       const pattern = isLongest ? operand.slice(1) : operand;
       const trim = modifier === "#" ? trimPatternPrefix : trimPatternSuffix;
-      return trim(value ?? "", pattern, isLongest);
+      return trim(value ?? "", pattern, { longest: isLongest, budget: scan.budget });
     }
   }
   return refuse(scan, `"${emptyIsUnset ? ":" : ""}${modifier}" is no operator of a substitution`);
@@ -343,7 +350,12 @@ function applyReplacement(scan: Scan, name: string): string {
   const value = lookUp(scan, name);
   if (value === undefined && scan.options.keepUnset)
     return `\${${name}/${all ? "/" : ""}${pattern}/${replacement}}`;
-  return replacePattern(value ?? "", pattern, { replacement, all, maxLength: scan.room });
+  return replacePattern(value ?? "", pattern, {
+    replacement,
+    all,
+    maxLength: scan.room,
+    budget: scan.budget,
+  });
 }
 
 /** Patterns keep their escapes: `\*` is a literal star there. */

@@ -1,5 +1,6 @@
 import type { SourceSpan } from "../errors/build-error.ts";
 import { BuildError } from "../errors/build-error.ts";
+import { makeSuggester } from "../errors/suggest-nearest.ts";
 import type { Platform } from "../oci/platform.ts";
 import { checkFile } from "./check-file.ts";
 import {
@@ -11,6 +12,7 @@ import {
 } from "./check-options.ts";
 import { type CheckName, checkRule } from "./check-rules.ts";
 import { checkStages } from "./check-stages.ts";
+import { MAX_PATTERN_WORK } from "./expand-word.ts";
 import { lowerInstructions } from "./lower-instructions.ts";
 import type { SyntaxTree } from "./syntax-tree.ts";
 
@@ -63,7 +65,8 @@ export type Report = (finding: {
  * Runs BuildKit's 22 build checks over a Dockerfile. The directive `check` and the build argument
  * BUILDKIT_DOCKERFILE_CHECK, which goes before it, choose among them.
  *
- * @throws BuildError `dockerfile-syntax` for instructions that are wrong; `option-invalid` for wrong check options.
+ * @throws BuildError `dockerfile-syntax` for instructions that are wrong; `option-invalid` for wrong check options;
+ * `input-limit` for a file that grows without measure when its variables are expanded.
  */
 export function lintDockerfile(tree: SyntaxTree, options: LintOptions = {}): LintResult {
   const dockerfile = lowerInstructions(tree);
@@ -74,8 +77,10 @@ export function lintDockerfile(tree: SyntaxTree, options: LintOptions = {}): Lin
     const { description, url } = checkRule(rule);
     warnings.push({ rule, detail, description, url, level: 1, span });
   };
-  checkFile({ tree, dockerfile, options, report });
-  checkStages({ dockerfile, options, report });
+  const suggest = makeSuggester();
+  const budget = { inherited: 5_000_000, textLeft: 64 << 20, patternWork: MAX_PATTERN_WORK };
+  checkFile({ tree, dockerfile, options, report, suggest });
+  checkStages({ dockerfile, options, report, suggest, budget });
   warnings.sort(
     (a, b) => a.span.startLine - b.span.startLine || (a.detail < b.detail ? -1 : a.detail > b.detail ? 1 : 0),
   );

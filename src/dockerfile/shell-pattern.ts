@@ -9,19 +9,32 @@ import { BuildError } from "../errors/build-error.ts";
 /** Characters, one code point each; `null` is `?`. */
 type Segment = readonly (string | null)[];
 
-/** Value times pattern, in characters: above it the answer may take more than a second. */
-const MAX_WORK = 1e8;
+/** What matching may still cost, in characters of the value times those of the pattern. */
+export interface PatternBudget {
+  patternWork: number;
+}
 
-/** `value` without the shortest (or longest) start that matches. Throws BuildError for an escape that means nothing. */
-export function trimPatternPrefix(value: string, pattern: string, longest: boolean): string {
+export interface Trim {
+  /** The longest start or end that matches, not the shortest. */
+  readonly longest: boolean;
+  readonly budget: PatternBudget;
+}
+
+/**
+ * `value` without the start that matches.
+ *
+ * @throws BuildError `variable-invalid` for an escape that means nothing; `input-limit`.
+ */
+export function trimPatternPrefix(value: string, pattern: string, { longest, budget }: Trim): string {
+  const segments = parsePattern(pattern, value, budget);
   const characters = [...value];
-  const match = matchFrom(characters, parsePattern(pattern, value), { longest, anchored: true, from: 0 });
+  const match = matchFrom(characters, segments, { longest, anchored: true, from: 0 });
   return match === undefined ? value : characters.slice(match.end).join("");
 }
 
-/** `value` without the shortest (or longest) end that matches. Throws BuildError for an escape that means nothing. */
-export function trimPatternSuffix(value: string, pattern: string, longest: boolean): string {
-  const segments = parsePattern(pattern, value)
+/** `value` without the end that matches. Throws as `trimPatternPrefix`. */
+export function trimPatternSuffix(value: string, pattern: string, { longest, budget }: Trim): string {
+  const segments = parsePattern(pattern, value, budget)
     .map((segment) => segment.toReversed())
     .reverse();
   const characters = [...value].reverse();
@@ -35,11 +48,12 @@ export interface Replacement {
   readonly all: boolean;
   /** Of the result, in characters. */
   readonly maxLength: number;
+  readonly budget: PatternBudget;
 }
 
-/** `value` with its first (or every) longest match replaced. Throws BuildError for an escape that means nothing, and for a result that is too long. */
+/** `value` with its first (or every) longest match replaced. Throws as `trimPatternPrefix`. */
 export function replacePattern(value: string, pattern: string, options: Replacement): string {
-  const segments = parsePattern(pattern, value);
+  const segments = parsePattern(pattern, value, options.budget);
   const characters = [...value];
   let result = "";
   let from = 0;
@@ -64,11 +78,12 @@ export function replacePattern(value: string, pattern: string, options: Replacem
   return result + characters.slice(from).join("");
 }
 
-function parsePattern(pattern: string, value: string): readonly Segment[] {
-  if (pattern.length * value.length > MAX_WORK) {
+function parsePattern(pattern: string, value: string, budget: PatternBudget): readonly Segment[] {
+  budget.patternWork -= (pattern.length + 1) * value.length;
+  if (budget.patternWork < 0) {
     throw new BuildError(
       "input-limit",
-      `Cannot match a pattern of ${pattern.length} characters with a value of ${value.length}: too long`,
+      `Cannot match a pattern of ${pattern.length} characters with a value of ${value.length}: patterns and values are too long`,
     );
   }
   const segments: (string | null)[][] = [[]];

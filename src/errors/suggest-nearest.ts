@@ -24,6 +24,28 @@ export function hintNearest(word: string, candidates: Iterable<string>): string 
   return nearest === undefined || nearest === word ? undefined : `Did you mean "${nearest}"?`;
 }
 
+export type Suggester = (word: string, candidates: Iterable<string>) => string | undefined;
+
+/**
+ * `suggestNearest` for a text of any length: after a hundred questions it answers no more, and of many candidates it looks
+ * at the first thousand, so that a file of nothing but mistakes costs no more than a good one.
+ */
+export function makeSuggester(): Suggester {
+  let questions = 100;
+  return (word, candidates) => {
+    if (questions-- <= 0) return undefined;
+    return suggestNearest(word, takeFirst(candidates, 1000));
+  };
+}
+
+function* takeFirst(values: Iterable<string>, count: number): Generator<string> {
+  let left = count;
+  for (const value of values) {
+    if (left-- <= 0) return;
+    yield value;
+  }
+}
+
 /** Longer words are no typing errors, and would make the search slow. */
 const MAX_WORD = 128;
 

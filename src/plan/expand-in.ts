@@ -11,12 +11,16 @@ const MAX_BODY_LENGTH = 64 << 20;
  * @throws BuildError `variable-invalid`; `input-limit` when the build's words grow without measure.
  */
 export function expandIn(state: StageState, word: string, escapeMark: EscapeCharacter): string {
-  return charge(state.budget, word, expandWord(word, state.env, { escape: escapeMark }));
+  return charge(
+    state.budget,
+    word,
+    expandWord(word, state.env, { escape: escapeMark, budget: state.budget }),
+  );
 }
 
 /** `expandIn`, for a word that may become several. */
 export function expandAllIn(state: StageState, word: string, escapeMark: EscapeCharacter): readonly string[] {
-  const words = expandWords(word, state.env, { escape: escapeMark });
+  const words = expandWords(word, state.env, { escape: escapeMark, budget: state.budget });
   for (const one of words) charge(state.budget, "", one);
   return words;
 }
@@ -26,7 +30,7 @@ export function expandBodyIn(state: StageState, text: string): string {
   return charge(
     state.budget,
     text,
-    expandWord(text, state.env, { ignoreQuotes: true, maxLength: MAX_BODY_LENGTH }),
+    expandWord(text, state.env, { ignoreQuotes: true, maxLength: MAX_BODY_LENGTH, budget: state.budget }),
   );
 }
 

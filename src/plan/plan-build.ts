@@ -116,29 +116,24 @@ function baseImage(
   return { reference: node.base.context.reference, platform };
 }
 
-/** Walks from the target until no ONBUILD trigger of a base adds another stage. */
+/** Walks from the target; ONBUILD triggers of a base may add to the way. */
 function resolveBases(
   graph: StageGraph,
   { lookup, target }: { lookup: BaseLookup; target: Platform },
 ): { reachable: ReadonlySet<StageNode>; missing: readonly ImageNeed[] } {
-  while (true) {
-    const reachable = collectReachable(graph.target);
-    const missing: ImageNeed[] = [];
-    let hasChanged = false;
-    for (const node of reachable) {
-      const image = baseImage(node, target);
-      const base = image && lookup(image.reference, image.platform);
-      if (image !== undefined && base === undefined) missing.push({ ...image, span: node.stage.span });
-      else hasChanged = addTriggers(graph, node, base) || hasChanged;
-    }
-    if (!hasChanged) return { reachable, missing };
-  }
+  const missing: ImageNeed[] = [];
+  const reachable = collectReachable(graph.target, (node) => {
+    const image = baseImage(node, target);
+    const base = image && lookup(image.reference, image.platform);
+    if (image !== undefined && base === undefined) missing.push({ ...image, span: node.stage.span });
+    else addTriggers(graph, node, base);
+  });
+  return { reachable, missing };
 }
 
-/** Puts the triggers of what a stage stands on in front of its instructions, once. */
-function addTriggers(graph: StageGraph, node: StageNode, base: ImageBase | undefined): boolean {
-  if (node.hasTriggers || node.isReplaced) return false;
-  node.hasTriggers = true;
+/** Puts the triggers of what a stage stands on in front of its instructions. */
+function addTriggers(graph: StageGraph, node: StageNode, base: ImageBase | undefined): void {
+  if (node.isReplaced) return;
   const expressions =
     node.base.kind === "stage"
       ? onbuildExpressions(node.base.node.stage.instructions)
@@ -149,7 +144,6 @@ function addTriggers(graph: StageGraph, node: StageNode, base: ImageBase | undef
       graph.resolveCommand(lowerTrigger(expression, span), true),
     );
     node.commands.unshift(...commands);
-    return commands.some(({ sources }) => sources.length > 0);
   } catch (error) {
     throw attachSpan(error, span);
   }

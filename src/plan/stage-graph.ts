@@ -1,7 +1,7 @@
 import { expand } from "../dockerfile/expand-word.ts";
 import type { Dockerfile, Instruction, Stage } from "../dockerfile/instruction.ts";
 import { attachSpan, BuildError } from "../errors/build-error.ts";
-import { hintNearest, suggestNearest } from "../errors/suggest-nearest.ts";
+import { hintNearest, makeSuggester, type Suggester, suggestNearest } from "../errors/suggest-nearest.ts";
 import { type Platform, parsePlatform } from "../oci/platform.ts";
 import { parseImageReference } from "../oci/reference.ts";
 import type { ContextLookup, FoundContext } from "./named-context.ts";
@@ -21,9 +21,8 @@ export interface StageNode {
   readonly base: StageSource;
   /** A named context has the stage's name and stands for it: none of its instructions count. */
   readonly isReplaced: boolean;
+  /** What ONBUILD adds is put in front when the stage turns out to be needed. */
   readonly commands: Command[];
-  /** What ONBUILD adds is in `commands` already. */
-  hasTriggers: boolean;
 }
 
 export type StageSource =
@@ -53,6 +52,10 @@ interface GraphInput {
   readonly findContext: ContextLookup;
 }
 
+interface Resolution extends GraphInput {
+  readonly suggest: Suggester;
+}
+
 /**
  * Resolves every FROM and every `from`, as BuildKit does: FROM sees the stages before it, `from` the last of each name in
  * the whole file, wherever it stands. What is wrong with the order is an error only where a build needs it.
@@ -60,7 +63,8 @@ interface GraphInput {
  * @throws BuildError `dockerfile-syntax` or `stage-unknown` for what is wrong in any stage: a blank base, a number that no
  * stage has, a circle; `stage-unknown` for a target that does not exist.
  */
-export function makeStageGraph(input: GraphInput): StageGraph {
+export function makeStageGraph(given: GraphInput): StageGraph {
+  const input: Resolution = { ...given, suggest: makeSuggester() };
   const nodes: StageNode[] = [];
   const byName = new Map<string, StageNode>();
   for (const [index, stage] of input.dockerfile.stages.entries()) {
@@ -96,7 +100,7 @@ export function makeStageGraph(input: GraphInput): StageGraph {
 }
 
 function resolveStage(
-  { dockerfile, globalArgs, options, findContext }: GraphInput,
+  { dockerfile, globalArgs, options, findContext, suggest }: Resolution,
   { index, stage, byName }: { index: number; stage: Stage; byName: ReadonlyMap<string, StageNode> },
 ): StageNode {
   const common = {
@@ -105,7 +109,6 @@ function resolveStage(
     label: stage.name ?? String(index),
     title: stage.name ?? `stage-${index}`,
     commands: [],
-    hasTriggers: false,
   };
   const expanded = expand(stage.base, globalArgs, { escape: dockerfile.escape });
   const base = expanded.result;
@@ -129,7 +132,7 @@ function resolveStage(
   return {
     ...common,
     platform,
-    base: resolveOutside(base, { findContext, stageNames: byName.keys() }),
+    base: resolveOutside(base, { findContext, suggest, stageNames: byName.keys() }),
     isReplaced: false,
   };
 }
@@ -177,13 +180,14 @@ const IMAGE_ID = /^(?:sha256:)?[a-f0-9]{64}$/;
 /** What no stage is: scratch, a named context or an image. */
 function resolveOutside(
   name: string,
-  { findContext, stageNames }: { findContext: ContextLookup; stageNames: Iterable<string> },
+  given: { findContext: ContextLookup; suggest: Suggester; stageNames: Iterable<string> },
 ): StageSource {
   if (name === "scratch") return { kind: "scratch" };
   if (!IMAGE_ID.test(name)) parseImageReference(name);
-  const context = findContext(name);
+  const context = given.findContext(name);
   if (context !== undefined) return { kind: "context", context };
-  return { kind: "image", reference: name, hint: hintNearest(name, stageNames) };
+  const nearest = given.suggest(name, given.stageNames);
+  return { kind: "image", reference: name, hint: nearest && `Did you mean "${nearest}"?` };
 }
 
 interface FromName {
@@ -194,7 +198,7 @@ interface FromName {
 }
 
 function resolveFrom(
-  { findContext }: GraphInput,
+  { findContext, suggest }: Resolution,
   { name, findByNumber, nodes, byName }: FromName,
 ): StageSource {
   if (findByNumber && /^[+-]?\d+$/.test(name)) {
@@ -206,7 +210,7 @@ function resolveFrom(
   }
   const node = byName.get(name.toLowerCase());
   if (node !== undefined) return { kind: "stage", node };
-  return resolveOutside(name, { findContext, stageNames: byName.keys() });
+  return resolveOutside(name, { findContext, suggest, stageNames: byName.keys() });
 }
 
 function listStages(nodes: readonly StageNode[]): string {
@@ -297,11 +301,18 @@ function checkCircles(nodes: readonly StageNode[]): void {
   }
 }
 
-/** The target and all that it stands on or takes from. */
-export function collectReachable(target: StageNode): ReadonlySet<StageNode> {
+/**
+ * The target and all that it stands on or takes from. `visit` sees each stage before its commands are looked at, and may
+ * still add some.
+ */
+export function collectReachable(
+  target: StageNode,
+  visit: (node: StageNode) => void,
+): ReadonlySet<StageNode> {
   const reachable = new Set([target]);
   // A set may grow while it is walked.
   for (const node of reachable) {
+    visit(node);
     if (node.base.kind === "stage") reachable.add(node.base.node);
     if (node.isReplaced) continue;
     for (const { node: dependency } of dependencies(node)) reachable.add(dependency);

@@ -1,3 +1,4 @@
+import { MAX_PATTERN_WORK } from "../dockerfile/expand-word.ts";
 import { BuildError } from "../errors/build-error.ts";
 import type { ContainerConfig, HistoryEntry, ImageConfig } from "../oci/image-config.ts";
 import type { Platform } from "../oci/platform.ts";
@@ -58,13 +59,14 @@ export interface CopyBudget {
   left: number;
   /** Characters that expansions may still add to what is written. */
   textLeft: number;
+  patternWork: number;
 }
 
 const MAX_COPIED = 5_000_000;
 const MAX_EXPANDED = 64 << 20;
 
 export function makeCopyBudget(): CopyBudget {
-  return { left: MAX_COPIED, textLeft: MAX_EXPANDED };
+  return { left: MAX_COPIED, textLeft: MAX_EXPANDED, patternWork: MAX_PATTERN_WORK };
 }
 
 /** Pays for characters. Throws BuildError `input-limit`. */
