@@ -82,15 +82,15 @@ function quoteList(values: readonly string[]): string {
 /** CMD, and ENTRYPOINT, which drops a CMD that was inherited. */
 export function applyCommand(state: StageState, instruction: CommandInstruction): void {
   const args = fullCommand(state, instruction.command);
+  // An empty list means: none, also for whoever inherits it.
+  const value = args.length > 0 ? args : undefined;
   if (instruction.kind === "cmd") {
-    state.config.Cmd = args;
+    state.config.Cmd = value;
     state.config.ArgsEscaped = true;
     state.hasCmd = true;
   } else {
-    // An empty list means: none, also for whoever inherits it.
-    if (args.length > 0) state.config.Entrypoint = args;
-    else delete state.config.Entrypoint;
-    if (!state.hasCmd) delete state.config.Cmd;
+    state.config.Entrypoint = value;
+    if (!state.hasCmd) state.config.Cmd = undefined;
   }
   addHistory(state, `${instruction.kind.toUpperCase()} ${quoteList(args)}`, true);
 }

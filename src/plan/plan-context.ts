@@ -120,5 +120,5 @@ export function fullName(reference: string): string {
 /** Whether `--no-cache` or `--no-cache-filter` meets a stage. */
 export function ignoresCache({ options }: PlanContext, { stage }: StageNode): boolean {
   if (options.noCache) return true;
-  return (options.noCacheFilter ?? []).some((name) => name.trim().toLowerCase() === (stage.name ?? ""));
+  return (options.noCacheFilter ?? []).some((name) => name.trim().toLowerCase() === stage.name);
 }

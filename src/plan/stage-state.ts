@@ -111,8 +111,9 @@ export interface StageBase {
 
 /** A stage on top of an image. ONBUILD triggers are used up; PATH is always set. */
 export function startFromImage(node: StageNode, base: StageBase): StageState {
-  const { config = {}, history = [], author, rootfs: _rootfs, created: _created, ...image } = base.image;
-  const { Env = [], Labels = {}, Volumes = {}, ExposedPorts = {}, OnBuild: _triggers, ...rest } = config;
+  const { config, history, author, os, architecture, variant } = base.image;
+  // Configs in the wild have null where a value is missing.
+  const { Env, Labels, Volumes, ExposedPorts, OnBuild: _triggers, ...rest } = config ?? {};
   const state: StageState = {
     node,
     rootfs: base.rootfs,
@@ -127,8 +128,17 @@ export function startFromImage(node: StageNode, base: StageBase): StageState {
     triggers: [],
     config: rest,
     author,
-    image,
-    history: history.reduce<HistoryLink | undefined>((before, entry) => ({ entry, before }), undefined),
+    image: {
+      os,
+      architecture,
+      variant,
+      "os.version": base.image["os.version"],
+      "os.features": base.image["os.features"],
+    },
+    history: (history ?? []).reduce<HistoryLink | undefined>(
+      (before, entry) => ({ entry, before }),
+      undefined,
+    ),
     hasCmd: false,
     stepNumber: 0,
     stepTotal: 0,
@@ -239,20 +249,20 @@ export function finishConfig(state: StageState): ImageConfig {
     OnBuild: state.triggers.length === 0 ? undefined : state.triggers,
     Shell,
   };
-  return {
+  return dropAbsent({
+    author: state.author,
     ...state.image,
-    ...(state.author === undefined ? {} : { author: state.author }),
-    config: dropAbsent({ ...state.config, ...config }, Object.keys(config)),
+    config: dropAbsent(config),
     rootfs: { type: "layers", diff_ids: [] },
     history: history.reverse(),
-  };
+  });
 }
 
-/** Without undefined values; known keys first, in their order. */
-function dropAbsent(config: ContainerConfig, order: readonly string[]): ContainerConfig {
-  const entries = Object.entries(config).filter(([, value]) => value !== undefined);
-  const rank = (key: string) => (order.includes(key) ? order.indexOf(key) : order.length);
-  return Object.fromEntries(entries.sort(([a], [b]) => rank(a) - rank(b)));
+/** Without what Go's JSON leaves out: null, empty text and empty lists. What no instruction knows is gone already. */
+function dropAbsent<Value extends object>(value: Value): Value {
+  const isThere = (item: unknown) =>
+    item !== undefined && item !== null && item !== "" && !(Array.isArray(item) && item.length === 0);
+  return Object.fromEntries(Object.entries(value).filter(([, item]) => isThere(item))) as Value;
 }
 
 /** A set as JSON has it: an object of empty objects. */
