@@ -1,4 +1,4 @@
+import type { HolderOptions } from "./sandbox/holder-protocol.ts";
 import { serveHolder } from "./sandbox/serve-holder.ts";
 
-const [memoryDirectory, pastaPath] = process.argv.slice(2);
-serveHolder(memoryDirectory!, pastaPath);
+serveHolder(JSON.parse(process.argv[2]!) as HolderOptions);

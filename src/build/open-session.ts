@@ -60,13 +60,14 @@ export function openSession(options: SessionOptions = {}): Session {
         "pasta is not installed (Debian's passt): RUN has the host's network, loopback included";
       options.emit?.({ kind: "note", time: Date.now(), message });
     }
+    const runtime = findRuntime(process.env.PATH ?? "", process.env.SLIPWAY_RUNTIME);
     const openHolder = async (): Promise<Holder> => {
-      const directory = temporaryPath(store);
-      await mkdir(directory);
-      return startHolder({ directory, stdio, pastaPath });
+      const memoryDirectory = temporaryPath(store);
+      await mkdir(memoryDirectory);
+      return startHolder({ memoryDirectory, stdio, pastaPath, runtime: runtime.name });
     };
     return {
-      runtime: findRuntime(process.env.PATH ?? ""),
+      runtime,
       hasPasta: pastaPath !== undefined,
       materialiser: makeMaterialiser(store, work),
       openHolder() {

@@ -44,6 +44,8 @@ export interface Libc {
   /** The new file descriptor. */
   fsmount(fd: number, flags: number, attributes: number): number;
   moveMount(fromFd: number, from: BytePath, toFd: number, to: BytePath, flags: number): void;
+  /** The new file descriptor. */
+  eventfd(initial: number, flags: number): number;
 }
 
 export type BytePath = string | Uint8Array;
@@ -105,6 +107,7 @@ function bindLibc(): Libc {
     "int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)",
   );
   const syncfs = bind("int syncfs(int fd)");
+  const eventfd = bind("int eventfd(unsigned int initial, int flags)");
   const syscall = bind("long syscall(long number, ...)");
   const optional = (text: BytePath | undefined) => (text === undefined ? null : terminated(text));
 
@@ -204,6 +207,9 @@ function bindLibc(): Libc {
         ...["int", toFd, "const void *", terminated(to), "unsigned int", flags],
       );
       check(result, "move_mount", to);
+    },
+    eventfd(initial, flags) {
+      return check(eventfd(initial, flags), "eventfd");
     },
   };
 }

@@ -3,21 +3,33 @@ import { join } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
 import type { RuntimeProgram } from "./holder-protocol.ts";
 
+const RUNTIMES = ["crun", "runc"] as const;
+
 /** Debian keeps runc in /usr/sbin, which an ordinary PATH lacks. */
 const FURTHER_DIRECTORIES = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/sbin", "/bin"];
 
 /**
- * The OCI runtime that runs commands: crun (twice as fast to start), else runc.
+ * The OCI runtime that runs commands: crun (twice as fast to start), else runc; `wanted` (`SLIPWAY_RUNTIME`) names one of them.
  *
- * @throws BuildError `environment` when the machine has neither.
+ * @throws BuildError `environment` when the machine has none.
  */
-export function findRuntime(pathVariable: string): RuntimeProgram {
-  for (const name of ["crun", "runc"] as const) {
+export function findRuntime(pathVariable: string, wanted?: string): RuntimeProgram {
+  const known = RUNTIMES.filter((name) => !wanted || name === wanted);
+  if (known.length === 0) {
+    throw new BuildError(
+      "environment",
+      `Cannot run commands with "${wanted}": it is no OCI runtime that slipway knows`,
+      {
+        hint: `SLIPWAY_RUNTIME is ${RUNTIMES.join(" or ")}`,
+      },
+    );
+  }
+  for (const name of known) {
     const path = findProgram(name, pathVariable);
     if (path !== undefined) return { name, path };
   }
   throw new BuildError("environment", "Cannot run commands: there is no OCI runtime on this machine", {
-    hint: "Install one: apt-get install crun",
+    hint: `Install one: apt-get install ${known[0]}`,
   });
 }
 

@@ -2,6 +2,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
+import type { AgentPool } from "./agent-pool.ts";
+import { openAgentSockets } from "./agent-sockets.ts";
+import type { CgroupVersion } from "./cgroup-view.ts";
+import { type HeldCgroup, openCgroup } from "./held-cgroups.ts";
 import type { ContainerExit, ContainerRequest, HolderReply, RuntimeConfig } from "./holder-protocol.ts";
 import { mountOverlay, unmount } from "./mount.ts";
 
@@ -18,6 +22,8 @@ export interface HoldOptions {
   readonly memoryDirectory: string;
   /** A file that is bound to the network namespace to use. */
   readonly networkPath?: string;
+  readonly cgroupVersion: CgroupVersion;
+  readonly agents: AgentPool;
   readonly send: (reply: HolderReply, whenSent: () => void) => void;
 }
 
@@ -31,24 +37,42 @@ interface Bundle {
 }
 
 /** Mounts the container's file systems and starts the OCI runtime. Throws when a mount fails, and then leaves none. */
-export function startContainer(request: ContainerRequest, options: HoldOptions): HeldContainer {
+export async function startContainer(
+  request: ContainerRequest,
+  options: HoldOptions,
+): Promise<HeldContainer> {
   const bundle = openBundle(join(options.memoryDirectory, request.id));
   const mounted: string[] = [];
+  const held = new DisposableStack();
   const release = () => {
+    held.dispose();
     for (const path of mounted.splice(0)) unmount(path);
     rmSync(bundle.directory, { recursive: true, force: true });
   };
   try {
+    held.use(await openAgentSockets(request.sockets ?? [], bundle.filesDirectory, options.agents));
     writeMemoryFiles(request, bundle);
     const rootDirectory = join(request.directory, "rootfs");
     mountAt(rootDirectory, { ...request, target: rootDirectory }, mounted);
+    const { resources } = request.runtimeConfig.linux;
+    const cgroup = openCgroup(options.cgroupVersion, request.cgroupPath, resources);
+    held.defer(() => cgroup.remove());
     for (const tree of request.trees) mountTree(request, tree, mounted);
-    const config = resolveConfig(request, { bundle, rootDirectory, networkPath: options.networkPath });
+    const config = resolveConfig(request, {
+      bundle,
+      rootDirectory,
+      networkPath: options.networkPath,
+      cgroup,
+    });
     writeFileSync(bundle.configPath, JSON.stringify(config), { mode: 0o600 });
-    const child = startRuntime(request, { bundle, memoryDirectory: options.memoryDirectory });
+    const child = startRuntime(request, { bundle, ...options });
     for (const stream of ["stdout", "stderr"] as const)
       forwardOutput(request.id, { stream, child, send: options.send });
-    return { exit: waitForExit(child, bundle), kill: () => killTree(child, bundle), unmount: release };
+    return {
+      exit: waitForExit(child, bundle, cgroup),
+      kill: () => killTree(child, bundle),
+      unmount: release,
+    };
   } catch (error) {
     release();
     throw error;
@@ -70,12 +94,17 @@ function openBundle(directory: string): Bundle {
 
 function startRuntime(
   { id, runtime, stdio }: ContainerRequest,
-  { bundle, memoryDirectory }: { readonly bundle: Bundle; readonly memoryDirectory: string },
+  {
+    bundle,
+    memoryDirectory,
+    cgroupVersion,
+  }: { readonly bundle: Bundle } & Pick<HoldOptions, "memoryDirectory" | "cgroupVersion">,
 ): ChildProcess {
+  const manager = cgroupVersion === "none" ? "disabled" : "cgroupfs";
   return spawn(
     runtime.path,
     [
-      ...(runtime.name === "crun" ? ["--cgroup-manager=disabled"] : []),
+      ...(runtime.name === "crun" ? [`--cgroup-manager=${manager}`] : []),
       ...["--root", join(memoryDirectory, "runtime"), "--log", bundle.logPath],
       ...["run", "--bundle", bundle.directory, "--pid-file", bundle.pidPath, id],
     ],
@@ -83,7 +112,11 @@ function startRuntime(
   );
 }
 
-async function waitForExit(child: ChildProcess, { logPath }: Bundle): Promise<ContainerExit> {
+async function waitForExit(
+  child: ChildProcess,
+  { logPath }: Bundle,
+  cgroup: HeldCgroup,
+): Promise<ContainerExit> {
   const exitCode = await new Promise<number>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code, signal) =>
@@ -91,7 +124,8 @@ async function waitForExit(child: ChildProcess, { logPath }: Bundle): Promise<Co
     );
   });
   const runtimeMessage = exitCode === 0 ? undefined : readRuntimeLog(logPath);
-  return { exitCode, ...(runtimeMessage && { runtimeMessage }) };
+  const ranOutOfMemory = cgroup.ranOutOfMemory();
+  return { exitCode, ...(runtimeMessage && { runtimeMessage }), ...(ranOutOfMemory && { ranOutOfMemory }) };
 }
 
 /** Output that nobody takes stops the command, not the memory: the next read waits until this one is sent. */
@@ -154,11 +188,12 @@ function resolveConfig(
     readonly bundle: Bundle;
     readonly rootDirectory: string;
     readonly networkPath: string | undefined;
+    readonly cgroup: HeldCgroup;
   },
 ): RuntimeConfig {
   const resolveSource = (source: string): string => {
-    const [, scheme, name = "", path = ""] = /^(memory|tree):([^/]+)(.*)$/s.exec(source) ?? [];
-    if (scheme === "memory") return join(paths.bundle.filesDirectory, name);
+    const [, scheme, name = "", path = ""] = /^(memory|socket|tree):([^/]+)(.*)$/s.exec(source) ?? [];
+    if (scheme === "memory" || scheme === "socket") return join(paths.bundle.filesDirectory, name);
     if (scheme === "tree") return join(directory, treeDirectory(name), "root", path);
     return source;
   };
@@ -171,7 +206,12 @@ function resolveConfig(
     ...config,
     root: { ...config.root, path: paths.rootDirectory },
     mounts: config.mounts.map((mount) => ({ ...mount, source: resolveSource(mount.source) })),
-    linux: { ...config.linux, namespaces },
+    linux: {
+      ...config.linux,
+      namespaces,
+      resources: paths.cgroup.resources,
+      ...(paths.cgroup.path !== undefined && { cgroupsPath: paths.cgroup.path }),
+    },
   };
 }
 

@@ -1,3 +1,7 @@
+import type { ContainerDevice } from "./container-device.ts";
+import type { SeccompProfile } from "./make-seccomp-profile.ts";
+import type { RuntimeResources } from "./resource-limits.ts";
+
 /** What slipway and its holder process say to each other, over the IPC channel that Node gives a child. */
 export type HolderRequest =
   | ({ readonly kind: "run" } & ContainerRequest)
@@ -5,7 +9,7 @@ export type HolderRequest =
   | { readonly kind: "kill"; readonly id: string };
 
 export type HolderReply =
-  | { readonly kind: "ready" }
+  | ({ readonly kind: "ready" } & HolderAbilities)
   | {
       readonly kind: "output";
       readonly id: string;
@@ -15,6 +19,23 @@ export type HolderReply =
   | ({ readonly kind: "exit"; readonly id: string } & ContainerExit)
   /** The command could not be started at all. */
   | { readonly kind: "failed"; readonly id: string; readonly message: string };
+
+/** What commands can be given on this machine. */
+export interface HolderAbilities {
+  /** Whether cgroups limit what commands use, and keep them from devices. */
+  readonly hasCgroups: boolean;
+  /** Capabilities that a command can have. */
+  readonly capabilities: readonly string[];
+}
+
+/** How the holder is started. */
+export interface HolderOptions {
+  /** An empty directory for it to mount its memory on, where it keeps what must never reach a disk. */
+  readonly memoryDirectory: string;
+  /** The program that gives commands networks of their own. */
+  readonly pastaPath?: string;
+  readonly runtime: RuntimeProgram["name"];
+}
 
 /** One container: a root file system to put together and a command to run in it. */
 export interface ContainerRequest {
@@ -30,9 +51,15 @@ export interface ContainerRequest {
   readonly trees: readonly MountTree[];
   /** Files that exist only in the holder's memory while the command runs; mounts may name them as `memory:NAME`. */
   readonly memoryFiles: readonly MemoryFile[];
-  /** The OCI runtime spec's config.json; sources `memory:NAME` and `tree:NAME/PATH` are filled in. */
+  /** Sockets of ssh agents; mounts may name them as `socket:NAME`. */
+  readonly sockets?: readonly AgentSocket[];
+  /** The OCI runtime spec's config.json; sources `memory:NAME`, `socket:NAME` and `tree:NAME/PATH` are filled in. */
   readonly runtimeConfig: RuntimeConfig;
   readonly runtime: RuntimeProgram;
+  /** Absolute in each hierarchy of cgroups. */
+  readonly cgroupPath: string;
+  /** Whether device nodes in its file system work. */
+  readonly hasDevices: boolean;
   /** `pasta`: a network of its own with a way out; only a holder that was started with pasta has any. */
   readonly network: "host" | "none" | "pasta";
   /** `inherit`: the command has the terminal or pipes of slipway itself. */
@@ -53,6 +80,21 @@ export interface MemoryFile {
   readonly gid: number;
 }
 
+/** A socket of a container that leads to an ssh agent. */
+export interface AgentSocket {
+  readonly name: string;
+  readonly agent: SshAgent;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export type SshAgent =
+  /** One that runs already. */
+  | { readonly kind: "socket"; readonly path: string }
+  /** One of our own, with the private keys of these files. */
+  | { readonly kind: "keys"; readonly paths: readonly string[] };
+
 export interface RuntimeProgram {
   readonly name: "crun" | "runc";
   readonly path: string;
@@ -63,6 +105,8 @@ export interface ContainerExit {
   readonly exitCode: number;
   /** What the runtime itself complained of, e.g. that there is no such command. */
   readonly runtimeMessage?: string;
+  /** The kernel killed something of the command because its limit on memory was reached. */
+  readonly ranOutOfMemory?: boolean;
 }
 
 /** The parts of the OCI runtime spec 1.1 config.json that slipway sets. */
@@ -81,14 +125,23 @@ export interface RuntimeConfig {
     readonly args: readonly string[];
     readonly env: readonly string[];
     readonly cwd: string;
-    readonly capabilities: Readonly<Record<"bounding" | "effective" | "permitted", readonly string[]>>;
+    readonly capabilities: {
+      readonly bounding: readonly string[];
+      readonly effective: readonly string[];
+      readonly permitted: readonly string[];
+      readonly inheritable?: readonly string[];
+      readonly ambient?: readonly string[];
+    };
     readonly rlimits: readonly { readonly type: string; readonly soft: number; readonly hard: number }[];
     readonly noNewPrivileges: boolean;
   };
   readonly mounts: readonly RuntimeMount[];
   readonly linux: {
     readonly namespaces: readonly { readonly type: string; readonly path?: string }[];
-    readonly resources: object;
+    readonly cgroupsPath?: string;
+    readonly resources: RuntimeResources;
+    readonly devices: readonly ContainerDevice[];
+    readonly seccomp?: SeccompProfile;
     readonly maskedPaths: readonly string[];
     readonly readonlyPaths: readonly string[];
   };

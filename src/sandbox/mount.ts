@@ -1,9 +1,12 @@
-import { closeSync } from "node:fs";
+import { closeSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
+import { basename, join } from "node:path";
 import { type Libc, loadLibc } from "../rootfs/libc.ts";
 
 /** Mounts, for the holder process alone: the calls block, and they change its namespace. */
 
 const MS_NODEV = 4;
+const MS_BIND = 0x1000;
+const MS_REC = 0x4000;
 const MNT_DETACH = 2;
 const AT_FDCWD = -100;
 const FSCONFIG_SET_STRING = 1;
@@ -17,6 +20,8 @@ export interface OverlayMount {
   readonly lowerDirectories: readonly string[];
   readonly upperDirectory: string;
   readonly workDirectory: string;
+  /** Whether device nodes in it work. */
+  readonly hasDevices?: boolean;
 }
 
 /**
@@ -27,7 +32,7 @@ const OVERLAY_OPTIONS = { index: "off", metacopy: "off", redirect_dir: "off" } a
 
 /**
  * Mounts an overlay: with `lowerdir+` (Linux 6.7), which takes any number of lower directories, else with mount(2), whose
- * options end at a page. Without devices: a node that a command makes is of no use to it.
+ * options end at a page.
  */
 export function mountOverlay(overlay: OverlayMount): void {
   const libc = loadLibc();
@@ -58,7 +63,7 @@ function mountWithLowerdirPlus(libc: Libc, overlay: OverlayMount): boolean {
     set("workdir", overlay.workDirectory);
     for (const [key, value] of Object.entries(OVERLAY_OPTIONS)) set(key, value);
     libc.fsconfig(context, FSCONFIG_CMD_CREATE, undefined, undefined, 0);
-    const mount = libc.fsmount(context, 0, MOUNT_ATTR_NODEV);
+    const mount = libc.fsmount(context, 0, overlay.hasDevices ? 0 : MOUNT_ATTR_NODEV);
     try {
       libc.moveMount(mount, "", AT_FDCWD, Buffer.from(overlay.target), MOVE_MOUNT_F_EMPTY_PATH);
     } finally {
@@ -70,16 +75,38 @@ function mountWithLowerdirPlus(libc: Libc, overlay: OverlayMount): boolean {
   }
 }
 
+/** Links with short names stand for the directories, relative to the working directory: so hundreds of them fit. */
 function mountWithOptions(libc: Libc, overlay: OverlayMount): void {
-  const escapePath = (path: string): string => path.replaceAll(/[\\:,]/g, "\\$&");
+  const links = `${overlay.target}-links`;
+  mkdirSync(links);
+  const lowers = overlay.lowerDirectories.map((path, position) =>
+    linkTo(path, join(links, position.toString(36))),
+  );
   const options = Object.entries({
-    lowerdir: overlay.lowerDirectories.map(escapePath).join(":"),
-    upperdir: escapePath(overlay.upperDirectory),
-    workdir: escapePath(overlay.workDirectory),
+    lowerdir: lowers.join(":"),
+    upperdir: linkTo(overlay.upperDirectory, join(links, "upper")),
+    workdir: linkTo(overlay.workDirectory, join(links, "work")),
     ...OVERLAY_OPTIONS,
   }).map(([key, value]) => `${key}=${value}`);
-  const data = Buffer.from(options.join(",")).toString("latin1");
-  libc.mount("overlay", Buffer.from(overlay.target), "overlay", { flags: MS_NODEV, data });
+  process.chdir(links);
+  try {
+    const flags = overlay.hasDevices ? 0 : MS_NODEV;
+    libc.mount("overlay", Buffer.from(overlay.target), "overlay", { flags, data: options.join(",") });
+  } finally {
+    process.chdir("/");
+    rmSync(links, { recursive: true });
+  }
+}
+
+/** Returns the link's own name. */
+function linkTo(path: string, link: string): string {
+  symlinkSync(path, link);
+  return basename(link);
+}
+
+/** With everything that is mounted below it. */
+export function bindMount(source: string, target: string): void {
+  loadLibc().mount(Buffer.from(source), Buffer.from(target), undefined, { flags: MS_BIND | MS_REC });
 }
 
 export function mountTmpfs(target: string, options: string): void {

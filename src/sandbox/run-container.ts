@@ -5,7 +5,14 @@ import { join } from "node:path";
 import type { Layer } from "../rootfs/layer.ts";
 import { ROOT } from "../rootfs/rootfs-path.ts";
 import { openUnionTree, type UnionTree } from "../rootfs/union-tree.ts";
-import type { ContainerExit, MemoryFile, RuntimeMount, RuntimeProgram } from "./holder-protocol.ts";
+import { insecureSecurity, sandboxSecurity } from "./container-security.ts";
+import type {
+  AgentSocket,
+  ContainerExit,
+  MemoryFile,
+  RuntimeMount,
+  RuntimeProgram,
+} from "./holder-protocol.ts";
 import type { Materialiser } from "./materialise-layers.ts";
 import { type MountTarget, makeMountStubs } from "./mount-stubs.ts";
 import { DNS_FORWARD_ADDRESS } from "./network-pool.ts";
@@ -25,8 +32,18 @@ export interface Sandbox {
 export interface ContainerOptions
   extends Pick<
     RuntimeConfigOptions,
-    "args" | "env" | "workingDirectory" | "network" | "shmSizeBytes" | "ulimits"
+    | "args"
+    | "env"
+    | "workingDirectory"
+    | "network"
+    | "shmSizeBytes"
+    | "ulimits"
+    | "limits"
+    | "devices"
+    | "deviceRules"
   > {
+  /** `insecure`: all that the machine allows. */
+  readonly security?: "sandbox" | "insecure";
   /** The root file system, bottom first. */
   readonly layers: readonly Layer[];
   /** `user[:group]`, names or numbers. */
@@ -36,6 +53,8 @@ export interface ContainerOptions
   /** Mounted while the command runs; sources `memory:NAME` and `tree:NAME/PATH` stand for what the next two fields hold. */
   readonly mounts: readonly (RuntimeMount & { readonly kind: MountTarget["kind"] })[];
   readonly memoryFiles: readonly MemoryFile[];
+  /** What sources `socket:NAME` stand for. */
+  readonly sockets?: readonly AgentSocket[];
   readonly trees: readonly { readonly name: string; readonly layers: readonly Layer[] }[];
   /** An empty scratch directory that the caller removes; `upper` in it holds the changes afterwards. */
   readonly directory: string;
@@ -80,21 +99,29 @@ export async function runContainer(
     ],
     stubDirectory,
   );
+  const isInsecure = options.security === "insecure";
+  const id = randomBytes(8).toString("hex");
   const exit = await holder.run(
     {
-      id: randomBytes(8).toString("hex"),
+      id,
       directory: options.directory,
       lowerDirectories: [stubDirectory, ...lowerDirectories],
       trees,
       upperDirectory,
       workDirectory,
       memoryFiles: [...hostFiles, ...options.memoryFiles],
+      ...(options.sockets && { sockets: options.sockets }),
       runtimeConfig: makeRuntimeConfig({
         ...options,
         user: resolveUser(tree, options.user),
+        security: isInsecure
+          ? insecureSecurity(holder.capabilities)
+          : sandboxSecurity(process.arch, holder.hasCgroups),
         mounts: fileMounts.map(({ kind: _, ...mount }) => mount),
       }),
       runtime: sandbox.runtime,
+      cgroupPath: holder.cgroupPath(id, options.limits?.cgroupParent),
+      hasDevices: holder.hasCgroups || isInsecure,
       network: options.network,
       stdio: options.stdio,
     },

@@ -1,40 +1,8 @@
+import type { ContainerDevice } from "./container-device.ts";
+import type { ContainerSecurity } from "./container-security.ts";
 import type { RuntimeConfig, RuntimeMount } from "./holder-protocol.ts";
 import type { ResolvedUser } from "./resolve-user.ts";
-
-/** What a command may do as root of its container: docker's default. */
-const DEFAULT_CAPABILITIES = [
-  "CAP_AUDIT_WRITE",
-  "CAP_CHOWN",
-  "CAP_DAC_OVERRIDE",
-  "CAP_FOWNER",
-  "CAP_FSETID",
-  "CAP_KILL",
-  "CAP_MKNOD",
-  "CAP_NET_BIND_SERVICE",
-  "CAP_NET_RAW",
-  "CAP_SETFCAP",
-  "CAP_SETGID",
-  "CAP_SETPCAP",
-  "CAP_SETUID",
-  "CAP_SYS_CHROOT",
-] as const;
-
-/** What would tell of, or reach into, the host: docker's defaults. */
-const MASKED_PATHS = [
-  "/proc/acpi",
-  "/proc/asound",
-  "/proc/interrupts",
-  "/proc/kcore",
-  "/proc/keys",
-  "/proc/latency_stats",
-  "/proc/sched_debug",
-  "/proc/scsi",
-  "/proc/timer_list",
-  "/proc/timer_stats",
-  "/sys/devices/virtual/powercap",
-  "/sys/firmware",
-] as const;
-const READONLY_PATHS = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"] as const;
+import { type DeviceRule, makeRuntimeResources, type ResourceLimits } from "./resource-limits.ts";
 
 const DEFAULT_SHM_BYTES = 64 * 1024 * 1024;
 
@@ -49,12 +17,19 @@ export interface RuntimeConfigOptions {
   readonly shmSizeBytes?: number;
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   readonly terminal: boolean;
+  readonly security: ContainerSecurity;
+  readonly limits?: ResourceLimits;
+  /** Besides those that every container has and those of `security`. */
+  readonly devices?: readonly ContainerDevice[];
+  readonly deviceRules?: readonly DeviceRule[];
   /** Besides the kernel's file systems. */
   readonly mounts: readonly RuntimeMount[];
 }
 
-/** The config.json of the OCI runtime spec 1.1 for one command, as docker contains it by default. */
+/** The config.json of the OCI runtime spec 1.1 for one command. */
 export function makeRuntimeConfig(options: RuntimeConfigOptions): RuntimeConfig {
+  const { security } = options;
+  const { capabilities } = security;
   const hasHome = options.env.some((variable) => variable.startsWith("HOME="));
   return {
     ociVersion: "1.0.2",
@@ -67,9 +42,10 @@ export function makeRuntimeConfig(options: RuntimeConfigOptions): RuntimeConfig 
       env: hasHome ? options.env : [...options.env, `HOME=${options.user.home}`],
       cwd: options.workingDirectory,
       capabilities: {
-        bounding: DEFAULT_CAPABILITIES,
-        effective: DEFAULT_CAPABILITIES,
-        permitted: DEFAULT_CAPABILITIES,
+        bounding: capabilities,
+        effective: capabilities,
+        permitted: capabilities,
+        ...(security.isAmbient && { inheritable: capabilities, ambient: capabilities }),
       },
       rlimits: options.ulimits.map(({ name, soft, hard }) => ({
         type: `RLIMIT_${name.toUpperCase()}`,
@@ -78,24 +54,35 @@ export function makeRuntimeConfig(options: RuntimeConfigOptions): RuntimeConfig 
       })),
       noNewPrivileges: false,
     },
-    mounts: [...kernelMounts(options.shmSizeBytes ?? DEFAULT_SHM_BYTES), ...options.mounts],
+    mounts: [
+      ...kernelMounts({ shmSizeBytes: options.shmSizeBytes, isSysWritable: security.isSysWritable }),
+      ...options.mounts,
+    ],
     linux: {
       namespaces: ["pid", "ipc", "uts", "mount", ...(options.network === "host" ? [] : ["network"])].map(
         (type) => ({ type }),
       ),
-      resources: { devices: [{ allow: false, access: "rwm" }] },
-      maskedPaths: MASKED_PATHS,
-      readonlyPaths: READONLY_PATHS,
+      resources: makeRuntimeResources(options.limits ?? {}, [
+        ...security.deviceRules,
+        ...(options.deviceRules ?? []),
+      ]),
+      devices: [...security.devices, ...(options.devices ?? [])],
+      maskedPaths: security.maskedPaths,
+      readonlyPaths: security.readonlyPaths,
+      ...(security.seccomp && { seccomp: security.seccomp }),
     },
   };
 }
 
 /** Where the runtime itself mounts something: nothing of these shows in a layer. */
 export function kernelMountTargets(): string[] {
-  return kernelMounts(0).map((mount) => mount.destination);
+  return kernelMounts({ isSysWritable: false }).map((mount) => mount.destination);
 }
 
-function kernelMounts(shmSizeBytes: number): RuntimeMount[] {
+function kernelMounts({
+  shmSizeBytes = DEFAULT_SHM_BYTES,
+  isSysWritable,
+}: Pick<RuntimeConfigOptions, "shmSizeBytes"> & { readonly isSysWritable: boolean }): RuntimeMount[] {
   const guarded = ["nosuid", "noexec", "nodev"];
   return [
     { destination: "/proc", type: "proc", source: "proc", options: guarded },
@@ -118,7 +105,12 @@ function kernelMounts(shmSizeBytes: number): RuntimeMount[] {
       options: [...guarded, "mode=1777", `size=${shmSizeBytes}`],
     },
     { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: guarded },
-    { destination: "/sys", type: "sysfs", source: "sysfs", options: [...guarded, "ro"] },
+    {
+      destination: "/sys",
+      type: "sysfs",
+      source: "sysfs",
+      options: [...guarded, isSysWritable ? "rw" : "ro"],
+    },
   ];
 }
 

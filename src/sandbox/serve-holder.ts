@@ -1,23 +1,24 @@
-import { existsSync } from "node:fs";
-import { type HeldContainer, startContainer } from "./hold-container.ts";
-import type { ContainerRequest, HolderReply, HolderRequest } from "./holder-protocol.ts";
+import { makeAgentPool } from "./agent-pool.ts";
+import { prepareCgroups } from "./cgroup-view.ts";
+import { type HeldContainer, type HoldOptions, startContainer } from "./hold-container.ts";
+import type { ContainerRequest, HolderOptions, HolderReply, HolderRequest } from "./holder-protocol.ts";
 import { mountTmpfs } from "./mount.ts";
 import { makeNetworkPool, type NetworkPool } from "./network-pool.ts";
+import { readCapabilities } from "./read-capabilities.ts";
 
 /**
  * The holder's whole life: prepares its namespaces, serves requests, ends with its channel. It is pid 1 of its pid
  * namespace, so its end is the end of everything in there.
- *
- * `memoryDirectory` is where it keeps what must never reach a disk: it mounts a tmpfs there, which only its namespace sees.
  */
-export function serveHolder(memoryDirectory: string, pastaPath: string | undefined): void {
+export function serveHolder({ memoryDirectory, pastaPath, runtime }: HolderOptions): void {
   process.on("disconnect", () => process.exit(0));
   // As pid 1 of the namespace it outlives an interrupt that a command on the same terminal answers.
   for (const signal of ["SIGINT", "SIGQUIT", "SIGHUP"] as const) process.on(signal, () => {});
 
+  // Only its own namespace sees it.
   mountTmpfs(memoryDirectory, "mode=0700");
-  // crun 1.8 refuses hosts that have cgroup v1 and v2 side by side; an empty directory it accepts.
-  if (existsSync("/sys/fs/cgroup/unified")) mountTmpfs("/sys/fs/cgroup", "mode=0755");
+  const cgroupVersion = prepareCgroups(memoryDirectory, runtime);
+  const agents = makeAgentPool(memoryDirectory);
   const networks = pastaPath === undefined ? undefined : makeNetworkPool(pastaPath, memoryDirectory);
 
   const held = new Map<string, AbortController>();
@@ -30,7 +31,11 @@ export function serveHolder(memoryDirectory: string, pastaPath: string | undefin
     const kill = new AbortController();
     held.set(id, kill);
     try {
-      const exit = await holdContainer(request, { memoryDirectory, networks, signal: kill.signal });
+      const exit = await holdContainer(request, {
+        hold: { memoryDirectory, cgroupVersion, agents, send },
+        networks,
+        signal: kill.signal,
+      });
       send({ kind: "exit", id, ...exit });
     } catch (error) {
       send({ kind: "failed", id, message: (error as Error).message });
@@ -38,23 +43,24 @@ export function serveHolder(memoryDirectory: string, pastaPath: string | undefin
       held.delete(id);
     }
   });
-  send({ kind: "ready" });
+  send({ kind: "ready", hasCgroups: cgroupVersion !== "none", capabilities: readCapabilities() });
 }
 
 async function holdContainer(
   request: ContainerRequest,
   options: {
-    readonly memoryDirectory: string;
+    readonly hold: HoldOptions;
     readonly networks?: NetworkPool;
     readonly signal: AbortSignal;
   },
 ) {
-  const { memoryDirectory, networks, signal } = options;
+  const { hold, networks, signal } = options;
   const network = request.network === "pasta" ? await networks!.lend() : undefined;
   let container: HeldContainer | undefined;
   try {
     signal.throwIfAborted();
-    container = startContainer(request, { memoryDirectory, networkPath: network?.path, send });
+    container = await startContainer(request, { ...hold, networkPath: network?.path });
+    if (signal.aborted) container.kill();
     signal.addEventListener("abort", () => container!.kill(), { once: true });
     return await container.exit;
   } finally {

@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { sandboxSecurity } from "./container-security.ts";
 import { findRuntime } from "./find-runtime.ts";
 import { makeRuntimeConfig } from "./runtime-config.ts";
 import { type Holder, startHolder } from "./start-holder.ts";
@@ -25,6 +26,7 @@ describe("a holder", { skip: missing }, () => {
   let directory: string;
   let lower: string;
   let count = 0;
+  const runtime = findRuntime(process.env.PATH ?? "", process.env.SLIPWAY_RUNTIME);
 
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), "slipway-holder-"));
@@ -66,11 +68,14 @@ describe("a holder", { skip: missing }, () => {
           network: "none",
           ulimits: [],
           terminal: false,
+          security: sandboxSecurity(process.arch, holder.hasCgroups),
           mounts: [
             { destination: "/tmp/secret", type: "bind", source: "memory:secret", options: ["bind", "ro"] },
           ],
         }),
-        runtime: findRuntime(process.env.PATH ?? ""),
+        runtime,
+        cgroupPath: holder.cgroupPath(`run-${count}`),
+        hasDevices: holder.hasCgroups,
         network: "none",
         stdio: "pipe",
       },
@@ -84,7 +89,7 @@ describe("a holder", { skip: missing }, () => {
     return { exit, output, upper: join(run, "upper"), rootfs: join(run, "rootfs") };
   }
 
-  const start = () => startHolder({ directory: join(directory, "memory") });
+  const start = () => startHolder({ memoryDirectory: join(directory, "memory"), runtime: runtime.name });
 
   it("runs a command, gives its output and exit code, and keeps its changes in the upper directory", async () => {
     await using holder = await start();
@@ -139,17 +144,19 @@ describe("a holder", { skip: missing }, () => {
     const script = `
       import { startHolder } from ${JSON.stringify(import.meta.resolve("./start-holder.ts"))};
       import { makeRuntimeConfig } from ${JSON.stringify(import.meta.resolve("./runtime-config.ts"))};
+      import { sandboxSecurity } from ${JSON.stringify(import.meta.resolve("./container-security.ts"))};
       import { mkdirSync } from "node:fs";
       const directory = ${JSON.stringify(directory)};
-      const holder = await startHolder({ directory: directory + "/memory" });
+      const holder = await startHolder({ memoryDirectory: directory + "/memory", runtime: ${JSON.stringify(runtime.name)} });
       const run = directory + "/run";
       for (const path of [run, run + "/upper", run + "/work"]) mkdirSync(path);
       await holder.run({
         id: "doomed", directory: run, lowerDirectories: [${JSON.stringify(lower)}], upperDirectory: run + "/upper",
-        workDirectory: run + "/work", memoryFiles: [], trees: [], network: "none", runtime: ${JSON.stringify(findRuntime(process.env.PATH ?? ""))}, stdio: "pipe",
+        workDirectory: run + "/work", memoryFiles: [], trees: [], network: "none", runtime: ${JSON.stringify(runtime)}, stdio: "pipe",
+        cgroupPath: holder.cgroupPath("doomed"), hasDevices: false,
         runtimeConfig: makeRuntimeConfig({
           args: ["/bin/sleep", "4712"], env: [], workingDirectory: "/", hostname: "x", network: "none", ulimits: [], terminal: false,
-          user: { uid: 0, gid: 0, additionalGids: [], home: "/" }, mounts: [],
+          user: { uid: 0, gid: 0, additionalGids: [], home: "/" }, mounts: [], security: sandboxSecurity(process.arch, holder.hasCgroups),
         }),
       });`;
     const { spawn } = await import("node:child_process");

@@ -1,14 +1,24 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { BuildError } from "../errors/build-error.ts";
-import type { ContainerExit, ContainerRequest, HolderReply, HolderRequest } from "./holder-protocol.ts";
+import { openBuildCgroup } from "./build-cgroup.ts";
+import type {
+  ContainerExit,
+  ContainerRequest,
+  HolderAbilities,
+  HolderOptions,
+  HolderReply,
+  HolderRequest,
+} from "./holder-protocol.ts";
 
 /**
  * The process in whose namespaces all RUNs of a build live. All that a build starts is in its pid namespace and all that it
  * mounts in its mount namespace, so however the build dies, the kernel takes everything away: the holder ends when its
  * channel to slipway closes, and with pid 1 everything else in the namespace.
  */
-export interface Holder extends AsyncDisposable {
+export interface Holder extends AsyncDisposable, HolderAbilities {
+  /** The path for a command's cgroup; what is left of it goes with the holder. */
+  cgroupPath(id: string, parent?: string): string;
   /**
    * Runs one container to its end. Aborting kills its tree, and the promise then rejects with the signal's reason once
    * nothing of it is left.
@@ -33,17 +43,16 @@ interface Pending {
 const COMPLAINT_LENGTH = 4_000;
 
 /**
- * Starts a holder. `stdio: "inherit"` gives the containers the terminal of this process. `directory` is an empty
- * directory for it to mount its memory on; `pastaPath` the program that gives commands networks of their own.
+ * Starts a holder. `stdio: "inherit"` gives the containers the terminal of this process.
  *
  * @throws BuildError `sandbox` when the machine grants no namespaces.
  */
-export async function startHolder(options: {
-  readonly directory: string;
-  readonly pastaPath?: string;
-  readonly stdio?: "pipe" | "inherit";
-}): Promise<Holder> {
-  const isInteractive = options.stdio === "inherit";
+export async function startHolder({
+  stdio,
+  ...options
+}: HolderOptions & { readonly stdio?: "pipe" | "inherit" }): Promise<Holder> {
+  const isInteractive = stdio === "inherit";
+  const cgroup = openBuildCgroup();
   const child = spawn(
     "unshare",
     [
@@ -54,8 +63,7 @@ export async function startHolder(options: {
       "--mount-proc",
       process.execPath,
       holderPath(),
-      options.directory,
-      ...(options.pastaPath === undefined ? [] : [options.pastaPath]),
+      JSON.stringify(options),
     ],
     {
       stdio: isInteractive ? ["inherit", "inherit", "inherit", "ipc"] : ["ignore", "ignore", "pipe", "ipc"],
@@ -71,11 +79,11 @@ export async function startHolder(options: {
     complaint = (complaint + text).slice(-COMPLAINT_LENGTH);
   });
 
-  const ready = Promise.withResolvers<void>();
+  const ready = Promise.withResolvers<HolderAbilities>();
   child.on("message", (reply: HolderReply) => {
     if (reply.kind === "ready") {
       isReady = true;
-      ready.resolve();
+      ready.resolve(reply);
       return;
     }
     const waiter = pending.get(reply.id);
@@ -101,9 +109,12 @@ export async function startHolder(options: {
   };
   child.on("error", (error) => fail(error.message, error));
   child.on("exit", (code, signal) => fail(complaint.trim() || (signal ?? `exit code ${code}`)));
-  await ready.promise;
+  const { hasCgroups, capabilities } = await ready.promise;
 
   return {
+    hasCgroups,
+    capabilities,
+    cgroupPath: (id, parent) => cgroup.pathOf(id, parent),
     run(request, { onOutput, signal } = {}) {
       return new Promise<ContainerExit>((resolve, reject) => {
         signal?.throwIfAborted();
@@ -126,10 +137,12 @@ export async function startHolder(options: {
       });
     },
     async [Symbol.asyncDispose]() {
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      const exited = once(child, "exit");
-      if (child.connected) child.disconnect();
-      await exited;
+      if (child.exitCode === null && child.signalCode === null) {
+        const exited = once(child, "exit");
+        if (child.connected) child.disconnect();
+        await exited;
+      }
+      cgroup[Symbol.dispose]();
     },
   };
 }
