@@ -67,5 +67,16 @@ export function applyChanges(changes: readonly string[], platform: Platform): Co
   const options = { platforms: [platform], buildPlatform: machinePlatform() };
   const plan = planBuild(syntax, options, [{ reference: BASE, platform, config: base }]);
   if ("needs" in plan) throw new Error("the changes ask for another image");
-  return plan.outputs[0]!.config.config ?? {};
+  return withoutDefaults(plan.outputs[0]!.config.config ?? {}, changes);
+}
+
+/** A build gives an image without a PATH the usual one; an import does not. */
+function withoutDefaults(
+  { ArgsEscaped: _, ...config }: ContainerConfig,
+  changes: readonly string[],
+): ContainerConfig {
+  if (changes.some((change) => change.includes("PATH"))) return config;
+  const env = config.Env?.filter((variable) => !variable.startsWith("PATH="));
+  const { Env: __, ...rest } = config;
+  return env === undefined || env.length === 0 ? rest : { ...rest, Env: env };
 }

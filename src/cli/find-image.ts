@@ -25,7 +25,7 @@ export function findImage(access: ImageAccess, text: string, platform?: Platform
     "image-not-found",
     `Cannot find the image "${text}": the store has none of that name`,
     {
-      hint: near === undefined ? `slipway images lists what there is` : `Did you mean "${near}"?`,
+      hint: near === undefined ? "The command slipway images lists what there is" : `Did you mean "${near}"?`,
     },
   );
 }

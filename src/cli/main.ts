@@ -96,6 +96,12 @@ function defineProgram(program: Command, context: CommandContext): Command {
       writeErr: (text) => context.stderr.write(text),
       getOutHelpWidth: () => Math.min(context.stdout.columns ?? 100, 110),
       getErrHelpWidth: () => Math.min(context.stderr.columns ?? 100, 110),
+      outputError: (text, write) => write(formatUsageError(text)),
+    })
+    .configureHelp({
+      subcommandTerm: (command) => command.name(),
+      // Defaults and choices are part of the text.
+      optionDescription: (option) => option.description,
     })
     .addHelpText("after", EXAMPLES);
   addGlobalOptions(program, { isHidden: false });
@@ -112,8 +118,9 @@ function defineProgram(program: Command, context: CommandContext): Command {
 
 /** Also after the command's name: `slipway images --root DIR`. */
 function prepare(command: Command): void {
+  const group = command.options.findLast((option) => !option.hidden)?.helpGroupHeading;
   addGlobalOptions(command, { isHidden: true });
-  command.helpOption("-h, --help", "print this help");
+  command.addHelpOption(makeOption("-h, --help", "print this help", { group }));
   takeGoSpellings(command);
   for (const inner of command.commands) prepare(inner);
 }
@@ -148,6 +155,16 @@ async function tellError(error: unknown, context: CommandContext): Promise<void>
       sources: context.sources,
     }),
   );
+}
+
+/** commander's words in the form of our errors: `error: unknown option '--tga'` and `(Did you mean --tag?)` below it. */
+function formatUsageError(text: string): string {
+  const [first = "", hint] = text.trim().split("\n");
+  const message = first
+    .replace(/^error: (.)/, (_, letter: string) => letter.toUpperCase())
+    .replaceAll("'", '"');
+  const hintLine = hint === undefined ? "" : `\nHint: ${hint.replace(/^\((.*)\)$/, "$1")}\n`;
+  return `Error: ${message}\n${hintLine}`;
 }
 
 /** Whoever reads our output has seen enough (`slipway images | head -1`): end as SIGPIPE would. */

@@ -11,13 +11,12 @@ export interface OptionSettings {
 
 /** An option of a command. `flags` is commander's form: `-t, --tag <name>`. */
 export function makeOption(flags: string, summary: string, settings: OptionSettings = {}): Option {
-  const option = new Option(flags, summary).hideHelp(settings.isHidden);
+  const option = new Option(flags, summary).hideHelp(settings.isHidden === true);
   // commander would read --no-cache as the opposite of --cache, and --no-cache-filter too.
   option.negate = false;
   if (settings.group !== undefined) option.helpGroup(settings.group);
   if (settings.isRepeatable) {
     option.default([]).argParser((value, before: readonly string[]) => [...before, value]);
-    option.defaultValueDescription = "";
   }
   return option;
 }

@@ -6,7 +6,7 @@ import { defineContainerLs } from "./container-ls.ts";
 import { defineContainerRm } from "./container-rm.ts";
 
 export function defineContainer(command: Command, context: CommandContext): void {
-  command.usage("COMMAND");
+  command.usage("COMMAND").helpCommand(false);
   defineContainerCreate(
     command.command("create").description("Name an image's files; nothing runs."),
     context,

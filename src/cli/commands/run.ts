@@ -47,7 +47,7 @@ export function defineRun(command: Command, context: CommandContext): void {
     .addOption(makeOption("-t, --tty", "the command has a terminal"))
     .addOption(makeOption("--platform <platform>", "os/architecture[/variant]"))
     .addOption(
-      makeOption("--pull <when>", "missing (default), always or never").choices([
+      makeOption("--pull <when>", "when to ask the registry: missing (default), always or never").choices([
         "missing",
         "always",
         "never",
@@ -57,9 +57,13 @@ export function defineRun(command: Command, context: CommandContext): void {
   command.action(async (image: string, args: readonly string[], flags: RunFlags) => {
     context.setFailureStatus(NOT_STARTED_STATUS);
     refuseLater(flags);
+    if (flags.tty && !context.stdin.isTTY) {
+      throw new BuildError("option-invalid", "Cannot give the command a terminal: stdin is none", {
+        hint: "Leave -t away",
+      });
+    }
     const exit = await withSession(context, (session) => runImage(session, { image, args, flags }, context));
-    if (exit.runtimeMessage !== undefined) context.stderr.write(`slipway: ${exit.runtimeMessage}\n`);
-    context.setStatus(exit.exitCode);
+    context.setStatus(statusOf(exit));
   });
 }
 
@@ -124,6 +128,13 @@ async function fetchImage(
   } finally {
     progress.close(isDone);
   }
+}
+
+/** docker's statuses for what could not be started; the runtime has said why. */
+function statusOf({ exitCode, runtimeMessage }: ContainerExit): number {
+  if (runtimeMessage === undefined) return exitCode;
+  if (/not found|no such file/i.test(runtimeMessage)) return 127;
+  return /permission denied|exec format/i.test(runtimeMessage) ? 126 : NOT_STARTED_STATUS;
 }
 
 function refuseLater(flags: RunFlags): void {
