@@ -3,9 +3,8 @@ import { isSpace } from "./is-space.ts";
 import { type PatternBudget, replacePattern, trimPatternPrefix, trimPatternSuffix } from "./shell-pattern.ts";
 import { shorten } from "./shorten.ts";
 import type { EscapeCharacter } from "./syntax-tree.ts";
-
-/** The variables that an expansion sees. */
-export type Environment = ReadonlyMap<string, string> | Readonly<Record<string, string>>;
+import { type Environment, findVariable, readVariableName } from "./variable.ts";
+import { makeWordList, type WordList } from "./word-list.ts";
 
 export interface ExpandOptions {
   /** The Dockerfile's escape character; a backslash when absent. */
@@ -101,40 +100,10 @@ function refuse(scan: Scan, problem: string): never {
   throw new BuildError("variable-invalid", `Cannot expand "${shorten(scan.text)}": ${problem}`);
 }
 
-/** Builds words: what `add` gets may end a word, what `addRaw` gets may not. */
-class WordList {
-  readonly #words: string[] = [];
-  #word = "";
-
-  add(text: string): void {
-    let from = 0;
-    for (let at = 0; at <= text.length; at++) {
-      if (at < text.length && !isSpace(text.charCodeAt(at))) continue;
-      this.#word += text.slice(from, at);
-      if (at < text.length) this.#end();
-      from = at + 1;
-    }
-  }
-
-  addRaw(text: string): void {
-    this.#word += text;
-  }
-
-  #end(): void {
-    if (this.#word !== "") this.#words.push(this.#word);
-    this.#word = "";
-  }
-
-  finish(): readonly string[] {
-    this.#end();
-    return this.#words;
-  }
-}
-
 /** Reads up to the character `stop`, which is consumed; to the end of the text when `stop` is empty. */
 function scanUntil(scan: Scan, stop: string): { result: string; words: WordList } {
   let result = "";
-  const words = new WordList();
+  const words = makeWordList();
   const { text, escapeMark, options } = scan;
   if (++scan.depth > MAX_NESTING) {
     throw new BuildError(
@@ -367,37 +336,14 @@ function readOperand(scan: Scan, stop: string, rawEscapes: boolean): string {
   return result;
 }
 
-const NAME = /[\p{L}\p{Nd}_]*/uy;
-const DIGITS = /\p{Nd}+/uy;
-const SPECIAL = "@*#?-$!";
-
-/** A name, a positional parameter (`12`) or one special parameter (POSIX shell, 2.5.2); none of the last two is ever set. */
 function readName(scan: Scan): string {
-  const { text, at } = scan;
-  let name = "";
-  if (at < text.length && SPECIAL.includes(text[at]!)) {
-    name = text[at]!;
-  } else {
-    DIGITS.lastIndex = at;
-    NAME.lastIndex = at;
-    name = DIGITS.exec(text)?.[0] ?? NAME.exec(text)?.[0] ?? "";
-  }
-  scan.at = at + name.length;
+  const name = readVariableName(scan.text, scan.at);
+  scan.at += name.length;
   return name;
 }
 
 function lookUp(scan: Scan, name: string): string | undefined {
-  const value = findValue(scan.env, name, scan.options.ignoreCase ?? false);
+  const value = findVariable(scan.env, name, scan.options.ignoreCase ?? false);
   (value === undefined ? scan.unmatched : scan.matched).add(name);
   return value;
-}
-
-function findValue(env: Environment, name: string, ignoreCase: boolean): string | undefined {
-  if (ignoreCase) {
-    const entries = env instanceof Map ? env.entries() : Object.entries(env);
-    for (const [key, value] of entries) if (key.toLowerCase() === name.toLowerCase()) return value;
-    return undefined;
-  }
-  if (env instanceof Map) return env.get(name);
-  return Object.hasOwn(env, name) ? (env as Readonly<Record<string, string>>)[name] : undefined;
 }

@@ -49,7 +49,7 @@ export function findHeredocs(line: string): readonly HeredocStart[] {
 }
 
 /** The text of a `<<-` heredoc: without the tabs at the start of each line. */
-export function chompHeredoc(content: string): string {
+function chompHeredoc(content: string): string {
   return content.replace(/^\t+/gm, "");
 }
 

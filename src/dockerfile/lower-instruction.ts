@@ -23,7 +23,7 @@ import { shorten } from "./shorten.ts";
 import type { SyntaxNode } from "./syntax-tree.ts";
 
 /** Every keyword, in capitals. */
-export const INSTRUCTION_NAMES: readonly string[] =
+const INSTRUCTION_NAMES: readonly string[] =
   "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL MAINTAINER ONBUILD RUN SHELL STOPSIGNAL USER VOLUME WORKDIR".split(
     " ",
   );
@@ -78,7 +78,7 @@ export function lowerInstruction(node: SyntaxNode): Instruction {
 }
 
 /** The error for a keyword that does not exist. */
-export function unknownInstruction(keyword: string): BuildError {
+function unknownInstruction(keyword: string): BuildError {
   const shown = shorten(keyword, 40);
   return new BuildError("dockerfile-syntax", `Cannot parse "${shown}": unknown instruction: ${shown}`, {
     hint: hintNearest(keyword, INSTRUCTION_NAMES),

@@ -1,4 +1,5 @@
-import { type Environment, type ExpandOptions, expandWord } from "../dockerfile/expand-word.ts";
+import { type ExpandOptions, expandWord } from "../dockerfile/expand-word.ts";
+import type { Environment } from "../dockerfile/variable.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import type { PlanContext } from "./plan-context.ts";
