@@ -55,7 +55,25 @@ export interface CopySelection extends AsyncDisposable {
   readonly totalBytes: number;
   /** The rest is for `writeCopyLayer`. */
   readonly selectionPath: string;
+  readonly items: readonly SelectedItem[];
   readonly request: SelectCopyRequest;
+}
+
+/** One source, or one match of a source's wildcard, with what was selected below it. */
+export interface SelectedItem {
+  /** Index into the request's sources. */
+  readonly source: number;
+  /** A directory is copied into the destination without itself. */
+  readonly kind: "directory" | "leaf";
+  /** The name that a leaf has in a destination that is a directory; one char a byte. */
+  readonly name: string;
+  /** Of the directory itself, in seconds since 1970. */
+  readonly mtime: number;
+  /** A tar archive that is unpacked: a directory in the layer that it was made into. */
+  readonly unpacked?: Layer;
+  /** The item's records in the selection file, in bytes. */
+  readonly start: number;
+  readonly end: number;
 }
 
 export interface WriteCopyRequest {
@@ -63,6 +81,8 @@ export interface WriteCopyRequest {
   /** The destination's layers, bottom first; not looked at with `link`. */
   readonly base: readonly Layer[];
   readonly layersDirectory: string;
+  /** Seconds since 1970, of directories and inline files that the copy makes; 0 by default. */
+  readonly mtime?: number;
 }
 
 export interface WrittenLayer {

@@ -1,28 +1,38 @@
 import type { TaskContext, Tasks } from "../threads/task.ts";
 import { Transferred } from "../threads/task.ts";
 import { type BlockToCompress, compressBlock } from "./compress-block.ts";
+import type { SelectCopyRequest } from "./copy-request.ts";
 import { digestLayer } from "./digest-layer.ts";
+import { type DigestSubtreeRequest, digestSubtree } from "./digest-subtree.ts";
+import type { MakeIgnoreMatcher } from "./ignore-matcher.ts";
 import { indexUpperDirectory, type UpperRequest } from "./index-upper-directory.ts";
 import { type IngestRequest, ingestLayer, readFileChunks } from "./ingest-layer.ts";
 import type { Layer } from "./layer.ts";
 import { makeWorkdirLayer, type WorkdirRequest } from "./make-workdir-layer.ts";
 import { type MaterialiseRequest, materialiseLayer } from "./materialise-layer.ts";
 import { type PackRequest, packLayer } from "./pack-layer.ts";
-
-/** Decides what of a build context is left out (`.dockerignore`); paths are relative text, `/` between components. */
-export interface IgnoreMatcher {
-  excludes(path: string): boolean;
-  /** True when nothing below the excluded directory can be included again, so that a walk need not enter it. */
-  canSkipDirectory(path: string): boolean;
-}
+import { selectCopy } from "./select-copy.ts";
+import { type PlainWriteCopyRequest, writeCopyLayer } from "./write-copy-layer.ts";
 
 export interface LayerTaskOptions {
-  readonly makeIgnoreMatcher: (patterns: readonly string[]) => IgnoreMatcher;
+  /** For `.dockerignore`, `--exclude` and `--parents`. */
+  readonly makeIgnoreMatcher: MakeIgnoreMatcher;
 }
 
 /** What a worker thread can do with layers: `serveTasks({ ...makeLayerTasks(...) })` in the worker's entry file. */
-export function makeLayerTasks(_options: LayerTaskOptions): Tasks {
+export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
+  const copyOptions = (context: TaskContext, totalBytes?: number) => ({
+    makeIgnoreMatcher,
+    throwIfAborted: () => context.throwIfAborted(),
+    onProgress: reportProgress(context, totalBytes),
+  });
   return {
+    selectCopy: (request: SelectCopyRequest, context: TaskContext) =>
+      selectCopy(request, copyOptions(context)),
+    writeCopyLayer: (request: PlainWriteCopyRequest, context: TaskContext) =>
+      writeCopyLayer(request, copyOptions(context, request.selection.totalBytes)),
+    digestSubtree: (request: DigestSubtreeRequest, context: TaskContext) =>
+      digestSubtree(request, copyOptions(context)),
     ingestLayer: (request: IngestRequest & { readonly filePath?: string }, context: TaskContext) => {
       const { filePath, ...rest } = request;
       return ingestLayer(rest, {

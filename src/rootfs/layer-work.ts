@@ -1,14 +1,9 @@
 import { rm } from "node:fs/promises";
 import type { Digest } from "../oci/digest.ts";
 import type { ThreadPool } from "../threads/thread-pool.ts";
-import type {
-  CopySelection,
-  CopyTree,
-  SelectCopyRequest,
-  WriteCopyRequest,
-  WrittenLayer,
-} from "./copy-request.ts";
+import type { CopySelection, SelectCopyRequest, WriteCopyRequest, WrittenLayer } from "./copy-request.ts";
 import type { LayerDigest } from "./digest-layer.ts";
+import type { DigestSubtreeRequest } from "./digest-subtree.ts";
 import type { UpperRequest } from "./index-upper-directory.ts";
 import type { IngestedLayer, IngestRequest } from "./ingest-layer.ts";
 import type { Layer } from "./layer.ts";
@@ -25,14 +20,6 @@ export interface WorkOptions {
 export interface WorkProgress {
   readonly doneBytes: number;
   readonly totalBytes?: number;
-}
-
-export interface DigestSubtreeRequest {
-  readonly tree: CopyTree;
-  /** Text, absolute in the tree; symlinks on the way are followed. */
-  readonly path: string;
-  /** The context's digest needs none. */
-  readonly temporaryDirectory: string;
 }
 
 /** The work on layers, done in worker threads: what the main thread calls. */

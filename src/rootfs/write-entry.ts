@@ -10,12 +10,12 @@ const ZEROS = Buffer.alloc(512);
 /**
  * Appends an entry to a layer's tar and to its index; `content` has the bytes of a regular file, `entry.size` of them, and
  * is not read for the later ones of a hard link group.
- * @throws Error when there are more or fewer bytes.
+ * @throws Error when there are more or fewer bytes, or when they are not those of `entry.contentHash`.
  */
 export function writeEntry(writer: LayerWriter, entry: Entry, content: Iterable<Uint8Array> = []): void {
   for (const member of membersOf(entry)) writer.write(encodeTarMember(member));
   const isLink = entry.hardLinkOf !== undefined && entry.hardLinkOf !== entry.path;
-  const { dataOffset: _, contentHash: __, ...rest } = entry;
+  const { dataOffset: _, contentHash: expected, ...rest } = entry;
   if (entry.type !== "file" || isLink) {
     writer.add({ ...rest, mtimeNs: 0, ...(isLink ? { size: 0 } : {}) });
     return;
@@ -28,10 +28,16 @@ export function writeEntry(writer: LayerWriter, entry: Entry, content: Iterable<
     hash.update(chunk);
     writer.write(chunk);
   }
-  if (size !== entry.size) throw new Error(`"${entry.path}" has ${size} bytes instead of ${entry.size}`);
+  if (size !== entry.size)
+    throw new ContentChanged(`"${entry.path}" has ${size} bytes instead of ${entry.size}`);
+  const contentHash = hash.digest();
+  if (expected !== undefined && !contentHash.equals(expected)) throw new ContentChanged();
   writer.write(ZEROS.subarray(0, tarPadding(size)));
-  writer.add({ ...rest, mtimeNs: 0, dataOffset, contentHash: hash.digest() });
+  writer.add({ ...rest, mtimeNs: 0, dataOffset, contentHash });
 }
+
+/** The bytes are not those that were hashed before. */
+export class ContentChanged extends Error {}
 
 export function writeTarEnd(writer: LayerWriter): void {
   writer.write(TAR_END);

@@ -1,0 +1,349 @@
+import { createHash, randomBytes } from "node:crypto";
+import { dirname, join } from "node:path";
+import { BuildError } from "../errors/build-error.ts";
+import { addEntry, CanonicalHash } from "./canonical-hash.ts";
+import type {
+  CopyRequestSource,
+  CopySelection,
+  CopyTree,
+  SelectCopyRequest,
+  SelectedItem,
+} from "./copy-request.ts";
+import type { Entry, RootfsPath } from "./entry.ts";
+import { type FoundSource, findSources, missing } from "./find-sources.ts";
+import type { IgnoreMatcher, MakeIgnoreMatcher } from "./ignore-matcher.ts";
+import { hasWildcard } from "./match-glob.ts";
+import { WHITEOUT_PREFIX } from "./member-entry.ts";
+import { type ModeChange, parseModeChange } from "./parse-mode-change.ts";
+import { type Owner, resolveOwner } from "./resolve-owner.ts";
+import { resolvePath } from "./resolve-path.ts";
+import {
+  baseName,
+  bytesFromText,
+  cleanPath,
+  joinPath,
+  pathToText,
+  ROOT,
+  textFromBytes,
+} from "./rootfs-path.ts";
+import { SelectionWriter } from "./selection-file.ts";
+import { openSourceTree, type SourceNode, type SourceTree } from "./source-tree.ts";
+import { openUnionTree } from "./union-tree.ts";
+
+export interface SelectOptions {
+  readonly makeIgnoreMatcher: MakeIgnoreMatcher;
+  readonly throwIfAborted?: () => void;
+  /** Called with the number of bytes of files that were read. */
+  readonly onProgress?: (doneBytes: number) => void;
+}
+
+/** What crosses threads of a `CopySelection`. */
+export type PlainSelection = Omit<CopySelection, keyof AsyncDisposable>;
+
+/**
+ * Finds what a COPY copies and hashes it as it will be written: path below its source, type, mode and owner after
+ * `--chmod` and `--chown`, size, content, link target, device, attributes, which names are one file. Never a time, never
+ * an owner that is overwritten, never the mode and owner of a source directory itself (its contents are copied, not it).
+ * @throws BuildError `copy-source-missing`, `copy-failed`, `option-invalid`.
+ */
+export function selectCopy(request: SelectCopyRequest, options: SelectOptions): PlainSelection {
+  const selectionPath = join(request.temporaryDirectory, `selection-${randomBytes(9).toString("hex")}`);
+  using writer = new SelectionWriter(selectionPath);
+  using selector = new Selector(request, options, writer);
+  for (const [number, source] of request.sources.entries()) selector.select(source, number);
+  writer.finish();
+  const { contentDigest, entryCount, totalBytes, items } = selector.result();
+  return { contentDigest, entryCount, totalBytes, items, selectionPath, request };
+}
+
+/** One item in the making. */
+interface Walk {
+  readonly tree: SourceTree;
+  readonly exclude: IgnoreMatcher | undefined;
+  /** `--parents`: what is copied of the tree; all of it when absent. */
+  readonly include: IgnoreMatcher | undefined;
+  /** By inode: the first path of a file with several names. */
+  readonly names: Map<string, RootfsPath>;
+  /** Directories on the way that are written when something in them is. */
+  readonly pending: SourceNode[];
+  /** Where the walk began in the tree. */
+  readonly root: RootfsPath;
+}
+
+class Selector implements Disposable {
+  readonly #request: SelectCopyRequest;
+  readonly #options: SelectOptions;
+  readonly #writer: SelectionWriter;
+  readonly #hash = new CanonicalHash();
+  readonly #owner: Owner | undefined;
+  readonly #changeMode: ModeChange | undefined;
+  readonly #exclude: IgnoreMatcher | undefined;
+  /** Sources of one COPY mostly share their tree. */
+  readonly #trees = new Map<CopyTree, SourceTree>();
+  readonly #items: SelectedItem[] = [];
+  #entryCount = 0;
+  #totalBytes = 0;
+  #readBytes = 0;
+
+  constructor(request: SelectCopyRequest, options: SelectOptions, writer: SelectionWriter) {
+    this.#request = request;
+    this.#options = options;
+    this.#writer = writer;
+    const { chown, chmod, exclude = [] } = request;
+    this.#owner = chown === undefined || chown === "" ? undefined : ownerOf(chown, request);
+    this.#changeMode = chmod === undefined || chmod === "" ? undefined : parseModeChange(chmod);
+    this.#exclude = exclude.length === 0 ? undefined : options.makeIgnoreMatcher(exclude);
+  }
+
+  select(source: CopyRequestSource, number: number): void {
+    switch (source.kind) {
+      case "inline":
+        this.#selectInline(source, number);
+        break;
+      case "file":
+        this.#selectFile(source, number);
+        break;
+      case "path":
+        if (this.#request.parents) this.#selectParents(source, number);
+        else this.#selectPath(source, number);
+        break;
+    }
+  }
+
+  result() {
+    return {
+      contentDigest: this.#hash.digest(),
+      entryCount: this.#entryCount,
+      totalBytes: this.#totalBytes,
+      items: this.#items,
+    };
+  }
+
+  [Symbol.dispose](): void {
+    for (const tree of this.#trees.values()) tree[Symbol.dispose]();
+  }
+
+  #tree(tree: CopyTree): SourceTree {
+    let open = this.#trees.get(tree);
+    if (open === undefined) {
+      open = openSourceTree(tree, this.#options.makeIgnoreMatcher);
+      this.#trees.set(tree, open);
+    }
+    return open;
+  }
+
+  #selectInline(source: CopyRequestSource & { kind: "inline" }, number: number): void {
+    const content = Buffer.from(source.content, "utf8");
+    const name = bytesFromText(source.name);
+    const entry = { ...REGULAR_FILE, mode: 0o644, size: content.length };
+    this.#addItem({ source: number, kind: "leaf", name, mtime: 0 }, () => {
+      const contentHash = createHash("sha256").update(content).digest();
+      this.#add({ entry: this.#adjust({ ...entry, contentHash }) }, ROOT, { name });
+    });
+  }
+
+  #selectFile(source: CopyRequestSource & { kind: "file" }, number: number): void {
+    const path = bytesFromText(baseName(source.filePath)) as RootfsPath;
+    const tree = this.#tree({ kind: "directory", directory: dirname(source.filePath), ignorePatterns: [] });
+    const node = tree.lookup(path);
+    if (node?.entry.type !== "file") throw new Error(`"${source.filePath}" is no file`);
+    const { size } = node.entry;
+    const entry = { ...REGULAR_FILE, mode: source.mode, mtime: source.mtime, size };
+    const name = bytesFromText(source.name);
+    this.#addItem({ source: number, kind: "leaf", name, mtime: source.mtime }, () => {
+      const contentHash = this.#hashContent(tree.read(node));
+      this.#add({ entry: this.#adjust({ ...entry, contentHash }) }, path, { name });
+    });
+  }
+
+  #selectPath(source: CopyRequestSource & { kind: "path" }, number: number): void {
+    const tree = this.#tree(source.tree);
+    for (const found of findSources(tree, source.path)) {
+      // A match of a wildcard is left out by its name; what is named is not.
+      if (found.isMatch && this.#exclude?.excludes(textFromBytes(found.name))) continue;
+      this.#selectFound({ ...found, tree, number, include: undefined });
+    }
+  }
+
+  /** `--parents`: what follows the pivot (`/./`), or the root, is copied with the directories that lead to it. */
+  #selectParents(source: CopyRequestSource & { kind: "path" }, number: number): void {
+    const tree = this.#tree(source.tree);
+    const pivot = source.path.indexOf("/./");
+    const prefix = pivot < 0 ? "/" : source.path.slice(0, pivot);
+    const pattern = cleanPath(bytesFromText(pivot < 0 ? source.path : source.path.slice(pivot + 2)));
+    for (const found of findSources(tree, prefix)) {
+      if (pattern === ROOT || found.node.entry.type !== "directory") {
+        this.#selectFound({ ...found, tree, number, include: undefined });
+        continue;
+      }
+      if (!hasWildcard(pattern) && !hasWildcard(prefix)) {
+        const path = joinPath(found.path, pattern);
+        if (resolvePath((at) => tree.lookup(at), path, false).entry === undefined) throw missing(tree, path);
+      }
+      const include = this.#options.makeIgnoreMatcher([textFromBytes(pattern)]);
+      this.#selectFound({ ...found, tree, number, include });
+    }
+  }
+
+  #selectFound({
+    tree,
+    number,
+    include,
+    ...found
+  }: FoundSource & { tree: SourceTree; number: number; include: IgnoreMatcher | undefined }): void {
+    const { node, path, name } = found;
+    const isDirectory = node.entry.type === "directory";
+    const item = {
+      source: number,
+      kind: isDirectory ? "directory" : "leaf",
+      name,
+      mtime: node.entry.mtime,
+    } as const;
+    this.#addItem(item, () => {
+      const walk: Walk = { tree, include, exclude: this.#exclude, names: new Map(), pending: [], root: path };
+      if (isDirectory) this.#walkDirectory(walk, path);
+      else this.#addNode(walk, node, { name });
+    });
+  }
+
+  #addItem(item: Omit<SelectedItem, "start" | "end">, add: () => void): void {
+    const start = this.#writer.offset;
+    this.#hash.add("item").add(item.kind);
+    add();
+    this.#items.push({ ...item, start, end: this.#writer.offset });
+  }
+
+  #walkDirectory(walk: Walk, directory: RootfsPath): void {
+    this.#options.throwIfAborted?.();
+    for (const node of walk.tree.list(directory)) {
+      const text = textFromBytes(relative(node.entry.path, walk.root));
+      const isExcluded = walk.exclude?.excludes(text) ?? false;
+      const isIncluded = !isExcluded && (walk.include?.excludes(text) ?? true);
+      if (isIncluded) this.#addNode(walk, node, {});
+      if (node.entry.type !== "directory") continue;
+      if (isExcluded && walk.exclude!.canSkipDirectory(text)) continue;
+      if (isIncluded) {
+        this.#walkDirectory(walk, node.entry.path);
+      } else {
+        const { length } = walk.pending;
+        walk.pending.push(node);
+        this.#walkDirectory(walk, node.entry.path);
+        walk.pending.length = Math.min(length, walk.pending.length);
+      }
+    }
+  }
+
+  #addNode(walk: Walk, node: SourceNode, { name }: { name?: string }): void {
+    for (const parent of walk.pending.splice(0)) this.#addOne(walk, parent, { isParent: true });
+    this.#addOne(walk, node, { isParent: false, name });
+  }
+
+  #addOne(walk: Walk, node: SourceNode, { isParent, name }: { isParent: boolean; name?: string }): void {
+    const { tree, names, root } = walk;
+    const isFile = node.entry.type === "file";
+    const contentHash = isFile ? (node.entry.contentHash ?? this.#hashContent(tree.read(node))) : undefined;
+    const path = name === undefined ? relative(node.entry.path, root) : ROOT;
+    const { dataOffset, hardLinkOf: _, ...entry } = this.#adjust(node.entry);
+    const written: Entry = {
+      ...entry,
+      path,
+      ...(contentHash === undefined ? {} : { contentHash }),
+      ...(dataOffset === undefined ? {} : { dataOffset }),
+    };
+    let first: RootfsPath | undefined;
+    if (isFile && node.inode !== undefined) {
+      first = names.get(node.inode);
+      if (first === undefined) names.set(node.inode, path);
+    }
+    const selected = { ...node, entry: written };
+    this.#add(selected, node.dataPath ?? node.entry.path, { isParent, name, hardLinkOf: first });
+  }
+
+  #add(
+    node: SourceNode,
+    dataPath: RootfsPath,
+    {
+      isParent = false,
+      name,
+      hardLinkOf = ROOT,
+    }: { isParent?: boolean; name?: string; hardLinkOf?: RootfsPath },
+  ): void {
+    const { entry, layer, inode } = node;
+    if ((name ?? baseName(entry.path)).startsWith(WHITEOUT_PREFIX)) {
+      throw new BuildError(
+        "copy-failed",
+        `Cannot copy "${pathToText(dataPath)}": in a layer a name that begins with ".wh." means a deletion`,
+      );
+    }
+    this.#hash.add(name ?? "").addNumber(isParent ? 1 : 0);
+    addEntry(this.#hash, entry, hardLinkOf === ROOT ? "" : hardLinkOf);
+    this.#writer.add({
+      entry,
+      isParent,
+      dataPath,
+      ...(layer === undefined ? {} : { layer }),
+      ...(inode === undefined ? {} : { inode }),
+    });
+    this.#entryCount++;
+    this.#totalBytes += entry.size;
+  }
+
+  /** Owner and mode as they will be written. */
+  #adjust(entry: Entry): Entry {
+    const { uid, gid } = this.#owner ?? entry;
+    const mode =
+      entry.type === "symlink" || this.#changeMode === undefined
+        ? entry.mode
+        : this.#changeMode(entry.mode, entry.type === "directory");
+    return { ...entry, uid, gid, mode };
+  }
+
+  #hashContent(content: Iterable<Uint8Array>): Uint8Array {
+    const hash = createHash("sha256");
+    for (const chunk of content) {
+      hash.update(chunk);
+      this.#readBytes += chunk.length;
+      this.#options.onProgress?.(this.#readBytes);
+      this.#options.throwIfAborted?.();
+    }
+    return hash.digest();
+  }
+}
+
+const REGULAR_FILE: Entry = {
+  path: ROOT,
+  type: "file",
+  mode: 0o644,
+  uid: 0,
+  gid: 0,
+  size: 0,
+  mtime: 0,
+  mtimeNs: 0,
+};
+
+function relative(path: RootfsPath, root: RootfsPath): RootfsPath {
+  return (root === ROOT ? path : path.slice(root.length + 1)) as RootfsPath;
+}
+
+function ownerOf(chown: string, request: SelectCopyRequest): Owner {
+  using base = new LazyTree(request);
+  return resolveOwner(chown, () => base.open());
+}
+
+class LazyTree implements Disposable {
+  readonly #request: SelectCopyRequest;
+  #tree: ReturnType<typeof openUnionTree> | undefined;
+
+  constructor(request: SelectCopyRequest) {
+    this.#request = request;
+  }
+
+  open() {
+    this.#tree ??= openUnionTree(this.#request.base ?? []);
+    return this.#tree;
+  }
+
+  [Symbol.dispose](): void {
+    this.#tree?.[Symbol.dispose]();
+  }
+}
