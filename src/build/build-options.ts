@@ -1,6 +1,7 @@
 import type { Writable } from "node:stream";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { PlanOptions } from "../plan/plan.ts";
+import type { SolveOptions } from "../solve/solve-plan.ts";
 import type { SessionOptions } from "./open-session.ts";
 
 export interface BuildOptions extends SessionOptions {
@@ -26,13 +27,16 @@ export interface BuildOptions extends SessionOptions {
   readonly pull?: boolean;
   /** By id. */
   readonly secrets?: ReadonlyMap<string, Uint8Array>;
-  /** `network.host`, `security.insecure`. */
+  /** By id: the socket of an agent that runs, or files of private keys. */
+  readonly ssh?: SolveOptions["ssh"];
+  /** `network.host`, `security.insecure`, `device` for all devices, `device=NAME`. */
   readonly allow?: readonly string[];
   /** How many RUNs may go on at once; 16 when absent, for they mostly wait. */
   readonly jobs?: number;
   readonly network?: PlanOptions["network"];
   readonly shmSizeBytes?: number;
   readonly ulimits?: PlanOptions["ulimits"];
+  readonly resources?: PlanOptions["resources"];
   readonly extraHosts?: PlanOptions["extraHosts"];
 }
 

@@ -37,6 +37,7 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
     jobs: options.jobs ?? DEFAULT_JOBS,
     secrets: options.secrets ?? new Map(),
     allow: new Set(options.allow),
+    ssh: options.ssh,
   });
   const outputs = options.outputs ?? [{ type: "image", names: [], push: false }];
   const images = await Promise.all(
@@ -68,8 +69,18 @@ function planOptions(options: BuildOptions, namedContexts: PlanOptions["namedCon
       `Cannot build for ${formatPlatform(platforms.find(({ os }) => os !== "linux")!)}: only linux is supported`,
     );
   }
-  const { target, buildArgs, labels, network, shmSizeBytes, ulimits, extraHosts, noCache, noCacheFilter } =
-    options;
+  const {
+    target,
+    buildArgs,
+    labels,
+    network,
+    shmSizeBytes,
+    ulimits,
+    resources,
+    extraHosts,
+    noCache,
+    noCacheFilter,
+  } = options;
   return {
     target,
     buildArgs,
@@ -77,12 +88,14 @@ function planOptions(options: BuildOptions, namedContexts: PlanOptions["namedCon
     network,
     shmSizeBytes,
     ulimits,
+    resources,
     extraHosts,
     noCache,
     noCacheFilter,
     namedContexts,
     buildPlatform,
     platforms: platforms.length === 0 ? [buildPlatform] : platforms,
+    implicitPlatform: platforms.length === 0,
   };
 }
 

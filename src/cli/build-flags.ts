@@ -1,5 +1,6 @@
 import type { Option } from "commander";
 import { makeOption, type OptionSettings } from "./make-option.ts";
+import { RESOURCES } from "./parse-resources.ts";
 
 /** What commander makes of them; lists are empty, others undefined where an option is not given. */
 export interface BuildFlags {
@@ -24,6 +25,16 @@ export interface BuildFlags {
   readonly addHost: readonly string[];
   readonly shmSize?: string;
   readonly ulimit: readonly string[];
+  readonly ssh: readonly string[];
+  readonly resource: readonly string[];
+  readonly memory?: string;
+  readonly memorySwap?: string;
+  readonly cpuShares?: string;
+  readonly cpuPeriod?: string;
+  readonly cpuQuota?: string;
+  readonly cpusetCpus?: string;
+  readonly cpusetMems?: string;
+  readonly cgroupParent?: string;
   readonly jobs?: string;
   readonly authfile?: string;
   readonly tlsVerify?: true;
@@ -74,11 +85,21 @@ export function makeBuildOptions(): Option[] {
     makeOption("--no-cache", "run every step", { group: CACHE }),
     makeOption("--no-cache-filter <stages>", "run every step of these stages", many(CACHE)),
     makeOption("--secret <attributes>", "id=ID,src=FILE or id=ID,env=NAME", many(RUN)),
-    makeOption("--allow <entitlement>", "network.host", many(RUN)),
+    makeOption("--allow <entitlement>", "network.host, security.insecure, device or device=NAME", many(RUN)),
+    makeOption("--ssh <agent>", "default, ID=SOCKET or ID=KEYFILE for RUN --mount=type=ssh", many(RUN)),
     makeOption("--network <mode>", "default, none or host", { group: RUN }),
     makeOption("--add-host <host:address>", "line for /etc/hosts", many(RUN)),
     makeOption("--shm-size <size>", "size of /dev/shm, like 64m", { group: RUN }),
     makeOption("--ulimit <limit>", "like nofile=1024:2048", many(RUN)),
+    makeOption("--resource <limits>", `what a RUN may use: ${RESOURCES.join(", ")}`, many(RUN)),
+    makeOption("-m, --memory <size>", "the same as --resource memory=SIZE", { group: RUN }),
+    makeOption("--memory-swap <size>", "the same as --resource memory-swap=SIZE", { isHidden: true }),
+    makeOption("-c, --cpu-shares <weight>", "the same as --resource cpu-shares=WEIGHT", { isHidden: true }),
+    makeOption("--cpu-period <us>", "the same as --resource cpu-period=US", { isHidden: true }),
+    makeOption("--cpu-quota <us>", "the same as --resource cpu-quota=US", { isHidden: true }),
+    makeOption("--cpuset-cpus <list>", "the same as --resource cpuset-cpus=LIST", { isHidden: true }),
+    makeOption("--cpuset-mems <list>", "the same as --resource cpuset-mems=LIST", { isHidden: true }),
+    makeOption("--cgroup-parent <path>", "the cgroup that those of RUNs stand in", { group: RUN }),
     makeOption("--jobs <number>", "how many RUNs may go on at once (default: 16)", { group: RUN }),
     makeOption("--authfile <file>", "credentials for registries (default: docker's and podman's)", {
       group: SOURCE,
@@ -115,26 +136,16 @@ export const LATER = [
   "--cap-add <value>",
   "--cap-drop <value>",
   "--cert-dir <value>",
-  "--cgroup-parent <value>",
   "--check",
-  "--cpu-period <value>",
-  "--cpu-quota <value>",
-  "-c, --cpu-shares <value>",
-  "--cpuset-cpus <value>",
-  "--cpuset-mems <value>",
   "--ignorefile <value>",
   "--isolation <value>",
-  "-m, --memory <value>",
-  "--memory-swap <value>",
   "--normalize-modes",
-  "--resource <value>",
   "--retry <value>",
   "--retry-delay <value>",
   "--rewrite-timestamp",
   "--security-opt <value>",
   "--source-date-epoch <value>",
   "--squash",
-  "--ssh <value>",
   "--timestamp <value>",
   "--unsetenv <value>",
   "--unsetlabel <value>",

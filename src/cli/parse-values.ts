@@ -108,10 +108,7 @@ export function parseNetwork(text: string): (typeof NETWORKS)[number] {
 const ENTITLEMENTS = ["network.host", "security.insecure", "device"];
 
 export function parseEntitlement(text: string): string {
-  if (text === "device" || text.startsWith("device=")) {
-    throw new BuildError("unsupported", `Cannot allow "${text}": devices are not there yet`);
-  }
-  if (ENTITLEMENTS.includes(text)) return text;
+  if (ENTITLEMENTS.includes(text) || text.startsWith("device=")) return text;
   throw new BuildError("option-invalid", `Cannot allow "${text}": there is no such entitlement`, {
     hint: hintNearest(text, ENTITLEMENTS) ?? `Entitlements are ${ENTITLEMENTS.join(", ")}`,
   });

@@ -5,7 +5,9 @@ import { type BuildFlags, LATER } from "./build-flags.ts";
 import type { CommandContext } from "./command-context.ts";
 import { choosePlatform, machinePlatform } from "./find-image.ts";
 import { parseOutput } from "./parse-output.ts";
+import { parseResources } from "./parse-resources.ts";
 import { readSecret } from "./parse-secret.ts";
+import { parseSsh } from "./parse-ssh.ts";
 import {
   parseEntitlement,
   parseExtraHost,
@@ -64,10 +66,26 @@ export async function readBuildFlags(
     network,
     shmSizeBytes: flags.shmSize === undefined ? undefined : parseSize(flags.shmSize, "--shm-size"),
     ulimits: flags.ulimit.map(parseUlimit),
+    resources: readResources(flags),
+    ssh: new Map(flags.ssh.map((text) => parseSsh(text, context.env))),
     extraHosts: flags.addHost.map(parseExtraHost),
     authFile: flags.authfile,
     tlsVerify: flags.noTlsVerify ? false : flags.tlsVerify,
   };
+}
+
+function readResources(flags: BuildFlags): BuildOptions["resources"] {
+  const limits = parseResources(flags.resource, [
+    ["memory", flags.memory],
+    ["memory-swap", flags.memorySwap],
+    ["cpu-shares", flags.cpuShares],
+    ["cpu-period", flags.cpuPeriod],
+    ["cpu-quota", flags.cpuQuota],
+    ["cpuset-cpus", flags.cpusetCpus],
+    ["cpuset-mems", flags.cpusetMems],
+  ]);
+  const { cgroupParent } = flags;
+  return cgroupParent === undefined ? limits : { ...limits, cgroupParent };
 }
 
 /** `NAME` alone is a label with an empty value. */

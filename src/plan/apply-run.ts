@@ -47,6 +47,7 @@ export function applyRun(context: PlanContext, state: StageState, command: Comma
     ...(hostname ? { hostname } : {}),
     ...(options.shmSizeBytes === undefined ? {} : { shmSizeBytes: options.shmSizeBytes }),
     ulimits: options.ulimits ?? [],
+    ...(options.resources === undefined ? {} : { resources: options.resources }),
     extraHosts: options.extraHosts ?? [],
   };
   state.rootfs = context.steps.add(step);

@@ -154,8 +154,25 @@ export interface RunStep extends StepCommon {
   /** Of `--shm-size`, in bytes. */
   readonly shmSizeBytes?: number;
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+  /** How much of the machine the command may use; it changes nothing in the result, and is in no key. */
+  readonly resources?: RunResources;
   /** Of `--add-host`: lines for /etc/hosts. */
   readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
+}
+
+/** Of `--resource` and `--cgroup-parent`. */
+export interface RunResources {
+  readonly memoryBytes?: number;
+  /** Memory and swap together; -1 is no limit. */
+  readonly memorySwapBytes?: number;
+  /** Relative weight, 1024 for everybody else. */
+  readonly cpuShares?: number;
+  readonly cpuPeriodMicroseconds?: number;
+  readonly cpuQuotaMicroseconds?: number;
+  /** A list as `0-2,4`. */
+  readonly cpusetCpus?: string;
+  readonly cpusetMems?: string;
+  readonly cgroupParent?: string;
 }
 
 export type RunMount =
@@ -217,6 +234,7 @@ export interface PlanOptions {
   readonly network?: "default" | "none" | "host";
   readonly shmSizeBytes?: number;
   readonly ulimits?: RunStep["ulimits"];
+  readonly resources?: RunResources;
   readonly extraHosts?: RunStep["extraHosts"];
   readonly noCache?: boolean;
   readonly noCacheFilter?: readonly string[];

@@ -136,6 +136,7 @@ export interface RuntimeConfig {
     readonly noNewPrivileges: boolean;
   };
   readonly mounts: readonly RuntimeMount[];
+  readonly hooks?: RuntimeHooks;
   readonly linux: {
     readonly namespaces: readonly { readonly type: string; readonly path?: string }[];
     readonly cgroupsPath?: string;
@@ -146,6 +147,19 @@ export interface RuntimeConfig {
     readonly readonlyPaths: readonly string[];
   };
 }
+
+/** By the runtime spec's name of the moment: programs of the host. */
+export type RuntimeHooks = Readonly<
+  Record<
+    string,
+    readonly {
+      readonly path: string;
+      readonly args?: readonly string[];
+      readonly env?: readonly string[];
+      readonly timeout?: number;
+    }[]
+  >
+>;
 
 export interface RuntimeMount {
   readonly destination: string;

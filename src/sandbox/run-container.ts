@@ -41,6 +41,7 @@ export interface ContainerOptions
     | "limits"
     | "devices"
     | "deviceRules"
+    | "hooks"
   > {
   /** `insecure`: all that the machine allows. */
   readonly security?: "sandbox" | "insecure";

@@ -1,6 +1,6 @@
 import type { ContainerDevice } from "./container-device.ts";
 import type { ContainerSecurity } from "./container-security.ts";
-import type { RuntimeConfig, RuntimeMount } from "./holder-protocol.ts";
+import type { RuntimeConfig, RuntimeHooks, RuntimeMount } from "./holder-protocol.ts";
 import type { ResolvedUser } from "./resolve-user.ts";
 import { type DeviceRule, makeRuntimeResources, type ResourceLimits } from "./resource-limits.ts";
 
@@ -22,6 +22,7 @@ export interface RuntimeConfigOptions {
   /** Besides those that every container has and those of `security`. */
   readonly devices?: readonly ContainerDevice[];
   readonly deviceRules?: readonly DeviceRule[];
+  readonly hooks?: RuntimeHooks;
   /** Besides the kernel's file systems. */
   readonly mounts: readonly RuntimeMount[];
 }
@@ -58,6 +59,7 @@ export function makeRuntimeConfig(options: RuntimeConfigOptions): RuntimeConfig 
       ...kernelMounts({ shmSizeBytes: options.shmSizeBytes, isSysWritable: security.isSysWritable }),
       ...options.mounts,
     ],
+    ...(options.hooks && { hooks: options.hooks }),
     linux: {
       namespaces: ["pid", "ipc", "uts", "mount", ...(options.network === "host" ? [] : ["network"])].map(
         (type) => ({ type }),

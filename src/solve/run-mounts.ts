@@ -1,6 +1,6 @@
 import { BuildError } from "../errors/build-error.ts";
 import type { RunMount, RunStep } from "../plan/plan.ts";
-import type { MemoryFile } from "../sandbox/holder-protocol.ts";
+import type { AgentSocket, MemoryFile } from "../sandbox/holder-protocol.ts";
 import type { ContainerOptions } from "../sandbox/run-container.ts";
 import { openBindSource } from "./bind-source.ts";
 import { openCacheMount } from "./cache-mount.ts";
@@ -8,7 +8,8 @@ import type { SolveContext } from "./solve-plan.ts";
 
 /** What a RUN's mounts come to for the sandbox; held until it is disposed. */
 export interface RunMounts extends Pick<ContainerOptions, "mounts" | "memoryFiles" | "trees">, Disposable {
-  /** `NAME=value` of secrets that are asked for as variables. */
+  readonly sockets: readonly AgentSocket[];
+  /** `NAME=value` of secrets that are asked for as variables, and where the ssh agent is. */
   readonly env: readonly string[];
 }
 
@@ -16,6 +17,7 @@ interface Collected {
   readonly mounts: ContainerOptions["mounts"][number][];
   readonly memoryFiles: MemoryFile[];
   readonly trees: ContainerOptions["trees"][number][];
+  readonly sockets: AgentSocket[];
   readonly env: string[];
   /** Locks of cache mounts. */
   readonly held: DisposableStack;
@@ -27,6 +29,7 @@ export async function openRunMounts(step: RunStep, context: SolveContext): Promi
     mounts: [],
     memoryFiles: [],
     trees: [],
+    sockets: [],
     env: [],
     held: new DisposableStack(),
   };
@@ -36,6 +39,10 @@ export async function openRunMounts(step: RunStep, context: SolveContext): Promi
     collected.held.dispose();
     throw error;
   }
+  const agent = step.mounts.find((mount) => mount.type === "ssh");
+  // As BuildKit has it, also when there is no agent.
+  if (agent !== undefined && !step.env.some((variable) => variable.startsWith("SSH_AUTH_SOCK=")))
+    collected.env.push(`SSH_AUTH_SOCK=${agent.target}`);
   for (const { path, content, mode } of step.files ?? []) {
     const file = {
       name: `file-${collected.memoryFiles.length}`,
@@ -89,7 +96,8 @@ async function addMount(mount: RunMount, context: SolveContext, collected: Colle
       addSecret(mount, context, collected);
       return;
     case "ssh":
-      throw new BuildError("unsupported", "Cannot run with an ssh mount: that is not there yet");
+      addAgent(mount, context, collected);
+      return;
   }
 }
 
@@ -137,6 +145,28 @@ function addSecret(
     { name: `secret-${collected.memoryFiles.length}`, content, mode, uid, gid },
     mount.target,
   );
+}
+
+/** An agent that the build was not given is left out, unless it is required. */
+function addAgent(
+  mount: Extract<RunMount, { type: "ssh" }>,
+  context: SolveContext,
+  { sockets, mounts }: Collected,
+): void {
+  const agent = context.ssh?.get(mount.id);
+  if (agent === undefined) {
+    if (!mount.required) return;
+    throw new BuildError(
+      "option-invalid",
+      `Cannot mount the ssh agent "${mount.id}": the build was given no agent with that id`,
+      { hint: `Give it with --ssh ${mount.id}=SOCKET or --ssh ${mount.id}=KEYFILE` },
+    );
+  }
+  const { target: destination, mode, uid, gid } = mount;
+  const name = `agent-${sockets.length}`;
+  sockets.push({ name, agent, mode, uid, gid });
+  const options = ["bind", "nosuid", "nodev", "noexec"];
+  mounts.push({ kind: "file", destination, type: "bind", source: `socket:${name}`, options });
 }
 
 function addMemoryFile(collected: Collected, file: MemoryFile, destination: string): void {

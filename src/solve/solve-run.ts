@@ -6,6 +6,7 @@ import { BuildError } from "../errors/build-error.ts";
 import type { RunStep } from "../plan/plan.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import { LAYER_FILES, openStoredLayer } from "../rootfs/stored-layer.ts";
+import { type FoundDevices, findDevices } from "../sandbox/find-devices.ts";
 import type { ContainerExit } from "../sandbox/holder-protocol.ts";
 import { runContainer } from "../sandbox/run-container.ts";
 import { publishLayer } from "../store/layers.ts";
@@ -29,6 +30,11 @@ export async function solveRun(step: RunStep, context: SolveContext): Promise<So
   const base = asRootfs(solvedBase);
   const { store } = context.access;
   return reportStep(step, context, async (report) => {
+    const isAllowed = (entitlement: string) => context.allow.has(entitlement);
+    refuseWithoutEntitlement(step, isAllowed);
+    const devices = findDevices(step.devices, {
+      isAllowed: (names) => isAllowed("device") || names.some((name) => isAllowed(`device=${name}`)),
+    });
     const keys: StepKey[] = [];
     for await (const key of listKeys(step, base, context)) {
       const found = reuseRecord(step, key, context);
@@ -39,9 +45,8 @@ export async function solveRun(step: RunStep, context: SolveContext): Promise<So
       }
       keys.push(key);
     }
-    refuseWithoutEntitlement(step, context.allow);
     const layers = await loadLayers(base);
-    const layer = await context.limitRuns(() => runCommand(step, layers, { context, report }));
+    const layer = await context.limitRuns(() => runCommand(step, layers, { context, report, devices }));
     return addLayer(base, keepRecord(store, layer, keys), context);
   });
 }
@@ -74,7 +79,11 @@ async function* listKeys(step: RunStep, base: SolvedRootfs, context: SolveContex
 async function runCommand(
   step: RunStep,
   layers: readonly Layer[],
-  { context, report }: { readonly context: SolveContext; readonly report: StepReport },
+  {
+    context,
+    report,
+    devices,
+  }: { readonly context: SolveContext; readonly report: StepReport; readonly devices: FoundDevices },
 ): Promise<Layer> {
   const { store, signal } = context.access;
   signal.throwIfAborted();
@@ -82,14 +91,15 @@ async function runCommand(
   const tail = makeLogTail();
   try {
     using opened = await openRunMounts(step, context);
-    const { mounts, memoryFiles, trees, env } = opened;
+    const { memoryFiles, trees, sockets } = opened;
     const sandbox = context.openSandbox();
     const exit = await runContainer(
       sandbox,
       {
+        ...devices,
         layers,
         args: step.args,
-        env: [...step.env, ...step.proxyEnv, ...env],
+        env: [...step.env, ...step.proxyEnv, ...opened.env, ...devices.env],
         workingDirectory: step.workingDirectory,
         user: step.user,
         hostname: step.hostname ?? HOSTNAME,
@@ -98,9 +108,12 @@ async function runCommand(
         extraHosts: step.extraHosts,
         shmSizeBytes: step.shmSizeBytes,
         ulimits: step.ulimits,
-        mounts,
+        limits: step.resources,
+        security: step.security,
+        mounts: [...opened.mounts, ...devices.mounts],
         memoryFiles,
         trees,
+        sockets,
         directory,
         stdio: "pipe",
         terminal: false,
@@ -147,24 +160,20 @@ async function keepLayer(
 
 function runError(step: RunStep, exit: ContainerExit, logTail: readonly string[]): BuildError {
   const command = step.args.join(" ");
-  const { exitCode, runtimeMessage } = exit;
-  const reason = runtimeMessage ?? `it ended with exit code ${exitCode}`;
+  const { exitCode, runtimeMessage, ranOutOfMemory } = exit;
+  const ended = runtimeMessage ?? `it ended with exit code ${exitCode}`;
+  const reason = ranOutOfMemory ? `it ran out of memory (${ended})` : ended;
   return new BuildError("run-failed", `Cannot run "${command}": ${reason}`, { exitCode, logTail });
 }
 
-function refuseWithoutEntitlement(step: RunStep, allow: ReadonlySet<string>): void {
+/** @throws BuildError `not-permitted`, also when the step's result is known already. */
+function refuseWithoutEntitlement(step: RunStep, isAllowed: (entitlement: string) => boolean): void {
   const refuse = (flag: string, entitlement: string) => {
     throw new BuildError("not-permitted", `Cannot run with ${flag}: the build does not allow it`, {
       hint: `Allow it with --allow ${entitlement}`,
     });
   };
-  if (step.network === "host" && !allow.has("network.host")) refuse("--network=host", "network.host");
-  if (step.security === "insecure") {
-    if (!allow.has("security.insecure")) refuse("--security=insecure", "security.insecure");
-    throw new BuildError("unsupported", "Cannot run with --security=insecure: that is not there yet");
-  }
-  const device = step.devices.find(({ required }) => required);
-  if (device !== undefined) {
-    throw new BuildError("unsupported", `Cannot give the device "${device.name}": --device is not there yet`);
-  }
+  if (step.network === "host" && !isAllowed("network.host")) refuse("--network=host", "network.host");
+  if (step.security === "insecure" && !isAllowed("security.insecure"))
+    refuse("--security=insecure", "security.insecure");
 }
