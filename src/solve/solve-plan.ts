@@ -2,6 +2,7 @@ import type { ContextTree } from "../context/context-tree.ts";
 import { attachSpan, BuildError } from "../errors/build-error.ts";
 import type { ImageAccess, ResolvedImage } from "../image/image-access.ts";
 import type { Plan, SourceStep, Step, StepId } from "../plan/plan.ts";
+import type { SshAgent } from "../sandbox/holder-protocol.ts";
 import type { Sandbox } from "../sandbox/run-container.ts";
 import { makeLimit } from "./limit.ts";
 import { solveCopy } from "./solve-copy.ts";
@@ -21,6 +22,8 @@ export interface SolveOptions {
   readonly secrets: ReadonlyMap<string, Uint8Array>;
   /** Entitlements that the user granted: `network.host`, `security.insecure`. */
   readonly allow: ReadonlySet<string>;
+  /** Agents of ssh mounts, by id. */
+  readonly ssh?: ReadonlyMap<string, SshAgent>;
 }
 
 /** What the kinds of steps share while a plan is solved. */
