@@ -31,7 +31,7 @@ after Ctrl-C. "run" gives its command's, or 125 when that could not be started.
  * @returns the exit status, as `--help` explains it.
  */
 export async function main(args: readonly string[], world: CommandWorld): Promise<number> {
-  using signals = watchSignals(world.stderr);
+  using signals = watchSignals();
   for (const stream of [world.stdout, world.stderr]) stream.on("error", endOnClosedPipe);
   const outcome = { status: 0, failureStatus: FAILURE_STATUS };
   let command = new Command("slipway");

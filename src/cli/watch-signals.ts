@@ -1,6 +1,5 @@
 import { constants } from "node:os";
 import { BuildError } from "../errors/build-error.ts";
-import type { OutputStream } from "./command-context.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
@@ -13,7 +12,7 @@ export interface SignalWatch extends Disposable {
 }
 
 /** The first signal asks the command to clean up and end; the second ends the process at once. */
-export function watchSignals(stderr: OutputStream): SignalWatch {
+export function watchSignals(): SignalWatch {
   const controller = new AbortController();
   let status: number | undefined;
   let interruptsToLeave = 0;
@@ -24,7 +23,6 @@ export function watchSignals(stderr: OutputStream): SignalWatch {
     }
     if (status !== undefined) process.exit(128 + constants.signals[name]);
     status = 128 + constants.signals[name];
-    if (stderr.isTTY) stderr.write("\nStopping and cleaning up (again to stop at once)\n");
     controller.abort(new BuildError("aborted", `Stopped by ${name}`));
   };
   for (const name of SIGNALS) process.on(name, onSignal);
