@@ -1,0 +1,261 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { runSlipway, slipway } from "../slipway.ts";
+import { registryMissing, startRegistry } from "../start-registry.ts";
+import { validateImageLayout } from "../validate-image.ts";
+
+const work = mkdtempSync(join(tmpdir(), "slipway-images-"));
+after(() => rmSync(work, { recursive: true, force: true }));
+const tar = join(work, "root.tar");
+
+/** A store of its own for each test, with the image `tree:latest`. */
+async function openStore(...args: readonly string[]) {
+  const root = mkdtempSync(join(work, "store-"));
+  const run = (...more: readonly string[]) => slipway(more, { root, cwd: work });
+  const fail = async (...more: readonly string[]) => {
+    const { code, stderr } = await runSlipway(more, { root, cwd: work });
+    assert.equal(code, 1);
+    return stderr;
+  };
+  const id = (await run("import", ...args, tar, "tree")).stdout.trim();
+  return { root, run, fail, id };
+}
+
+before(() => {
+  const tree = join(work, "tree");
+  mkdirSync(join(tree, "etc"), { recursive: true });
+  writeFileSync(join(tree, "etc/hello"), "hello\n", { mode: 0o640 });
+  symlinkSync("hello", join(tree, "etc/link"));
+  execFileSync("tar", ["-c", "-f", tar, "--owner=0", "--group=0", "-C", tree, "."]);
+});
+
+test("import makes a one-layer image, with the changes in its config", async () => {
+  const changes = [
+    "ENV A=b C=$A",
+    "WORKDIR /w",
+    'ENTRYPOINT ["/e"]',
+    "CMD c",
+    "EXPOSE 80",
+    "LABEL l=1",
+    "VOLUME /v",
+    "USER u:g",
+  ];
+  const { run, id } = await openStore(...changes.flatMap((change) => ["--change", change]));
+  const [described] = JSON.parse((await run("inspect", "tree")).stdout);
+  assert.equal(described.Id, id);
+  assert.deepEqual(described.RepoTags, ["tree:latest"]);
+  assert.deepEqual(described.Config, {
+    Env: ["A=b", "C="],
+    WorkingDir: "/w",
+    Entrypoint: ["/e"],
+    Cmd: ["/bin/sh", "-c", "c"],
+    ExposedPorts: { "80/tcp": {} },
+    Labels: { l: "1" },
+    Volumes: { "/v": {} },
+    User: "u:g",
+  });
+  assert.equal((await run("history", "--format", "json", "tree")).stdout.match(/Imported from/g)?.length, 1);
+});
+
+test("import reads a compressed archive on stdin", async () => {
+  const { root, run } = await openStore();
+  for (const program of ["gzip", "zstd"]) {
+    const input = execFileSync(program, ["-c"], { input: readFileSync(tar) });
+    await slipway(["import", "-", program], { root, input });
+    assert.equal((await run("cat", `${program}:/etc/hello`)).stdout, "hello\n");
+  }
+});
+
+test("import refuses what is no archive and what is no change, and leaves nothing", async () => {
+  const { run, fail } = await openStore();
+  writeFileSync(join(work, "text"), "no archive ".repeat(100));
+  assert.match(
+    await fail("import", "text", "bad"),
+    /^Error: Cannot use the layer ".*": Cannot read the tar archive/,
+  );
+  assert.match(await fail("import", "missing.tar", "bad"), /^Error: Cannot read "missing.tar"/);
+  assert.match(
+    await fail("import", "--change", "RUN true", tar, "bad"),
+    /^Error: Cannot change the image with RUN: .*\n\n--change:2:1\n/,
+  );
+  assert.match(await fail("import", "--change", "ENVV a=b", tar, "bad"), /unknown instruction: ENVV/);
+  assert.match(await fail("import", tar, "Bad"), /must be lowercase/);
+  assert.doesNotMatch((await run("images")).stdout, /bad/);
+});
+
+test("images lists names, short ids and sizes, as a table and as JSON", async () => {
+  const { run, id } = await openStore();
+  await run("tag", "tree", "registry.example:5000/a/b:1");
+  const table = (await run("images")).stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => line.split(/ {3,}/));
+  assert.deepEqual(table[0], ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"]);
+  const rows = table.slice(1).map(([repository, tag, shortId, , size]) => [repository, tag, shortId, size]);
+  const size = readFileSync(tar).length;
+  const shown = `${Number((size / 1000).toPrecision(3))}kB`;
+  const short = id.slice(7, 19);
+  assert.deepEqual(rows.sort(), [
+    ["registry.example:5000/a/b", "1", short, shown],
+    ["tree", "latest", short, shown],
+  ]);
+  const lines = (await run("images", "--format", "json", "tree")).stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  assert.equal(lines.length, 1);
+  const { Repository, Tag, ID, SizeBytes, CreatedAt } = lines[0];
+  assert.deepEqual([Repository, Tag, ID, SizeBytes], ["tree", "latest", short, size]);
+  assert.ok(Date.now() - Date.parse(CreatedAt) < 60_000);
+  assert.equal((await run("images", "-q", "--no-trunc")).stdout, `${id}\n`);
+});
+
+test("tag gives another name, also by id, and refuses what is not there", async () => {
+  const { run, fail, id } = await openStore();
+  await run("tag", id.slice(7, 19), "x:1");
+  await run("tag", "x:1", "y");
+  assert.equal((await run("inspect", "-f", "{{.Id}}", "y:latest")).stdout, `${id}\n`);
+  assert.match(
+    await fail("tag", "tre", "z"),
+    /^Error: Cannot find the image "tre": .*\n\nHint: Did you mean "tree:latest"\?/,
+  );
+  assert.match(await fail("tag", "tree", `z@${id}`), /digest/);
+});
+
+test("rmi removes a name, and the image with the last one", async () => {
+  const { run, fail, id } = await openStore();
+  await run("tag", "tree", "other");
+  assert.equal((await run("rmi", "tree")).stdout, "Untagged: tree:latest\n");
+  assert.equal((await run("rmi", "other")).stdout, `Untagged: other:latest\nDeleted: ${id}\n`);
+  assert.equal((await run("images", "-q")).stdout, "");
+  assert.match(await fail("rmi", "tree"), /Cannot find the image "tree"/);
+});
+
+test("rmi by id wants force for several names, and for a container that stands on it", async () => {
+  const { run, fail, id } = await openStore();
+  await run("tag", "tree", "other");
+  assert.match(await fail("rmi", id), /the image has 2 names/);
+  await run("rmi", "other");
+  await run("container", "create", "--name", "box", "tree");
+  assert.match(await fail("rmi", "tree"), /the container box stands on it/);
+  assert.match((await run("rmi", "-f", "tree")).stdout, /Deleted: /);
+  assert.equal((await run("ps", "-q")).stdout, "");
+});
+
+test("rmi goes on after a name that is not there", async () => {
+  const { root, run } = await openStore();
+  const { code, stdout } = await runSlipway(["rmi", "nope", "tree"], { root });
+  assert.equal(code, 1);
+  assert.match(stdout, /Untagged: tree:latest/);
+  assert.equal((await run("images", "-q")).stdout, "");
+});
+
+test("save and load are inverse, and others read the archive", async () => {
+  const { run, id } = await openStore("--change", "CMD x");
+  const archive = join(work, "saved.tar");
+  await run("save", "-o", archive, "tree");
+  const [image] = await validateImageLayout(archive);
+  assert.equal((image!.manifest.config as { digest: string }).digest, id);
+  assert.equal(image!.layers[0]!.find(({ path }) => path === "etc/hello")?.content.toString(), "hello\n");
+  const other = mkdtempSync(join(work, "store-"));
+  const loaded = await slipway(["load", "-i", archive], { root: other });
+  assert.equal(loaded.stdout, "Loaded image: tree:latest\n");
+  const again = join(work, "again.tar");
+  await slipway(["save", "-o", again, "tree"], { root: other });
+  assert.deepEqual(readFileSync(again), readFileSync(archive));
+  if (existsSync("/usr/bin/skopeo")) {
+    const inspected = execFileSync("skopeo", ["inspect", "--config", `docker-archive:${archive}`], {
+      encoding: "utf8",
+    });
+    assert.deepEqual(JSON.parse(inspected).config.Cmd, ["/bin/sh", "-c", "x"]);
+  }
+});
+
+test("load takes the archives of other programs", {
+  skip: !existsSync("/usr/bin/skopeo") && "needs skopeo",
+}, async () => {
+  const { run } = await openStore();
+  const saved = join(work, "for-skopeo.tar");
+  await run("save", "-o", saved, "tree");
+  for (const [kind, name] of [
+    ["docker-archive", "d:1"],
+    ["oci-archive", "o:1"],
+  ] as const) {
+    const copy = join(work, `${kind}.tar`);
+    execFileSync("skopeo", ["copy", "-q", `docker-archive:${saved}`, `${kind}:${copy}:${name}`]);
+    const { root } = await openStore();
+    const { stdout } = await slipway(["load"], { root, input: readFileSync(copy) });
+    assert.match(stdout, /^Loaded image: [do]:1\n$/);
+    assert.equal((await slipway(["cat", `${name}:/etc/hello`], { root })).stdout, "hello\n");
+  }
+});
+
+test("load refuses what is no image archive", async () => {
+  const { fail } = await openStore();
+  assert.match(
+    await fail("load", "-i", tar),
+    /neither index.json nor manifest.json\n\nHint: .*slipway import/,
+  );
+  assert.match(await fail("load", "-i", "missing"), /Cannot load "missing"/);
+});
+
+test("ls and cat look into an image without unpacking it", async () => {
+  const { run, fail } = await openStore();
+  assert.equal((await run("ls", "tree")).stdout, "etc\n");
+  assert.equal((await run("ls", "-R", "tree:latest:/")).stdout, "etc\netc/hello\netc/link\n");
+  assert.match(
+    (await run("ls", "-l", "tree:/etc")).stdout,
+    /^-rw-r----- +0 +0 +6 \d{4}-\d\d-\d\d \d\d:\d\d hello\nlrwxrwxrwx .* link -> hello\n$/,
+  );
+  assert.equal((await run("cat", "tree:/etc/link")).stdout, "hello\n");
+  assert.match(await fail("cat", "tree:/etc/no"), /Cannot find "\/etc\/no" in "tree"/);
+  assert.match(await fail("cat", "tree:/etc"), /it is a directory/);
+});
+
+test("inspect fills in docker's templates, as far as they are fields", async () => {
+  const { run, fail, id } = await openStore("--change", "ENV A=b");
+  assert.equal(
+    (await run("inspect", "-f", "{{.Id}} {{.Config.Env}} {{json .RootFS.Type}}", "tree")).stdout,
+    `${id} [A=b] "layers"\n`,
+  );
+  assert.match(
+    await fail("inspect", "-f", "{{range .Layers}}", "tree"),
+    /only fields and json are there yet/,
+  );
+  assert.match(await fail("inspect", "-f", "{{.Nope}}", "tree"), /there is no field "Nope"/);
+});
+
+test("push and pull carry an image over a registry, with its digest", { skip: registryMissing }, async () => {
+  await using registry = await startRegistry();
+  const { run, id } = await openStore();
+  const name = `${registry.host}/a/tree:1`;
+  await run("tag", "tree", name);
+  const pushed = /^1: digest: (sha256:[0-9a-f]{64}) size: \d+\n$/.exec((await run("push", name)).stdout);
+  assert.ok(pushed);
+  const root = mkdtempSync(join(work, "store-"));
+  assert.equal((await slipway(["pull", "-q", name], { root })).stdout, `${name}\n`);
+  const described = JSON.parse((await slipway(["inspect", name], { root })).stdout)[0];
+  assert.equal(described.Id, id);
+  assert.deepEqual(described.RepoDigests, [`${registry.host}/a/tree@${pushed[1]}`]);
+  assert.equal((await slipway(["cat", `${name}:/etc/hello`], { root })).stdout, "hello\n");
+  await slipway(["tag", name, `${registry.host}/a/tree:2`], { root });
+  assert.match(
+    (await slipway(["push", `${registry.host}/a/tree:2`], { root })).stdout,
+    new RegExp(`digest: ${pushed[1]}`),
+  );
+  const missing = await runSlipway(["pull", `${registry.host}/a/tree:3`], { root });
+  assert.equal(missing.code, 1);
+  assert.match(missing.stderr, /Error: Cannot pull/);
+});

@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { runSlipway } from "../slipway.ts";
+
+const work = mkdtempSync(join(tmpdir(), "slipway-usage-"));
+after(() => rmSync(work, { recursive: true, force: true }));
+writeFileSync(join(work, "Dockerfile"), "FROM scratch\n");
+const run = (...args: string[]) => runSlipway(args, { root: join(work, "store"), cwd: work });
+
+test("--version prints the package's version", async () => {
+  const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../../package.json"), "utf8"));
+  assert.deepEqual(await run("--version"), { code: 0, stdout: `${version}\n`, stderr: "" });
+});
+
+test("--help lists the commands, and each command has its own", async () => {
+  const { code, stdout } = await run("--help");
+  assert.equal(code, 0);
+  const commands = [...stdout.matchAll(/^ {2}([a-z]+) {2,}[A-Z]/gm)].map(([, name]) => name!);
+  assert.ok(commands.includes("build") && commands.includes("container"), commands.join());
+  for (const name of commands) {
+    const help = await run(name, "--help");
+    assert.equal(help.code, 0, name);
+    assert.match(help.stdout, new RegExp(`^Usage: slipway ${name} `), name);
+    assert.equal((await run("help", name)).stdout, help.stdout);
+  }
+});
+
+const WRONG: readonly (readonly [args: readonly string[], message: RegExp])[] = [
+  [["bild", "."], /^Error: Unknown command "bild"\n\nHint: Did you mean build\?\n$/],
+  [["build", "--tga", "x", "."], /^Error: Unknown option "--tga"\n\nHint: Did you mean --tag\?\n$/],
+  [["build"], /^Error: Missing required argument "directory"\n$/],
+  [["build", ".", "."], /^Error: Too many arguments for "build"/],
+  [["images", "--format"], /^Error: Option "--format <format>" argument missing\n$/],
+];
+
+for (const [args, message] of WRONG) {
+  test(`"slipway ${args.join(" ")}" is a wrong call: status 2`, async () => {
+    const { code, stdout, stderr } = await run(...args);
+    assert.match(stderr, message);
+    assert.deepEqual([code, stdout], [2, ""]);
+  });
+}
+
+/** Every option of `build` in the table of features: what is not there yet is refused by name, never ignored. */
+const OPTIONS =
+  `-t --tag --target -f --file --build-arg --build-context --label --annotation --platform --pull --push --load -o --output
+--no-cache --no-cache-filter --cache-from --cache-to --secret --ssh --allow --add-host --network --shm-size --ulimit --cgroup-parent
+--resource -m --memory --memory-swap --cpu-shares --cpu-period --cpu-quota --cpuset-cpus --cpuset-mems --iidfile --metadata-file --progress
+-q --quiet --attest --provenance --sbom --call --check -D --debug --rm --force-rm --compress --isolation --security-opt --squash --timestamp
+--source-date-epoch --rewrite-timestamp --jobs --cache-ttl --unsetenv --unsetlabel --authfile --tls-verify --cert-dir --retry --retry-delay
+--volume --cap-add --cap-drop --build-arg-file --ignorefile --normalize-modes`.split(/\s+/);
+
+test("build knows every option by name", async () => {
+  // The value serves those that take one; the others then have an argument too many.
+  const isUnknown = async (option: string) =>
+    (await run("build", option, "1", join(work, "nowhere"))).stderr.includes("Unknown option");
+  const unknown = await Promise.all(
+    [...OPTIONS, "--nonsense"].map(async (one) => ((await isUnknown(one)) ? [one] : [])),
+  );
+  assert.deepEqual(unknown.flat(), ["--nonsense"]);
+});
+
+test("an option that is to come is refused", async () => {
+  for (const args of [["--squash"], ["--cache-from", "x"], ["--annotation=a=b"], ["--provenance=max"]]) {
+    const { code, stderr } = await run("build", ...args, ".");
+    assert.match(stderr, /^Error: Cannot use --[a-z-]+(=max)?: .* not there yet/);
+    assert.equal(code, 1);
+  }
+});
+
+test("options without a value take docker's =true and =false", async () => {
+  const quiet = await run(
+    "build",
+    "--quiet=true",
+    "--rm=false",
+    "--provenance=false",
+    "--sbom=false",
+    "--pull=false",
+    ".",
+  );
+  assert.match(quiet.stdout, /^sha256:[0-9a-f]{64}\n$/);
+  assert.equal(quiet.stderr, "");
+  const loud = await run("build", "--quiet=false", ".");
+  assert.equal(loud.stdout, "");
+  assert.match((await run("build", "--quiet=maybe", ".")).stderr, /Unknown option "--quiet=maybe"/);
+});
+
+test("--root, SLIPWAY_ROOT and a --root after the command choose the store", async () => {
+  const list = async (args: readonly string[], root?: string) =>
+    (await runSlipway([...args, "--format", "json"], { root, cwd: work })).stdout.trim();
+  const other = join(work, "other");
+  await run("build", "-q", "-t", "here", ".");
+  assert.match(await list(["images"], join(work, "store")), /"Repository":"here"/);
+  assert.equal(await list(["--root", other, "images"], join(work, "store")), "");
+  assert.match(await list(["images", "--root", join(work, "store")], other), /"Repository":"here"/);
+});
+
+test("a store that cannot be made is an error with a hint", async () => {
+  writeFileSync(join(work, "file"), "");
+  const { code, stderr } = await runSlipway(["--root", join(work, "file"), "images"], {});
+  assert.equal(code, 1);
+  assert.match(stderr, /^Error: Cannot use the store .*\n\nHint: Choose another directory with --root DIR/);
+});
+
+test("--debug tells the cause", async () => {
+  const { stderr } = await run("--debug", "build", join(work, "nowhere"));
+  assert.match(stderr, /Caused by: Error: ENOENT/);
+  assert.doesNotMatch((await run("build", join(work, "nowhere"))).stderr, /Caused by/);
+});
