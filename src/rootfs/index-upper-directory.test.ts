@@ -34,11 +34,27 @@ test("indexUpperDirectory() reads an upper directory", { skip }, async (t) => {
   const server = createServer().listen(upper("socket"));
   await new Promise((resolve) => server.on("listening", resolve));
 
-  const layer = indexUpperDirectory({ directory, indexPath: join(at, "index"), id: "r1", base: [] });
+  // Marks that hide nothing: over a link, and of a path that only the overlay had.
+  mkdirSync(upper("was-link"));
+  libc.lsetxattr(upper("was-link"), "trusted.overlay.opaque", Buffer.from("y"));
+  libc.mknod(upper("never"), S_IFCHR, { major: 0, minor: 0 });
+
+  const base = [
+    await makeLayer(join(at, "layers"), [
+      { name: "gone" },
+      { name: "opaque/" },
+      { name: "was-link", type: "symlink", linkName: "d" },
+    ]),
+  ];
+  const layer = indexUpperDirectory({ directory, indexPath: join(at, "index"), id: "r1", base });
   server.close();
   using index = new IndexReader(layer.indexPath);
   const entries = new Map([...index.scan("" as RootfsPath)].map((entry) => [entry.path as string, entry]));
-  assert.deepEqual([...entries.keys()], ["", "a", "blk", "d", "d/e", "d/f", "gone", "n\xff", "opaque", "s"]);
+  assert.deepEqual(
+    [...entries.keys()],
+    ["", "a", "blk", "d", "d/e", "d/f", "gone", "n\xff", "opaque", "s", "was-link"],
+  );
+  assert.equal(entries.get("was-link")!.opaque, undefined);
   const f = entries.get("d/f")!;
   assert.deepEqual([f.mode, f.size, f.mtime, f.mtimeNs, f.hardLinkOf], [0o4755, 5, 1000, 5, "a"]);
   assert.deepEqual(Object.keys(f.xattrs!), ["user.keep"]);
@@ -80,7 +96,7 @@ test("indexUpperDirectory() refuses what an overlay with metacopy wrote", { skip
   );
 });
 
-test("indexUpperDirectory() reads what the kernel's overlay writes", { skip }, (t) => {
+test("indexUpperDirectory() reads what the kernel's overlay writes", { skip }, async (t) => {
   const at = makeTemporaryDirectory(t);
   for (const name of ["lower/keep", "lower/dir", "upper", "work", "merged"])
     mkdirSync(join(at, name), { recursive: true });
@@ -100,7 +116,14 @@ test("indexUpperDirectory() reads what the kernel's overlay writes", { skip }, (
     directory: join(at, "upper"),
     indexPath: join(at, "index"),
     id: "r",
-    base: [],
+    base: [
+      await makeLayer(join(at, "layers"), [
+        { name: "keep/" },
+        { name: "dir/" },
+        { name: "dir/f" },
+        { name: "gone" },
+      ]),
+    ],
   });
   using index = new IndexReader(layer.indexPath);
   assert.deepEqual(

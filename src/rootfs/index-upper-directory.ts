@@ -9,7 +9,7 @@ import { implicitDirectory } from "./layer-entries.ts";
 import { type Libc, loadLibc } from "./libc.ts";
 import { keptXattrs, readAllXattrs } from "./read-xattrs.ts";
 import { joinPath, pathToText, ROOT } from "./rootfs-path.ts";
-import { diskPath, openUnionTree } from "./union-tree.ts";
+import { diskPath, openUnionTree, type UnionTree } from "./union-tree.ts";
 
 export interface UpperRequest {
   /** The overlay's upper directory; it stays where it is and becomes the layer's content. */
@@ -42,6 +42,7 @@ export function indexUpperDirectory(request: UpperRequest, throwIfAborted: () =>
 
 function* walkUpper({ directory, base }: UpperRequest, throwIfAborted: () => void): Generator<Entry> {
   const libc = loadLibc();
+  using tree = openUnionTree(base);
   /** Of files with several links: the first path of each inode. */
   const firstPaths = new Map<bigint, RootfsPath>();
 
@@ -53,11 +54,16 @@ function* walkUpper({ directory, base }: UpperRequest, throwIfAborted: () => voi
       if (found === undefined) continue;
       let { entry } = found;
       if (entry.type === "char" && entry.deviceMajor === 0 && entry.deviceMinor === 0) {
+        // A mount point that only the overlay had is not missed.
+        if (tree.lookup(path) === undefined) continue;
         const { implicit: _, ...nothing } = implicitDirectory(path);
         yield { ...nothing, type: "whiteout", mode: 0 };
         continue;
       }
       entry = { ...entry, ...readUpperXattrs(libc, directory, path) };
+      // The kernel also marks directories that hide nothing, or a link: in an archive the mark would reach through the link.
+      if (entry.opaque && tree.lookup(path)?.entry.type !== "directory")
+        entry = { ...entry, opaque: undefined };
       if (entry.type === "file" && found.stats.nlink > 1n) {
         const first = firstPaths.get(found.stats.ino) ?? path;
         firstPaths.set(found.stats.ino, first);
@@ -68,14 +74,13 @@ function* walkUpper({ directory, base }: UpperRequest, throwIfAborted: () => voi
     }
   }
 
-  yield rootOf(directory, base);
+  yield rootOf(directory, tree);
   yield* walk(ROOT);
 }
 
 /** The upper directory's own root is a change only when it differs from what is below. */
-function rootOf(directory: string, base: readonly Layer[]): Entry {
+function rootOf(directory: string, tree: UnionTree): Entry {
   const { entry } = readDiskEntry(directory, ROOT)!;
-  using tree = openUnionTree(base);
   const below = tree.lookup(ROOT)!.entry;
   const isSame = below.mode === entry.mode && below.uid === entry.uid && below.gid === entry.gid;
   return isSame ? implicitDirectory(ROOT) : entry;
