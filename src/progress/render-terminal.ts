@@ -59,6 +59,8 @@ export function renderTerminal(
         ? `${style("green", options.verb)} in ${took}: ${facts}`
         : `${style("red", "Stopped")} after ${took}: ${facts}`;
       if (ended > 0) settled.push(summary);
+      // Not even an escape sequence where there was nothing to show: the terminal may be another program's next.
+      if (settled.length === 0 && steps.counts.started === 0) return;
       update.clear();
       if (settled.length > 0) update.persist(settled.join("\n"));
       update.done();
