@@ -7,6 +7,7 @@ import type { Plan, PlanOptions } from "../plan/plan.ts";
 import { solvePlan } from "../solve/solve-plan.ts";
 import type { BuildOptions, BuildResult } from "./build-options.ts";
 import { exportImages } from "./export-images.ts";
+import { makeLazyRemotes } from "./open-remotes.ts";
 import { openSession } from "./open-session.ts";
 import { openNamedContexts, resolvePlan } from "./resolve-plan.ts";
 
@@ -20,6 +21,13 @@ const DEFAULT_JOBS = 16;
 export async function build(options: BuildOptions): Promise<BuildResult> {
   await using session = openSession(options);
   const { access } = session;
+  const secrets = options.secrets ?? new Map<string, Uint8Array>();
+  await using remotes = makeLazyRemotes({
+    store: access.store,
+    secrets,
+    ssh: options.ssh?.get("default"),
+    environment: process.env,
+  });
   const { tree, dockerfile } = await openContext({ ...options, directory: options.context });
   const syntax = parseDockerfile(dockerfile.bytes, { file: dockerfile.file });
   const { named, trees } = await openNamedContexts(options.buildContexts ?? {});
@@ -35,7 +43,8 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
     contexts: new Map([...trees, ["context", tree]]),
     findImage,
     jobs: options.jobs ?? DEFAULT_JOBS,
-    secrets: options.secrets ?? new Map(),
+    secrets,
+    openRemotes: () => remotes.open(),
     allow: new Set(options.allow),
     ssh: options.ssh,
   });

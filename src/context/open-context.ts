@@ -55,9 +55,10 @@ export async function openContextTree(directory: string, ownIgnoreFile?: string)
   ];
   for (const ignoreFile of candidates) {
     const text = await readIfThere(ignoreFile);
-    if (text !== undefined) return { directory, ignorePatterns: parseIgnoreFile(text), ignoreFile };
+    if (text !== undefined)
+      return { kind: "directory", directory, ignorePatterns: parseIgnoreFile(text), ignoreFile };
   }
-  return { directory, ignorePatterns: [] };
+  return { kind: "directory", directory, ignorePatterns: [] };
 }
 
 async function refuseUnlessDirectory(directory: string, name: string): Promise<void> {

@@ -12,9 +12,11 @@ export function findAuthorization(
     readonly prefix: "HTTP_AUTH" | "GIT_AUTH";
     readonly secrets: SourceSecrets;
     readonly formatToken: (token: string) => string;
+    /** Only the secrets of this host: the URL is not the user's own. */
+    readonly isForeign?: boolean;
   },
 ): string | undefined {
-  const { prefix, secrets, formatToken } = options;
+  const { prefix, secrets, formatToken, isForeign } = options;
   const read = (name: string): string | undefined => {
     const secret = secrets.get(name);
     // A line end at the end of a file is no part of a token; inside, it would begin another header.
@@ -26,7 +28,7 @@ export function findAuthorization(
         .replace(/[\r\n]+/g, " ")
     );
   };
-  for (const suffix of [`.${url.host}`, `.${url.hostname}`, ""]) {
+  for (const suffix of [`.${url.host}`, `.${url.hostname}`, ...(isForeign ? [] : [""])]) {
     const header = read(`${prefix}_HEADER${suffix}`);
     if (header) return header;
     const token = read(`${prefix}_TOKEN${suffix}`);

@@ -5,7 +5,7 @@ import type { Layer } from "../rootfs/layer.ts";
 import { pathToText } from "../rootfs/rootfs-path.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { openUnionTree } from "../rootfs/union-tree.ts";
-import type { SolveContext } from "./solve-plan.ts";
+import { asRootfs, type SolveContext } from "./solve-plan.ts";
 import type { SolvedFiles } from "./solved.ts";
 import { loadLayers } from "./step-record.ts";
 
@@ -30,7 +30,7 @@ export async function digestBindSource(mount: BindMount, context: SolveContext):
     await using selection = await selectPart(solved, mount, context);
     return selection.contentDigest;
   }
-  const tree: CopyTree = { kind: "layers", layers: await loadLayers(solved) };
+  const tree: CopyTree = { kind: "layers", layers: await loadLayers(asRootfs(solved)) };
   return work.digestSubtree(
     { tree, path: mount.source, temporaryDirectory: store.temporaryDirectory },
     { signal },
@@ -48,7 +48,7 @@ export async function openBindSource(
   context: SolveContext,
 ): Promise<BindSource> {
   const solved = await context.solve(mount.from);
-  if (solved.kind === "rootfs") return findInLayers(await loadLayers(solved), mount.source);
+  if (solved.kind !== "files") return findInLayers(await loadLayers(asRootfs(solved)), mount.source);
   const { store, work, signal } = context.access;
   await using selection = await selectPart(solved, mount, context);
   const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
@@ -57,13 +57,13 @@ export async function openBindSource(
   return findInLayers([layer], CONTEXT_PART);
 }
 
-function selectPart(files: SolvedFiles, { source }: { readonly source: string }, { access }: SolveContext) {
+async function selectPart(
+  files: SolvedFiles,
+  { source }: { readonly source: string },
+  { access }: SolveContext,
+) {
   const { work, store, signal } = access;
-  const tree: CopyTree = {
-    kind: "directory",
-    directory: files.directory,
-    ignorePatterns: files.ignorePatterns,
-  };
+  const tree = await files.open();
   return work.selectCopy(
     {
       sources: [{ kind: "path", tree, path: source }],

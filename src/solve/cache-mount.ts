@@ -7,7 +7,7 @@ import type { CopyTree } from "../rootfs/copy-request.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { temporaryPath } from "../store/blobs.ts";
 import { acquireLock, type Lock, tryLock } from "../store/locks.ts";
-import type { SolveContext } from "./solve-plan.ts";
+import { asRootfs, type SolveContext } from "./solve-plan.ts";
 import { loadLayers } from "./step-record.ts";
 
 export type CacheMount = Extract<RunMount, { type: "cache" }>;
@@ -73,9 +73,9 @@ async function writeSeed(directory: string, mount: CacheMount, context: SolveCon
   const { store, work, signal } = context.access;
   const solved = await context.solve(mount.from!);
   const tree: CopyTree =
-    solved.kind === "rootfs"
-      ? { kind: "layers", layers: await loadLayers(solved) }
-      : { kind: "directory", directory: solved.directory, ignorePatterns: solved.ignorePatterns };
+    solved.kind === "files"
+      ? await solved.open()
+      : { kind: "layers", layers: await loadLayers(asRootfs(solved)) };
   await using selection = await work.selectCopy(
     {
       sources: [{ kind: "path", tree, path: mount.source ?? "/" }],

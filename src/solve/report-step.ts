@@ -6,6 +6,8 @@ export interface StepReport {
   log(stream: "stdout" | "stderr", data: Uint8Array): void;
   /** The result came from the cache. */
   cached(): void;
+  /** How far a transfer is. */
+  progress(doneBytes: number, totalBytes?: number): void;
 }
 
 /** Tells that a step begins, and how it ends. */
@@ -23,6 +25,8 @@ export async function reportStep<T>(
       cached() {
         outcome = "cached";
       },
+      progress: (doneBytes, totalBytes) =>
+        emit({ kind: "progress", time: Date.now(), id, label: "downloaded", doneBytes, totalBytes }),
     });
   } catch (error) {
     outcome = signal.aborted ? "canceled" : "failed";

@@ -1,11 +1,10 @@
 import { makeCopyContentKey, makeCopyKey } from "../cache/step-key.ts";
-import { BuildError } from "../errors/build-error.ts";
 import type { CopySource, CopyStep, StepId } from "../plan/plan.ts";
 import type { CopyRequestSource, CopyTree } from "../rootfs/copy-request.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { reportStep } from "./report-step.ts";
 import { asRootfs, type SolveContext } from "./solve-plan.ts";
-import type { Solved, SolvedRootfs } from "./solved.ts";
+import type { DownloadedFile, Solved, SolvedRootfs } from "./solved.ts";
 import { addLayer, aliasRecord, keepRecord, loadLayers, reuseRecord } from "./step-record.ts";
 
 /**
@@ -18,7 +17,7 @@ export async function solveCopy(step: CopyStep, context: SolveContext): Promise<
   const base = asRootfs(solvedBase);
   const inputs = (id: StepId) => recordIdOf(id === step.base ? base : sources.get(id)!);
   return reportStep(step, context, async (report) => {
-    const hasRecords = [...sources.values()].every((source) => source.kind === "rootfs");
+    const hasRecords = [...sources.values()].every((source) => recordIdOf(source) !== "");
     const definitionKey = hasRecords ? makeCopyKey(step, inputs) : undefined;
     const byDefinition = definitionKey && reuseRecord(step, definitionKey, context);
     if (byDefinition !== undefined) {
@@ -26,18 +25,18 @@ export async function solveCopy(step: CopyStep, context: SolveContext): Promise<
       return addLayer(base, byDefinition, context);
     }
 
-    const trees = await loadTrees(sources);
+    const opened = await openSources(sources);
     const needsBase = !step.link;
     await using selection = await work.selectCopy(
       {
-        sources: step.sources.map((source) => requestSource(source, trees)),
+        sources: step.sources.map((source) => requestSource(source, opened)),
         destination: step.destination,
         chown: step.chown,
         chmod: step.chmod,
         parents: step.parents,
         exclude: step.exclude,
         link: step.link,
-        unpack: step.unpack,
+        unpack: unpacks(step, sources),
         temporaryDirectory: store.temporaryDirectory,
         ...(needsNames(step.chown) && { base: await loadLayers(base) }),
       },
@@ -65,25 +64,36 @@ async function solveSources(step: CopyStep, context: SolveContext): Promise<Map<
   return new Map(await Promise.all([...ids].map(async (id) => [id, await context.solve(id)] as const)));
 }
 
-async function loadTrees(sources: ReadonlyMap<StepId, Solved>): Promise<ReadonlyMap<StepId, CopyTree>> {
-  const load = async (solved: Solved): Promise<CopyTree> =>
-    solved.kind === "files"
-      ? { kind: "directory", directory: solved.directory, ignorePatterns: solved.ignorePatterns }
-      : { kind: "layers", layers: await loadLayers(solved) };
+type Opened =
+  | { readonly kind: "tree"; readonly tree: CopyTree }
+  | { readonly kind: "download"; readonly file: DownloadedFile };
+
+async function openSources(sources: ReadonlyMap<StepId, Solved>): Promise<ReadonlyMap<StepId, Opened>> {
+  const open = async (solved: Solved): Promise<Opened> => {
+    if (solved.kind === "download") return { kind: "download", file: await solved.open() };
+    if (solved.kind === "files") return { kind: "tree", tree: await solved.open() };
+    return { kind: "tree", tree: { kind: "layers", layers: await loadLayers(solved) } };
+  };
   return new Map(
-    await Promise.all([...sources].map(async ([id, solved]) => [id, await load(solved)] as const)),
+    await Promise.all([...sources].map(async ([id, solved]) => [id, await open(solved)] as const)),
   );
 }
 
-function requestSource(source: CopySource, trees: ReadonlyMap<StepId, CopyTree>): CopyRequestSource {
-  switch (source.kind) {
-    case "inline":
-      return source;
-    case "path":
-      return { kind: "path", tree: trees.get(source.from)!, path: source.path };
-    case "remote":
-      throw new BuildError("unsupported", `Cannot add "${source.path}": ADD of URLs is not there yet`);
-  }
+/** Of a downloaded file, as docker has it. */
+const DOWNLOAD_MODE = 0o600;
+
+function requestSource(source: CopySource, opened: ReadonlyMap<StepId, Opened>): CopyRequestSource {
+  if (source.kind === "inline") return source;
+  const from = opened.get(source.from)!;
+  if (from.kind === "tree") return { kind: "path", tree: from.tree, path: source.path };
+  return { kind: "file", ...from.file, name: source.path.slice(1), mode: DOWNLOAD_MODE };
+}
+
+/** ADD unpacks local archives unless it is told not to, and downloaded ones only when it is told to. */
+function unpacks(step: CopyStep, sources: ReadonlyMap<StepId, Solved>): boolean {
+  if (step.instruction === "COPY") return false;
+  const isDownloaded = [...sources.values()].some(({ kind }) => kind === "download");
+  return step.unpack ?? !isDownloaded;
 }
 
 /** A name in `--chown` is looked up in the destination's own files. */
@@ -92,6 +102,6 @@ function needsNames(chown: string | undefined): boolean {
 }
 
 /** A context has no record: its part of the key is the content. */
-function recordIdOf(solved: Solved): string {
-  return solved.kind === "rootfs" ? solved.recordId : "";
+function recordIdOf({ recordId = "" }: Solved): string {
+  return recordId;
 }

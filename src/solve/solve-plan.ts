@@ -1,11 +1,13 @@
-import type { ContextTree } from "../context/context-tree.ts";
+import type { RemoteSources } from "../context/remote-sources.ts";
 import { attachSpan, BuildError } from "../errors/build-error.ts";
 import type { ImageAccess, ResolvedImage } from "../image/image-access.ts";
 import type { Plan, SourceStep, Step, StepId } from "../plan/plan.ts";
+import type { CopyTree } from "../rootfs/copy-request.ts";
 import type { SshAgent } from "../sandbox/holder-protocol.ts";
 import type { Sandbox } from "../sandbox/run-container.ts";
 import { makeLimit } from "./limit.ts";
 import { solveCopy } from "./solve-copy.ts";
+import { solveRemote } from "./solve-remote.ts";
 import { solveRun } from "./solve-run.ts";
 import { solveWorkdir } from "./solve-workdir.ts";
 import type { Solved, SolvedRootfs } from "./solved.ts";
@@ -14,13 +16,15 @@ export interface SolveOptions {
   readonly access: ImageAccess;
   readonly openSandbox: () => Sandbox;
   /** The build context (`context`) and named ones, by name. */
-  readonly contexts: ReadonlyMap<string, ContextTree>;
+  readonly contexts: ReadonlyMap<string, CopyTree>;
+  /** URLs and git repositories, opened when a step first needs one. */
+  readonly openRemotes: () => Promise<RemoteSources>;
   /** The image of an image source. */
   readonly findImage: (step: SourceStep) => Promise<ResolvedImage>;
   /** How many RUNs may go on at once. */
   readonly jobs: number;
   readonly secrets: ReadonlyMap<string, Uint8Array>;
-  /** Entitlements that the user granted: `network.host`, `security.insecure`. */
+  /** Entitlements that the user granted: `network.host`, `security.insecure`, `device`, `device=NAME`. */
   readonly allow: ReadonlySet<string>;
   /** Agents of ssh mounts, by id. */
   readonly ssh?: ReadonlyMap<string, SshAgent>;
@@ -112,10 +116,10 @@ async function solveSource(step: SourceStep, context: SolveContext): Promise<Sol
     case "context": {
       const tree = context.contexts.get(source.name);
       if (tree === undefined) throw new Error(`there is no context "${source.name}"`);
-      return { kind: "files", ...tree };
+      return { kind: "files", open: async () => tree };
     }
     case "git":
     case "http":
-      throw new BuildError("unsupported", `Cannot fetch "${source.url}": ADD of URLs is not there yet`);
+      return solveRemote(step, source, context);
   }
 }
