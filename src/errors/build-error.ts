@@ -26,6 +26,7 @@ export type BuildErrorCode =
   | "input-limit"
   | "not-permitted"
   | "option-invalid"
+  | "output-failed"
   | "registry"
   | "run-failed"
   | "sandbox"

@@ -10,6 +10,8 @@ import type { Layer } from "./layer.ts";
 import type { WorkdirRequest } from "./make-workdir-layer.ts";
 import type { MaterialiseRequest } from "./materialise-layer.ts";
 import type { PackedLayer, PackRequest } from "./pack-layer.ts";
+import type { WriteTreeTarRequest } from "./tree-tar.ts";
+import type { WriteTreeDirectoryRequest } from "./write-tree-directory.ts";
 
 export interface WorkOptions {
   readonly signal?: AbortSignal;
@@ -46,6 +48,10 @@ export interface LayerWork {
   materialiseLayer(request: MaterialiseRequest, options?: WorkOptions): Promise<void>;
   /** Digest of a subtree's content in the way of a content key: for RUN's bind mounts. */
   digestSubtree(request: DigestSubtreeRequest, options?: WorkOptions): Promise<Digest>;
+  /** Writes root file systems as files of the caller. @throws BuildError `output-failed`. */
+  writeTreeDirectory(request: WriteTreeDirectoryRequest, options?: WorkOptions): Promise<void>;
+  /** Writes root file systems as one tar. @throws BuildError `output-failed`. */
+  writeTreeTar(request: WriteTreeTarRequest, options?: WorkOptions): Promise<void>;
 }
 
 export function makeLayerWork(pool: ThreadPool): LayerWork {
@@ -78,5 +84,7 @@ export function makeLayerWork(pool: ThreadPool): LayerWork {
     digestLayer: (layer, options) => run("digestLayer", layer, options),
     materialiseLayer: (request, options) => run("materialiseLayer", request, options),
     digestSubtree: (request, options) => run("digestSubtree", request, options),
+    writeTreeDirectory: (request, options) => run("writeTreeDirectory", request, options),
+    writeTreeTar: (request, options) => run("writeTreeTar", request, options),
   };
 }
