@@ -13,6 +13,8 @@ const PACKAGES = [
   // RUN
   "crun",
   "passt",
+  // ssh mounts with keys
+  "openssh-client",
   // Registry, and other programs that have to understand what slipway makes.
   "docker-registry",
   "docker.io",

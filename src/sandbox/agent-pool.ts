@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { constants, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SshAgent } from "./holder-protocol.ts";
@@ -11,33 +11,45 @@ export interface AgentPool {
   open(agent: SshAgent): Promise<string>;
 }
 
+/** A socket's path has at most 107 bytes, so it is named by its open directory, and by programs from within it. */
+export function openSocketDirectory(path: string): number {
+  return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+}
+
+/** For the process that opened the directory. */
+export function socketPath(directory: number, name: string): string {
+  return `/proc/self/fd/${directory}/${name}`;
+}
+
 const START_MS = 10_000;
 
 export function makeAgentPool(directory: string): AgentPool {
   const started = new Map<string, Promise<string>>();
+  let opened: number | undefined;
   return {
     async open(agent) {
       if (agent.kind === "socket") return agent.path;
       const key = JSON.stringify(agent.paths);
       let starting = started.get(key);
       if (starting === undefined) {
-        starting = startAgent(join(directory, `agent-${started.size}`), agent.paths);
+        starting = startAgent(directory, `agent-${started.size}`, agent.paths);
         started.set(key, starting);
       }
-      return starting;
+      opened ??= openSocketDirectory(directory);
+      return socketPath(opened, await starting);
     },
   };
 }
 
 /** OpenSSH's own programs: they read every form of key. */
-async function startAgent(socketPath: string, keyPaths: readonly string[]): Promise<string> {
-  const agent = spawn("ssh-agent", ["-D", "-a", socketPath], { stdio: "ignore" });
+async function startAgent(directory: string, name: string, keyPaths: readonly string[]): Promise<string> {
+  const agent = spawn("ssh-agent", ["-D", "-a", name], { stdio: "ignore", cwd: directory });
   let failure: Error | undefined;
   agent.on("error", (error) => {
     failure = error;
   });
   const deadline = Date.now() + START_MS;
-  while (!existsSync(socketPath)) {
+  while (!existsSync(join(directory, name))) {
     if (failure !== undefined) {
       throw new Error(
         `there is no ssh-agent on this machine (apt-get install openssh-client): ${failure.message}`,
@@ -46,17 +58,18 @@ async function startAgent(socketPath: string, keyPaths: readonly string[]): Prom
     if (agent.exitCode !== null || Date.now() > deadline) throw new Error("ssh-agent does not start");
     await sleep(5);
   }
-  await addKeys(socketPath, keyPaths);
-  return socketPath;
+  await addKeys(directory, name, keyPaths);
+  return name;
 }
 
-async function addKeys(socketPath: string, keyPaths: readonly string[]): Promise<void> {
+async function addKeys(directory: string, name: string, keyPaths: readonly string[]): Promise<void> {
   const child = spawn("ssh-add", ["-q", ...keyPaths], {
     stdio: ["ignore", "ignore", "pipe"],
+    cwd: directory,
     // Nobody is there to type a passphrase.
     env: {
       ...process.env,
-      SSH_AUTH_SOCK: socketPath,
+      SSH_AUTH_SOCK: name,
       SSH_ASKPASS: "/bin/false",
       SSH_ASKPASS_REQUIRE: "force",
     },

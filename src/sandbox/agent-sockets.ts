@@ -1,8 +1,7 @@
 import { once } from "node:events";
-import { chmodSync, chownSync } from "node:fs";
+import { chmodSync, chownSync, closeSync } from "node:fs";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
-import { join } from "node:path";
-import type { AgentPool } from "./agent-pool.ts";
+import { type AgentPool, openSocketDirectory, socketPath } from "./agent-pool.ts";
 import type { AgentSocket } from "./holder-protocol.ts";
 
 /**
@@ -15,9 +14,12 @@ export async function openAgentSockets(
   agents: AgentPool,
 ): Promise<Disposable> {
   const held = new DisposableStack();
+  if (sockets.length === 0) return held;
+  const opened = openSocketDirectory(directory);
+  held.defer(() => closeSync(opened));
   try {
     for (const { name, agent, mode, uid, gid } of sockets) {
-      const path = join(directory, name);
+      const path = socketPath(opened, name);
       held.use(await relay(path, await agents.open(agent)));
       chownSync(path, uid, gid);
       chmodSync(path, mode);

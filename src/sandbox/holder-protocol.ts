@@ -1,3 +1,4 @@
+import type { CgroupVersion } from "./cgroup-view.ts";
 import type { ContainerDevice } from "./container-device.ts";
 import type { SeccompProfile } from "./make-seccomp-profile.ts";
 import type { RuntimeResources } from "./resource-limits.ts";
@@ -22,8 +23,8 @@ export type HolderReply =
 
 /** What commands can be given on this machine. */
 export interface HolderAbilities {
-  /** Whether cgroups limit what commands use, and keep them from devices. */
-  readonly hasCgroups: boolean;
+  /** Which cgroups limit what commands use, and keep them from devices. */
+  readonly cgroups: CgroupVersion;
   /** Capabilities that a command can have. */
   readonly capabilities: readonly string[];
 }

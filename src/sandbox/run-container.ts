@@ -100,6 +100,7 @@ export async function runContainer(
     ],
     stubDirectory,
   );
+  const hasDeviceRules = holder.cgroups !== "none";
   const isInsecure = options.security === "insecure";
   const id = randomBytes(8).toString("hex");
   const exit = await holder.run(
@@ -117,12 +118,13 @@ export async function runContainer(
         user: resolveUser(tree, options.user),
         security: isInsecure
           ? insecureSecurity(holder.capabilities)
-          : sandboxSecurity(process.arch, holder.hasCgroups),
+          : sandboxSecurity(process.arch, hasDeviceRules),
+        cgroups: holder.cgroups,
         mounts: fileMounts.map(({ kind: _, ...mount }) => mount),
       }),
       runtime: sandbox.runtime,
       cgroupPath: holder.cgroupPath(id, options.limits?.cgroupParent),
-      hasDevices: holder.hasCgroups || isInsecure,
+      hasDevices: hasDeviceRules || isInsecure,
       network: options.network,
       stdio: options.stdio,
     },

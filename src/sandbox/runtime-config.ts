@@ -1,3 +1,4 @@
+import type { CgroupVersion } from "./cgroup-view.ts";
 import type { ContainerDevice } from "./container-device.ts";
 import type { ContainerSecurity } from "./container-security.ts";
 import type { RuntimeConfig, RuntimeHooks, RuntimeMount } from "./holder-protocol.ts";
@@ -18,6 +19,8 @@ export interface RuntimeConfigOptions {
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   readonly terminal: boolean;
   readonly security: ContainerSecurity;
+  /** What the holder has. */
+  readonly cgroups: CgroupVersion;
   readonly limits?: ResourceLimits;
   /** Besides those that every container has and those of `security`. */
   readonly devices?: readonly ContainerDevice[];
@@ -57,13 +60,17 @@ export function makeRuntimeConfig(options: RuntimeConfigOptions): RuntimeConfig 
     },
     mounts: [
       ...kernelMounts({ shmSizeBytes: options.shmSizeBytes, isSysWritable: security.isSysWritable }),
+      ...(options.cgroups === "none" ? [] : [cgroupMount(security.isSysWritable)]),
       ...options.mounts,
     ],
     ...(options.hooks && { hooks: options.hooks }),
     linux: {
-      namespaces: ["pid", "ipc", "uts", "mount", ...(options.network === "host" ? [] : ["network"])].map(
-        (type) => ({ type }),
-      ),
+      namespaces: [
+        ...["pid", "ipc", "uts", "mount"],
+        ...(options.network === "host" ? [] : ["network"]),
+        // As docker: v1 has had none for most of its life.
+        ...(options.cgroups === "v2" ? ["cgroup"] : []),
+      ].map((type) => ({ type })),
       resources: makeRuntimeResources(options.limits ?? {}, [
         ...security.deviceRules,
         ...(options.deviceRules ?? []),
@@ -114,6 +121,12 @@ function kernelMounts({
       options: [...guarded, isSysWritable ? "rw" : "ro"],
     },
   ];
+}
+
+/** What the command itself is limited to: programs read it there. */
+function cgroupMount(isWritable: boolean): RuntimeMount {
+  const options = ["nosuid", "noexec", "nodev", isWritable ? "rw" : "ro"];
+  return { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options };
 }
 
 function pick({ uid, gid, additionalGids }: ResolvedUser) {

@@ -43,7 +43,7 @@ export function serveHolder({ memoryDirectory, pastaPath, runtime }: HolderOptio
       held.delete(id);
     }
   });
-  send({ kind: "ready", hasCgroups: cgroupVersion !== "none", capabilities: readCapabilities() });
+  send({ kind: "ready", cgroups: cgroupVersion, capabilities: readCapabilities() });
 }
 
 async function holdContainer(

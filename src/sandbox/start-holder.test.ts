@@ -68,14 +68,15 @@ describe("a holder", { skip: missing }, () => {
           network: "none",
           ulimits: [],
           terminal: false,
-          security: sandboxSecurity(process.arch, holder.hasCgroups),
+          security: sandboxSecurity(process.arch, holder.cgroups !== "none"),
+          cgroups: holder.cgroups,
           mounts: [
             { destination: "/tmp/secret", type: "bind", source: "memory:secret", options: ["bind", "ro"] },
           ],
         }),
         runtime,
         cgroupPath: holder.cgroupPath(`run-${count}`),
-        hasDevices: holder.hasCgroups,
+        hasDevices: holder.cgroups !== "none",
         network: "none",
         stdio: "pipe",
       },
@@ -156,7 +157,7 @@ describe("a holder", { skip: missing }, () => {
         cgroupPath: holder.cgroupPath("doomed"), hasDevices: false,
         runtimeConfig: makeRuntimeConfig({
           args: ["/bin/sleep", "4712"], env: [], workingDirectory: "/", hostname: "x", network: "none", ulimits: [], terminal: false,
-          user: { uid: 0, gid: 0, additionalGids: [], home: "/" }, mounts: [], security: sandboxSecurity(process.arch, holder.hasCgroups),
+          user: { uid: 0, gid: 0, additionalGids: [], home: "/" }, mounts: [], security: sandboxSecurity(process.arch, holder.cgroups !== "none"), cgroups: holder.cgroups,
         }),
       });`;
     const { spawn } = await import("node:child_process");

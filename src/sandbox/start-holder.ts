@@ -109,10 +109,10 @@ export async function startHolder({
   };
   child.on("error", (error) => fail(error.message, error));
   child.on("exit", (code, signal) => fail(complaint.trim() || (signal ?? `exit code ${code}`)));
-  const { hasCgroups, capabilities } = await ready.promise;
+  const { cgroups, capabilities } = await ready.promise;
 
   return {
-    hasCgroups,
+    cgroups,
     capabilities,
     cgroupPath: (id, parent) => cgroup.pathOf(id, parent),
     run(request, { onOutput, signal } = {}) {

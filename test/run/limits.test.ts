@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
+import { listCgroups } from "./list-cgroups.ts";
+
+const V1 = "/sys/fs/cgroup/memory";
+const limitsMissing =
+  runMissing || (!existsSync(V1) && !existsSync("/sys/fs/cgroup/cgroup.controllers") && "needs cgroups");
+
+describe("limits of a RUN", { skip: limitsMissing }, () => {
+  let bench: BuildBench;
+  beforeEach(async () => {
+    bench = await openBuildBench();
+  });
+  afterEach(() => bench[Symbol.dispose]());
+
+  /** What a RUN prints. */
+  async function print(command: string, args: readonly string[]): Promise<string> {
+    const { code, stderr } = await bench.build(`FROM busybox\nRUN ${command}`, { args });
+    assert.equal(code, 0, stderr);
+    return stderr.replaceAll(/^#\d+ [\d.]+ /gm, "");
+  }
+
+  it("says that a command ran out of memory", async () => {
+    const command = "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo $x | wc -c";
+    const { code, stderr } = await bench.build(`FROM busybox\nRUN ${command}`, { args: ["-m", "32m"] });
+    assert.equal(code, 1);
+    assert.match(stderr, /^Error: Cannot run ".*": it ran out of memory \(it ended with exit code \d+\)$/m);
+  });
+
+  it("does not say so of a command that was killed for another reason", async () => {
+    const { stderr } = await bench.build("FROM busybox\nRUN sh -c 'kill -9 $$'; exit $?", {
+      args: ["-m", "32m"],
+    });
+    assert.match(stderr, /^Error: Cannot run ".*": it ended with exit code 137$/m);
+  });
+
+  it("fills the page cache without running out of memory", async () => {
+    await print("head -c 100000000 /dev/zero > /file; rm /file", ["-m", "32m"]);
+  });
+
+  it("sets cpus, shares and quota", async () => {
+    const text = await print(
+      "cat /proc/self/cgroup; grep Cpus_allowed_list /proc/self/status; cat /sys/fs/cgroup/cpu*/cpu.shares /sys/fs/cgroup/cpu*/cpu.cfs_quota_us /sys/fs/cgroup/cpu.weight /sys/fs/cgroup/cpu.max 2>/dev/null || true",
+      [...["--resource", "cpuset-cpus=0,cpu-shares=512", "--cpu-quota", "50000"]],
+    );
+    assert.match(text, /^Cpus_allowed_list:\t0$/m);
+    assert.match(text, existsSync(V1) ? /^512\n50000$/m : /^20\n50000 100000$/m);
+  });
+
+  it("sets ulimits and the size of /dev/shm", async () => {
+    const text = await print("ulimit -n; ulimit -Hn; ulimit -c; df -k /dev/shm", [
+      ...["--ulimit", "nofile=100:200", "--ulimit", "core=0", "--shm-size", "1m"],
+    ]);
+    assert.match(text, /^100\n200\n0$/m);
+    assert.match(text, /^shm +1024 /m);
+  });
+
+  it("has 64 MiB of /dev/shm by default", async () => {
+    assert.match(await print("df -k /dev/shm", []), /^shm +65536 /m);
+  });
+
+  it("puts the cgroup where --cgroup-parent says, and leaves nothing there", async () => {
+    const parent = `/slipway-test-${process.pid}/inner`;
+    const text = await print("cat /proc/self/cgroup", ["--cgroup-parent", parent, "-m", "64m"]);
+    assert.ok(text.includes(`:${parent}/slipway/`), text);
+    assert.deepEqual(listCgroups(`${parent}/slipway`), []);
+  });
+
+  it("makes no difference to the cache", async () => {
+    await print("true", ["-m", "64m"]);
+    assert.match(await print("true", ["-m", "128m"]), /CACHED/);
+  });
+
+  for (const [args, message] of [
+    [["-m", "1k"], 'Cannot use "1k" for memory: the minimum is 6m'],
+    [["--memory-swap", "1g"], "Cannot limit memory-swap: memory has no limit"],
+    [["-m", "1g", "--memory-swap", "1m"], "Cannot limit memory-swap: it is below memory, which it includes"],
+    [["--cpuset-cpus", "a"], 'Cannot use "a" for cpuset-cpus: it is no list like 0-2,4'],
+    [["--resource", "memori=1g"], 'Cannot use "memori=1g" for --resource: there is no such resource'],
+    [["--ulimit", "nofiles=1"], 'Cannot use "nofiles=1" for --ulimit: there is no limit "nofiles"'],
+  ] as const) {
+    it(`refuses ${args.join(" ")}`, async () => {
+      const { code, stderr } = await bench.build("FROM busybox\nRUN true", { args });
+      assert.notEqual(code, 0);
+      assert.ok(stderr.includes(`Error: ${message}`), stderr);
+    });
+  }
+
+  it("leaves no cgroup behind", async () => {
+    await print("true", ["-m", "64m"]);
+    assert.deepEqual(
+      listCgroups("/slipway").filter((name) => name.includes(`-${process.pid}-`)),
+      [],
+    );
+  });
+});
+
+describe("without cgroups", { skip: runMissing }, () => {
+  it("a RUN works and can make no device node", async () => {
+    using bench = await openBuildBench();
+    const context = bench.context({
+      Dockerfile: "FROM busybox\nRUN echo works\nRUN ! mknod /dev/kvm c 10 232",
+    });
+    const { code, stderr } = await bench.run(["build", "--progress=plain", context], {
+      env: { SLIPWAY_DISABLE: "cgroups" },
+    });
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /works/);
+  });
+});
