@@ -54,6 +54,14 @@ export class CopyDestination {
     return target;
   }
 
+  /** The directory that an archive is unpacked into; made if it is missing. */
+  placeArchive(): RootfsPath {
+    const destination = this.#resolve(bytesFromText(this.#text));
+    if (this.#isLeaf) throw cannotReplace(destination, "a file that the same instruction copied");
+    this.#makeDirectories(destination);
+    return destination;
+  }
+
   #resolve(bytes: string): RootfsPath {
     return this.#tree.resolve(bytes).path;
   }

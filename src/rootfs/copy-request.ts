@@ -69,8 +69,8 @@ export interface SelectedItem {
   readonly name: string;
   /** Of the directory itself, in seconds since 1970. */
   readonly mtime: number;
-  /** A tar archive that is unpacked: a directory in the layer that it was made into. */
-  readonly unpacked?: Layer;
+  /** ADD of a file: if it is a tar archive, what is in it goes into the destination. */
+  readonly mayUnpack?: boolean;
   /** The item's records in the selection file, in bytes. */
   readonly start: number;
   readonly end: number;

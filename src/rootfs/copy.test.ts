@@ -14,7 +14,8 @@ import {
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { type MemberLike, makeLayer, makeTemporaryDirectory } from "../../test/make-layers.ts";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import { type MemberLike, makeLayer, makeTar, makeTemporaryDirectory } from "../../test/make-layers.ts";
 import { makeIgnoreMatcher } from "../dockerfile/make-ignore-matcher.ts";
 import type { CopyRequestSource, CopyTree, SelectCopyRequest } from "./copy-request.ts";
 import { IndexReader } from "./index-reader.ts";
@@ -86,15 +87,15 @@ class Bench {
   }
 
   /** Copies, and lists what the new layer has: path, mode, owner and content or target. */
-  copy(
+  async copy(
     sources: readonly CopyRequestSource[],
     destination: string,
     part: Partial<SelectCopyRequest> = {},
-  ): string[] {
+  ): Promise<string[]> {
     const selection = this.select(sources, destination, part);
     try {
       const request = { selection, base: this.base, layersDirectory: this.layersDirectory, mtime: 5 };
-      const { layer } = writeCopyLayer(request, { makeIgnoreMatcher });
+      const { layer } = await writeCopyLayer(request, { makeIgnoreMatcher });
       return this.list(layer);
     } finally {
       rmSync(selection.selectionPath);
@@ -136,11 +137,11 @@ test("COPY of a file: to a name, into a directory, with a slash, below parents t
   bench.file("a", "A");
   await bench.baseOf([{ name: "dir/", mode: 0o711, uid: 3 }]);
   const source = bench.fromContext("/a");
-  assert.deepEqual(bench.copy(source, "/b"), ['b 644 "A"']);
-  assert.deepEqual(bench.copy(source, "/dir"), ["dir 711 3:0 directory", 'dir/a 644 "A"']);
-  assert.deepEqual(bench.copy(source, "/new/"), ["new 755 directory", 'new/a 644 "A"']);
-  assert.deepEqual(bench.copy(source, "/x/y"), ["x 755 directory", 'x/y 644 "A"']);
-  assert.deepEqual(bench.copy(source, "/"), ['a 644 "A"']);
+  assert.deepEqual(await bench.copy(source, "/b"), ['b 644 "A"']);
+  assert.deepEqual(await bench.copy(source, "/dir"), ["dir 711 3:0 directory", 'dir/a 644 "A"']);
+  assert.deepEqual(await bench.copy(source, "/new/"), ["new 755 directory", 'new/a 644 "A"']);
+  assert.deepEqual(await bench.copy(source, "/x/y"), ["x 755 directory", 'x/y 644 "A"']);
+  assert.deepEqual(await bench.copy(source, "/"), ['a 644 "A"']);
   assert.deepEqual([bench.entry("/a").mtime, bench.entry("/a").mtimeNs], [2000, 0]);
 });
 
@@ -163,10 +164,10 @@ test("COPY of a directory copies its contents; the destination keeps its mode, o
     `${to}/sub 750 4:0 directory`,
     `${to}/sub/s 644 "S"`,
   ];
-  assert.deepEqual(bench.copy(source, "/new"), ["new 755 directory", ...contents("new")]);
+  assert.deepEqual(await bench.copy(source, "/new"), ["new 755 directory", ...contents("new")]);
   assert.deepEqual([bench.entry("/new").mtime, bench.entry("/new/sub").mtime], [77, 78]);
-  assert.deepEqual(bench.copy(source, "/have"), ["have 711 5:0 directory", ...contents("have")]);
-  assert.deepEqual(bench.copy(await bench.from(members, "/"), "/x/"), [
+  assert.deepEqual(await bench.copy(source, "/have"), ["have 711 5:0 directory", ...contents("have")]);
+  assert.deepEqual(await bench.copy(await bench.from(members, "/"), "/x/"), [
     "x 755 directory",
     "x/d 700 9:0 directory",
     ...contents("x/d"),
@@ -180,8 +181,8 @@ test("COPY from a context belongs to 0:0, from layers to whom it belonged", {
   bench.file("f", "x", 0o6755);
   execFileSync("chown", ["7:8", join(bench.context, "f")]);
   chmodSync(join(bench.context, "f"), 0o6755);
-  assert.deepEqual(bench.copy(bench.fromContext("/f"), "/f"), ['f 6755 "x"']);
-  assert.deepEqual(bench.copy(await bench.from([{ name: "f", uid: 7, gid: 8 }], "/f"), "/f"), [
+  assert.deepEqual(await bench.copy(bench.fromContext("/f"), "/f"), ['f 6755 "x"']);
+  assert.deepEqual(await bench.copy(await bench.from([{ name: "f", uid: 7, gid: 8 }], "/f"), "/f"), [
     'f 644 7:8 ""',
   ]);
 });
@@ -195,14 +196,14 @@ test("COPY keeps links in a tree and follows those that are named", async (t) =>
   symlinkSync("real", join(bench.context, "dirlink"));
   symlinkSync("real/f", join(bench.context, "filelink"));
   symlinkSync("/real/f", join(bench.context, "abslink"));
-  assert.deepEqual(bench.copy(bench.fromContext("/dirlink"), "/d"), [
+  assert.deepEqual(await bench.copy(bench.fromContext("/dirlink"), "/d"), [
     "d 755 directory",
     "d/abs 777 -> /etc/passwd",
     "d/dangling 777 -> gone",
     'd/f 644 "F"',
     "d/up 777 -> ../../..",
   ]);
-  assert.deepEqual(bench.copy(bench.fromContext(["/filelink", "/abslink", "/dirlink/f"]), "/d/"), [
+  assert.deepEqual(await bench.copy(bench.fromContext(["/filelink", "/abslink", "/dirlink/f"]), "/d/"), [
     "d 755 directory",
     'd/abslink 644 "F"',
     'd/f 644 "F"',
@@ -217,7 +218,11 @@ test("COPY never reads outside the context", async (t) => {
   symlinkSync(join(bench.at, "secret"), join(bench.context, "absolute"));
   symlinkSync("..", join(bench.context, "up"));
   for (const path of ["/relative", "/absolute", "/../secret", "/up/secret"]) {
-    assert.throws(() => bench.copy(bench.fromContext(path), "/x"), { code: "copy-source-missing" }, path);
+    await assert.rejects(
+      () => bench.copy(bench.fromContext(path), "/x"),
+      { code: "copy-source-missing" },
+      path,
+    );
   }
 });
 
@@ -234,20 +239,23 @@ test("COPY follows symlinks of the destination inside its root", async (t) => {
     ],
   );
   const directories = ["usr 755 directory", "usr/bin 711 directory"];
-  assert.deepEqual(bench.copy(bench.fromContext("/bin"), "/bin/"), [...directories, 'usr/bin/tool 755 "T"']);
-  assert.deepEqual(bench.copy(bench.fromContext("/bin/tool"), "/abs/bin/x"), [
+  assert.deepEqual(await bench.copy(bench.fromContext("/bin"), "/bin/"), [
+    ...directories,
+    'usr/bin/tool 755 "T"',
+  ]);
+  assert.deepEqual(await bench.copy(bench.fromContext("/bin/tool"), "/abs/bin/x"), [
     ...directories,
     'usr/bin/x 755 "T"',
   ]);
-  assert.deepEqual(bench.copy(bench.fromContext("/bin/tool"), "/climb/y"), [
+  assert.deepEqual(await bench.copy(bench.fromContext("/bin/tool"), "/climb/y"), [
     "usr 755 directory",
     'usr/y 755 "T"',
   ]);
-  assert.deepEqual(bench.copy(bench.fromContext("/bin/tool"), "/f"), [
+  assert.deepEqual(await bench.copy(bench.fromContext("/bin/tool"), "/f"), [
     "usr 755 directory",
     'usr/target 755 "T"',
   ]);
-  assert.deepEqual(bench.copy(bench.fromContext("/bin/tool"), "/nowhere/z"), [
+  assert.deepEqual(await bench.copy(bench.fromContext("/bin/tool"), "/nowhere/z"), [
     "made 755 directory",
     "made/here 755 directory",
     'made/here/z 755 "T"',
@@ -258,15 +266,15 @@ test("COPY --link knows nothing of what is below", async (t) => {
   const bench = new Bench(t);
   bench.file("f", "F");
   await bench.baseOf([{ name: "usr/bin/" }, link("bin", "usr/bin"), { name: "pre/", mode: 0o700, uid: 5 }]);
-  assert.deepEqual(bench.copy(bench.fromContext("/f"), "/bin/f", { link: true }), [
+  assert.deepEqual(await bench.copy(bench.fromContext("/f"), "/bin/f", { link: true }), [
     "bin 755 directory",
     'bin/f 644 "F"',
   ]);
-  assert.deepEqual(bench.copy(bench.fromContext("/f"), "/pre/", { link: true }), [
+  assert.deepEqual(await bench.copy(bench.fromContext("/f"), "/pre/", { link: true }), [
     "pre 755 directory",
     'pre/f 644 "F"',
   ]);
-  assert.deepEqual(bench.copy(bench.fromContext("/f"), "/pre", { link: true }), ['pre 644 "F"']);
+  assert.deepEqual(await bench.copy(bench.fromContext("/f"), "/pre", { link: true }), ['pre 644 "F"']);
 });
 
 test("COPY: a link met in a copied tree is replaced by a file, a directory onto it is an error", async (t) => {
@@ -274,18 +282,21 @@ test("COPY: a link met in a copied tree is replaced by a file, a directory onto 
   bench.file("tree/x", "X");
   bench.file("dirs/x/y");
   await bench.baseOf([{ name: "to/" }, link("to/x", "/etc"), { name: "has/x/" }, { name: "file" }]);
-  assert.deepEqual(bench.copy(bench.fromContext("/tree"), "/to"), ["to 755 directory", 'to/x 644 "X"']);
+  assert.deepEqual(await bench.copy(bench.fromContext("/tree"), "/to"), ["to 755 directory", 'to/x 644 "X"']);
   const failed = { code: "copy-failed" };
-  assert.throws(() => bench.copy(bench.fromContext("/dirs"), "/to"), {
+  await assert.rejects(() => bench.copy(bench.fromContext("/dirs"), "/to"), {
     ...failed,
     message: /a directory to "\/to\/x"/,
   });
-  assert.throws(() => bench.copy(bench.fromContext("/tree"), "/has"), {
+  await assert.rejects(() => bench.copy(bench.fromContext("/tree"), "/has"), {
     ...failed,
     message: /a file to "\/has\/x"/,
   });
-  assert.throws(() => bench.copy(bench.fromContext("/tree"), "/file"), { ...failed, message: /"\/file"/ });
-  assert.throws(() => bench.copy(bench.fromContext("/tree"), "/file/x/"), {
+  await assert.rejects(() => bench.copy(bench.fromContext("/tree"), "/file"), {
+    ...failed,
+    message: /"\/file"/,
+  });
+  await assert.rejects(() => bench.copy(bench.fromContext("/tree"), "/file/x/"), {
     ...failed,
     message: /"\/file" is no directory/,
   });
@@ -297,14 +308,14 @@ test("COPY of several sources: the last one wins, without a slash each overwrite
   bench.file("one/only1");
   bench.file("two/same", "2");
   bench.file("f", "F");
-  assert.deepEqual(bench.copy(bench.fromContext(["/one", "/two", "/f"]), "/to/"), [
+  assert.deepEqual(await bench.copy(bench.fromContext(["/one", "/two", "/f"]), "/to/"), [
     "to 755 directory",
     'to/f 644 "F"',
     'to/only1 644 "one/only1"',
     'to/same 644 "2"',
   ]);
-  assert.deepEqual(bench.copy(bench.fromContext(["/one/same", "/f"]), "/dst"), ['dst 644 "F"']);
-  assert.throws(() => bench.copy(bench.fromContext(["/f", "/one"]), "/dst"), { code: "copy-failed" });
+  assert.deepEqual(await bench.copy(bench.fromContext(["/one/same", "/f"]), "/dst"), ['dst 644 "F"']);
+  await assert.rejects(() => bench.copy(bench.fromContext(["/f", "/one"]), "/dst"), { code: "copy-failed" });
 });
 
 test("COPY with wildcards matches as Go's filepath.Match does", async (t) => {
@@ -312,21 +323,26 @@ test("COPY with wildcards matches as Go's filepath.Match does", async (t) => {
   for (const name of ["fa.txt", "fb.txt", "f.txt", "f*.txt", ".env", ".hid/x", "s/a/in", "s/b/in", "s/b/out"])
     bench.file(name);
   symlinkSync("s", join(bench.context, "slink"));
-  const names = (...patterns: string[]) =>
-    bench
-      .copy(bench.fromContext(patterns), "/d/")
+  const names = async (...patterns: string[]) =>
+    (await bench.copy(bench.fromContext(patterns), "/d/"))
       .slice(1)
       .map((line) => line.slice(2).replace(/ .*/, ""));
-  assert.deepEqual(names("/f?.txt"), ["f*.txt", "fa.txt", "fb.txt"]);
-  assert.deepEqual(names("/f[ab].txt"), ["fa.txt", "fb.txt"]);
-  assert.deepEqual(names("/f[^a].txt"), ["f*.txt", "fb.txt"]);
-  assert.deepEqual(names("/f\\*.txt"), ["f*.txt"]);
-  assert.deepEqual(names("/.*"), [".env", "x"]);
-  assert.deepEqual(names("/s/*/in"), ["in"]);
-  assert.deepEqual(names("/slink/*/out"), ["out"], "links in front of a wildcard are followed");
-  assert.deepEqual(names("/*link/b"), [], "links that a wildcard would pass are not");
-  assert.deepEqual(bench.copy(bench.fromContext("/s/*.none"), "/x/"), [], "nothing matches: nothing is made");
-  assert.throws(() => bench.copy(bench.fromContext("/none/*"), "/x/"), { code: "copy-source-missing" });
+  assert.deepEqual(await names("/f?.txt"), ["f*.txt", "fa.txt", "fb.txt"]);
+  assert.deepEqual(await names("/f[ab].txt"), ["fa.txt", "fb.txt"]);
+  assert.deepEqual(await names("/f[^a].txt"), ["f*.txt", "fb.txt"]);
+  assert.deepEqual(await names("/f\\*.txt"), ["f*.txt"]);
+  assert.deepEqual(await names("/.*"), [".env", "x"]);
+  assert.deepEqual(await names("/s/*/in"), ["in"]);
+  assert.deepEqual(await names("/slink/*/out"), ["out"], "links in front of a wildcard are followed");
+  assert.deepEqual(await names("/*link/b"), [], "links that a wildcard would pass are not");
+  assert.deepEqual(
+    await bench.copy(bench.fromContext("/s/*.none"), "/x/"),
+    [],
+    "nothing matches: nothing is made",
+  );
+  await assert.rejects(() => bench.copy(bench.fromContext("/none/*"), "/x/"), {
+    code: "copy-source-missing",
+  });
 });
 
 test("COPY --parents keeps the path below the pivot", async (t) => {
@@ -368,22 +384,19 @@ test("COPY --parents keeps the path below the pivot", async (t) => {
 test("COPY --exclude leaves out, and lets exceptions back in", async (t) => {
   const bench = new Bench(t);
   for (const name of ["a.md", "b.txt", "d/c.md", "d/e.txt", "d/k/keep.md", "z/only.md"]) bench.file(name);
-  const copy = (sources: string | string[], ...exclude: string[]) =>
-    bench.copy(bench.fromContext(sources), "/o/", { exclude });
-  assert.deepEqual(
-    copy("/", "**/*.md", "!d/k/keep.md").map((line) => line.replace(/ .*/, "")),
-    ["o", "o/b.txt", "o/d", "o/d/e.txt", "o/d/k", "o/d/k/keep.md", "o/z"],
-  );
-  assert.deepEqual(
-    copy("/", "d", "z", "*.txt").map((line) => line.replace(/ .*/, "")),
-    ["o", "o/a.md"],
-  );
-  assert.deepEqual(
-    copy("/*", "*.txt", "d", "z", "c.md")
-      .slice(1)
-      .map((line) => line.replace(/ .*/, "")),
-    ["o/a.md"],
-  );
+  const copy = async (sources: string | string[], ...exclude: string[]) =>
+    (await bench.copy(bench.fromContext(sources), "/o/", { exclude })).map((line) => line.replace(/ .*/, ""));
+  assert.deepEqual(await copy("/", "**/*.md", "!d/k/keep.md"), [
+    "o",
+    "o/b.txt",
+    "o/d",
+    "o/d/e.txt",
+    "o/d/k",
+    "o/d/k/keep.md",
+    "o/z",
+  ]);
+  assert.deepEqual(await copy("/", "d", "z", "*.txt"), ["o", "o/a.md"]);
+  assert.deepEqual(await copy("/*", "*.txt", "d", "z", "c.md"), ["o", "o/a.md"]);
 });
 
 test("COPY --chmod and --chown reach everything, parents that are made too, links but for their mode", async (t) => {
@@ -398,36 +411,36 @@ test("COPY --chmod and --chown reach everything, parents that are made too, link
   ]);
   const copy = (part: Partial<SelectCopyRequest>, to = "/n/d") =>
     bench.copy(bench.fromContext("/d"), to, part);
-  assert.deepEqual(copy({ chmod: "640", chown: "app:extra" }), [
+  assert.deepEqual(await copy({ chmod: "640", chown: "app:extra" }), [
     "n 640 1000:2000 directory",
     "n/d 640 1000:2000 directory",
     'n/d/f 640 1000:2000 "F"',
     "n/d/l 777 1000:2000 -> f",
     'n/d/x 640 1000:2000 "X"',
   ]);
-  assert.deepEqual(copy({ chmod: "u=rwX,go=rX" }).slice(2), [
+  assert.deepEqual((await copy({ chmod: "u=rwX,go=rX" })).slice(2), [
     'n/d/f 644 "F"',
     "n/d/l 777 -> f",
     'n/d/x 755 "X"',
   ]);
-  assert.deepEqual(copy({ chmod: "+x" }).at(2), 'n/d/f 711 "F"');
-  assert.deepEqual(copy({ chmod: "a-rwx,u+s,o=t" }).at(2), 'n/d/f 5000 "F"');
-  assert.deepEqual(copy({ chmod: "755", chown: "3" }, "/have")[0], "have 700 directory");
-  assert.deepEqual(copy({ chown: "app" }).at(2), 'n/d/f 600 1000:1001 "F"');
-  assert.deepEqual(copy({ chown: ":extra" }).at(2), 'n/d/f 600 0:2000 "F"');
-  assert.deepEqual(copy({ chown: "33" }).at(2), 'n/d/f 600 33:33 "F"');
-  assert.deepEqual(copy({ chown: "77:88", link: true }).at(2), 'n/d/f 600 77:88 "F"');
-  assert.deepEqual(copy({ chown: "app:0", link: true }).at(0), "n 755 1000:0 directory");
+  assert.deepEqual((await copy({ chmod: "+x" })).at(2), 'n/d/f 711 "F"');
+  assert.deepEqual((await copy({ chmod: "a-rwx,u+s,o=t" })).at(2), 'n/d/f 5000 "F"');
+  assert.deepEqual((await copy({ chmod: "755", chown: "3" }, "/have"))[0], "have 700 directory");
+  assert.deepEqual((await copy({ chown: "app" })).at(2), 'n/d/f 600 1000:1001 "F"');
+  assert.deepEqual((await copy({ chown: ":extra" })).at(2), 'n/d/f 600 0:2000 "F"');
+  assert.deepEqual((await copy({ chown: "33" })).at(2), 'n/d/f 600 33:33 "F"');
+  assert.deepEqual((await copy({ chown: "77:88", link: true })).at(2), 'n/d/f 600 77:88 "F"');
+  assert.deepEqual((await copy({ chown: "app:0", link: true })).at(0), "n 755 1000:0 directory");
   const invalid = { code: "option-invalid" };
-  assert.throws(() => copy({ chown: "nobody" }), { ...invalid, message: /no user "nobody"/ });
-  assert.throws(() => copy({ chown: "app:none" }), { ...invalid, message: /no group "none"/ });
+  await assert.rejects(() => copy({ chown: "nobody" }), { ...invalid, message: /no user "nobody"/ });
+  await assert.rejects(() => copy({ chown: "app:none" }), { ...invalid, message: /no group "none"/ });
   for (const chmod of ["999", "u+q", "rwx", "u=", "17777", ""]) {
-    if (chmod === "" || chmod === "u=") copy({ chmod });
-    else assert.throws(() => copy({ chmod }), { ...invalid, message: /--chmod/ }, chmod);
+    if (chmod === "" || chmod === "u=") await copy({ chmod });
+    else await assert.rejects(() => copy({ chmod }), { ...invalid, message: /--chmod/ }, chmod);
   }
 });
 
-test("COPY keeps hard links among what one source names, attributes, devices and fifos; not sockets", {
+test("COPY keeps hard links among what one source names, attributes, devices and fifos; a socket is an empty file", {
   skip: skipUnlessRoot,
 }, async (t) => {
   const bench = new Bench(t);
@@ -442,25 +455,30 @@ test("COPY keeps hard links among what one source names, attributes, devices and
   const server = createServer().listen(join(bench.context, "d/socket"));
   await new Promise((done) => server.on("listening", done));
   t.after(() => server.close());
-  assert.deepEqual(bench.copy(bench.fromContext("/d"), "/o"), [
+  assert.deepEqual(await bench.copy(bench.fromContext("/d"), "/o"), [
     "o 755 directory",
     'o/a 644 "same"',
     "o/n 644 block",
     "o/p 644 fifo",
+    'o/socket 755 ""',
     'o/z 644 "same"',
   ]);
   assert.equal(bench.entry("/o/z").hardLinkOf, "o/a");
   assert.deepEqual(Object.keys(bench.entry("/o/z").xattrs!).sort(), ["security.capability", "user.note"]);
-  bench.copy(bench.fromContext(["/d/a", "/d/z"]), "/o/");
+  await bench.copy(bench.fromContext(["/d/a", "/d/z"]), "/o/");
   assert.equal(bench.entry("/o/z").hardLinkOf, undefined, "two sources are two files");
-  bench.copy(bench.fromContext("/outside"), "/o");
+  await bench.copy(bench.fromContext("/outside"), "/o");
   assert.equal(bench.entry("/o").hardLinkOf, undefined);
   const layered = [
     { name: "b", content: "1" },
     { name: "a", type: "hardlink", linkName: "b" },
     { name: "c", content: "2" },
   ] as const;
-  assert.deepEqual(bench.copy(await bench.from(layered, "/"), "/"), ['a 644 "1"', 'b 644 "1"', 'c 644 "2"']);
+  assert.deepEqual(await bench.copy(await bench.from(layered, "/"), "/"), [
+    'a 644 "1"',
+    'b 644 "1"',
+    'c 644 "2"',
+  ]);
   assert.equal(bench.entry("/b").hardLinkOf, "a");
 });
 
@@ -472,19 +490,19 @@ test("COPY of names that are not UTF-8, long paths, empty and large files", asyn
   bench.file(`${deep}/f`, "deep");
   bench.file("empty", "");
   bench.file("large", Buffer.alloc(900_000, "l"));
-  const lines = bench.copy(bench.fromContext("/"), "/");
+  const lines = await bench.copy(bench.fromContext("/"), "/");
   assert.equal(lines.length, 20);
   assert.ok(lines.includes('\xff-\xe9 644 "odd"'));
   assert.ok(lines.includes(`${deep}/f 644 "deep"`));
   assert.equal(bench.entry("/large").size, 900_000);
 });
 
-test("COPY of inline content and of downloaded files", (t) => {
+test("COPY of inline content and of downloaded files", async (t) => {
   const bench = new Bench(t);
   mkdirSync(bench.layersDirectory);
   const inline: CopyRequestSource = { kind: "inline", name: "héllo", content: "hi é\n" };
-  assert.deepEqual(bench.copy([inline], "/x"), ['x 644 "hi é\n"']);
-  assert.deepEqual(bench.copy([inline], "/d/"), [
+  assert.deepEqual(await bench.copy([inline], "/x"), ['x 644 "hi é\n"']);
+  assert.deepEqual(await bench.copy([inline], "/d/"), [
     "d 755 directory",
     `d/${Buffer.from("héllo").toString("latin1")} 644 "hi é\n"`,
   ]);
@@ -496,7 +514,7 @@ test("COPY of inline content and of downloaded files", (t) => {
     mode: 0o600,
     mtime: 99,
   };
-  assert.deepEqual(bench.copy([file], "/d/"), ["d 755 directory", 'd/data.bin 600 "D"']);
+  assert.deepEqual(await bench.copy([file], "/d/"), ["d 755 directory", 'd/data.bin 600 "D"']);
   assert.equal(bench.entry("/d/data.bin").mtime, 99);
 });
 
@@ -506,7 +524,7 @@ test("COPY says what is missing, and what is there instead", async (t) => {
   bench.file("secret.txt");
   symlinkSync("gone", join(bench.context, "dangling"));
   const refuse = (path: string, hint: RegExp, ignore: string[] = []) =>
-    assert.throws(
+    assert.rejects(
       () => bench.copy(bench.fromContext(path, ignore), "/x"),
       (error: Error & { code: string; hint?: string }) => {
         assert.equal(error.code, "copy-source-missing");
@@ -515,36 +533,35 @@ test("COPY says what is missing, and what is there instead", async (t) => {
         return true;
       },
     );
-  refuse("/src/mian.go", /Did you mean "\/src\/main.go"/);
-  refuse("/scr/main.go", /Did you mean "\/src"/);
-  refuse("/secret.txt", /ignore file/, ["secret.txt"]);
-  refuse("/src/main.go", /ignore file/, ["src"]);
-  refuse("/dangling", /symlink to "gone"/);
-  refuse("/nothing-like-it", /^$/);
+  await refuse("/src/mian.go", /Did you mean "\/src\/main.go"/);
+  await refuse("/scr/main.go", /Did you mean "\/src"/);
+  await refuse("/secret.txt", /ignore file/, ["secret.txt"]);
+  await refuse("/src/main.go", /ignore file/, ["src"]);
+  await refuse("/dangling", /symlink to "gone"/);
+  await refuse("/nothing-like-it", /^$/);
 });
 
-test("COPY honours the ignore patterns of its context", (t) => {
+test("COPY honours the ignore patterns of its context", async (t) => {
   const bench = new Bench(t);
   mkdirSync(bench.layersDirectory);
   for (const name of ["a.txt", "b.md", "sub/deep/a.txt", "sub/b.md", "empty/x.md"]) bench.file(name);
-  const names = bench
-    .copy(bench.fromContext("/", ["*", "!**/a.txt", "!a.txt"]), "/c/")
-    .map((line) => line.replace(/ .*/, ""));
+  const lines = await bench.copy(bench.fromContext("/", ["*", "!**/a.txt", "!a.txt"]), "/c/");
+  const names = lines.map((line) => line.replace(/ .*/, ""));
   assert.deepEqual(names, ["c", "c/a.txt", "c/sub", "c/sub/deep", "c/sub/deep/a.txt"]);
 });
 
-test("COPY refuses a name that would be a whiteout", (t) => {
+test("COPY refuses a name that would be a whiteout", async (t) => {
   const bench = new Bench(t);
   bench.file("d/.wh.x");
   for (const path of ["/d", "/d/.wh.x"]) {
-    assert.throws(() => bench.copy(bench.fromContext(path), "/o/"), {
+    await assert.rejects(() => bench.copy(bench.fromContext(path), "/o/"), {
       code: "copy-failed",
       message: /"\/d\/\.wh\.x"/,
     });
   }
 });
 
-test("COPY: a file that changes after it was selected is an error", (t) => {
+test("COPY: a file that changes after it was selected is an error", async (t) => {
   const bench = new Bench(t);
   for (const change of ["longer content", "BBBBBBB", "short", undefined]) {
     bench.file("f", "AAAAAAA");
@@ -552,7 +569,7 @@ test("COPY: a file that changes after it was selected is an error", (t) => {
     if (change === undefined) rmSync(join(bench.context, "f"));
     else writeFileSync(join(bench.context, "f"), change);
     const request = { selection, base: [], layersDirectory: bench.layersDirectory };
-    assert.throws(() => writeCopyLayer(request, { makeIgnoreMatcher }), {
+    await assert.rejects(() => writeCopyLayer(request, { makeIgnoreMatcher }), {
       code: "copy-failed",
       message: 'Cannot copy "/f": it changed while it was read',
     });
@@ -608,7 +625,7 @@ test("the same tree has the same digest and diff ID from a context and from laye
   bench.file("d/s/g", "G", 0o755);
   utimesSync(join(bench.context, "d/s"), 2000, 2000);
   utimesSync(join(bench.context, "d"), 2000, 2000);
-  bench.copy(bench.fromContext("/"), "/");
+  await bench.copy(bench.fromContext("/"), "/");
   const layers = [bench.last!];
   const tree: CopyTree = { kind: "layers", layers };
   const fromContext = bench.select(bench.fromContext("/d"), "/o");
@@ -616,8 +633,8 @@ test("the same tree has the same digest and diff ID from a context and from laye
   assert.equal(fromContext.contentDigest, fromLayers.contentDigest);
   const write = (selection: typeof fromContext) =>
     writeCopyLayer({ selection, base: [], layersDirectory: bench.layersDirectory }, { makeIgnoreMatcher });
-  const written = write(fromContext);
-  assert.equal(written.diffId, write(fromLayers).diffId);
+  const written = await write(fromContext);
+  assert.equal(written.diffId, (await write(fromLayers)).diffId);
   // The streamed form and the form that is packed from a directory are the same tar.
   materialiseLayer({ layer: written.layer, below: [], directory: join(bench.at, "fs") });
   const again = indexUpperDirectory({
@@ -631,4 +648,151 @@ test("the same tree has the same digest and diff ID from a context and from laye
   const list = execFileSync("tar", ["-tvzf", join(bench.at, "blob"), "--numeric-owner", "--utc"]).toString();
   assert.match(list, /drwxr-xr-x 0\/0 +0 1970-01-01 00:33 o\/\n-rw-r--r-- 0\/0 +1 1970-01-01 00:33 o\/f\n/);
   assert.ok(readFileSync(join(bench.at, "blob")).length > 0);
+});
+
+const archive: readonly MemberLike[] = [
+  { name: "./", mode: 0o700, uid: 9 },
+  { name: "d/", mode: 0o750, uid: 1000, gid: 33, mtime: 900 },
+  { name: "d/f", content: "F", mode: 0o640, uid: 1000, mtime: 800 },
+  { name: "d/h", type: "hardlink", linkName: "d/f" },
+  { name: "d/s", type: "symlink", linkName: "f", mode: 0o777 },
+  { name: "deep/er/x", content: "X" },
+  { name: "../up", content: "U" },
+  { name: "/abs", content: "A" },
+];
+const unpacked = (to: string) => [
+  `${to}/abs 644 "A"`,
+  `${to}/d 750 1000:33 directory`,
+  `${to}/d/f 640 1000:0 "F"`,
+  `${to}/d/h 640 1000:0 "F"`,
+  `${to}/d/s 777 -> f`,
+  `${to}/deep 755 directory`,
+  `${to}/deep/er 755 directory`,
+  `${to}/deep/er/x 644 "X"`,
+  `${to}/up 644 "U"`,
+];
+
+test("ADD unpacks archives by their content: plain, gzip, zstd, bzip2, xz", async (t) => {
+  const bench = new Bench(t);
+  mkdirSync(bench.layersDirectory);
+  const tar = makeTar(archive);
+  writeFileSync(join(bench.context, "plain"), tar);
+  writeFileSync(join(bench.context, "a.gz"), gzipSync(tar));
+  writeFileSync(join(bench.context, "a.zst"), zstdCompressSync(tar));
+  writeFileSync(join(bench.context, "oddname.bin"), execFileSync("xz", ["-c"], { input: tar }));
+  writeFileSync(join(bench.context, "a.tbz"), execFileSync("bzip2", ["-c"], { input: tar }));
+  for (const name of ["plain", "a.gz", "a.zst", "oddname.bin", "a.tbz"]) {
+    const lines = await bench.copy(bench.fromContext(`/${name}`), "/to", { unpack: true });
+    assert.deepEqual(lines, ["to 755 directory", ...unpacked("to")], name);
+    assert.equal(bench.entry("/to/d/h").hardLinkOf, "to/d/f");
+    assert.deepEqual([bench.entry("/to/d").mtime, bench.entry("/to/d/f").mtime], [900, 800]);
+    const kept = await bench.copy(bench.fromContext(`/${name}`), "/to", {});
+    assert.equal(kept.length, 1, "COPY does not unpack");
+  }
+});
+
+test("ADD of what is no archive copies it", async (t) => {
+  const bench = new Bench(t);
+  mkdirSync(bench.layersDirectory);
+  bench.file("fake.tar", "not a tar\n");
+  bench.file("text.gz", gzipSync("x"));
+  bench.file("broken.gz", Buffer.concat([gzipSync("x").subarray(0, 8), Buffer.from("broken")]));
+  bench.file("zeros", Buffer.alloc(2048));
+  bench.file("fake.xz", Buffer.from("fd377a585a00ff", "hex"));
+  bench.file("fake.bz2", "BZhello");
+  bench.file("empty", "");
+  const lines = await bench.copy(bench.fromContext("/"), "/d/", { unpack: true });
+  assert.equal(lines.length, 8);
+  for (const name of ["fake.tar", "text.gz", "broken.gz", "zeros", "fake.xz", "fake.bz2", "empty"]) {
+    const one = await bench.copy(bench.fromContext(`/${name}`), "/d/", { unpack: true });
+    assert.equal(one.length, 2, name);
+  }
+});
+
+test("ADD of an archive replaces what it lists and keeps the rest; --chown reaches members, --chmod does not", async (t) => {
+  const bench = new Bench(t);
+  await bench.baseOf([
+    { name: "to/", mode: 0o711 },
+    { name: "to/d/", mode: 0o700, uid: 5 },
+    { name: "to/d/stay" },
+    { name: "to/deep/", mode: 0o701, uid: 6 },
+    { name: "to/abs/" },
+    { name: "to/abs/gone" },
+    { name: "to/usr/lib/" },
+    link("to/lib", "/usr/lib"),
+  ]);
+  bench.file("a.tar", makeTar(archive));
+  bench.file("lib.tar", makeTar([{ name: "lib/new", content: "N" }]));
+  const lines = unpacked("to").map((line) => line.replace("to/deep 755", "to/deep 701 6:0"));
+  assert.deepEqual(await bench.copy(bench.fromContext("/a.tar"), "/to/", { unpack: true }), [
+    "to 711 directory",
+    ...lines,
+  ]);
+  const owned = await bench.copy(bench.fromContext("/a.tar"), "/to", {
+    unpack: true,
+    chown: "7:8",
+    chmod: "777",
+  });
+  assert.ok(owned.includes('to/d/f 640 7:8 "F"'));
+  assert.ok(owned.includes("to/deep 701 6:0 directory"));
+  assert.deepEqual(await bench.copy(bench.fromContext("/lib.tar"), "/to", { unpack: true }), [
+    "to 711 directory",
+    "to/usr 755 directory",
+    "to/usr/lib 755 directory",
+    'to/usr/lib/new 644 "N"',
+  ]);
+});
+
+test("ADD of several archives and files: each in its turn", async (t) => {
+  const bench = new Bench(t);
+  mkdirSync(bench.layersDirectory);
+  bench.file(
+    "1.tar",
+    makeTar([{ name: "x/" }, { name: "x/old", content: "1" }, { name: "both", content: "1" }]),
+  );
+  bench.file(
+    "2.tar",
+    makeTar([
+      { name: "both", content: "2" },
+      { name: "x", content: "file now" },
+    ]),
+  );
+  bench.file("plain", "P");
+  assert.deepEqual(await bench.copy(bench.fromContext(["/*.tar", "/plain"]), "/d/", { unpack: true }), [
+    "d 755 directory",
+    'd/both 644 "2"',
+    'd/plain 644 "P"',
+    'd/x 644 "file now"',
+  ]);
+});
+
+test("ADD of an archive never writes outside its destination", async (t) => {
+  const bench = new Bench(t);
+  mkdirSync(bench.layersDirectory);
+  const unpack = async (members: readonly MemberLike[]) => {
+    bench.file("a.tar", makeTar(members));
+    return bench.copy(bench.fromContext("/a.tar"), "/dst/", { unpack: true });
+  };
+  assert.deepEqual(await unpack([link("l", "/"), { name: "l/f", content: "x" }]), [
+    "dst 755 directory",
+    'dst/f 644 "x"',
+    "dst/l 777 -> /",
+  ]);
+  assert.deepEqual(await unpack([link("l", "../.."), { name: "l/f", content: "x" }]), [
+    "dst 755 directory",
+    'dst/f 644 "x"',
+    "dst/l 777 -> ../..",
+  ]);
+  const failed = { code: "copy-failed" };
+  await assert.rejects(unpack([{ name: "a/.wh.b" }]), { ...failed, message: /"a\/\.wh\.b"/ });
+  await assert.rejects(unpack([{ name: "h", type: "hardlink", linkName: "../../etc/passwd" }]), failed);
+  await assert.rejects(
+    unpack([{ name: "f", xattrs: { "trusted.overlay.opaque": Buffer.from("y") } }]),
+    failed,
+  );
+  bench.file("cut.tar", makeTar([{ name: "f", content: "x".repeat(5000) }]).subarray(0, 3000));
+  await assert.rejects(bench.copy(bench.fromContext("/cut.tar"), "/", { unpack: true }), {
+    ...failed,
+    message: /cut off/,
+  });
 });

@@ -2,14 +2,19 @@ import { type BigIntStats, lstatSync, readdirSync, readlinkSync } from "node:fs"
 import type { Entry, RootfsPath } from "./entry.ts";
 import { diskPath } from "./union-tree.ts";
 
-/** What `lstat` and `readlink` tell of a path; undefined for sockets, which no layer has. `hardLinkOf` is not filled. */
+/** What `lstat` and `readlink` tell of a path. `hardLinkOf` is not filled. */
 export interface DiskEntry {
   readonly entry: Entry;
   readonly stats: BigIntStats;
   readonly filePath: string | Buffer;
 }
 
-export function readDiskEntry(directory: string, path: RootfsPath): DiskEntry | undefined {
+/** Undefined for a socket, which no layer has, unless it is to be taken as an empty file (as BuildKit sends contexts). */
+export function readDiskEntry(
+  directory: string,
+  path: RootfsPath,
+  options: { readonly socketIsFile?: boolean } = {},
+): DiskEntry | undefined {
   const filePath = diskPath(directory, path);
   const stats = lstatSync(filePath, { bigint: true });
   const second = 1_000_000_000n;
@@ -32,7 +37,7 @@ export function readDiskEntry(directory: string, path: RootfsPath): DiskEntry | 
     return found({ ...common, type: "symlink", linkTarget });
   }
   if (stats.isFIFO()) return found({ ...common, type: "fifo" });
-  if (!stats.isCharacterDevice() && !stats.isBlockDevice()) return undefined;
+  if (stats.isSocket()) return options.socketIsFile ? found({ ...common, type: "file" }) : undefined;
   return found({
     ...common,
     type: stats.isCharacterDevice() ? "char" : "block",

@@ -58,26 +58,32 @@ function inflateThrough(stream: Transform, output: (chunk: Uint8Array) => void):
   let failure: unknown;
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
   ended.catch(() => {});
+  /** A stream that is destroyed does not call back for the write that is under way. */
+  let failWrite: (error: unknown) => void = () => {};
+  const fail = (error: unknown) => {
+    failure ??= error;
+    reject(failure);
+    failWrite(failure);
+  };
   stream.on("data", (chunk: Buffer) => {
+    if (failure !== undefined) return;
     try {
-      if (failure === undefined) output(chunk);
+      output(chunk);
     } catch (error) {
-      failure = error;
-      stream.destroy(error as Error);
+      fail(error);
+      stream.destroy();
     }
   });
   stream.on("end", resolve);
   stream.on("error", (error) => {
-    failure ??= new BuildError("image-invalid", `Cannot decompress the data: ${error.message}`, {
-      cause: error,
-    });
-    reject(failure);
+    fail(new BuildError("image-invalid", `Cannot decompress the data: ${error.message}`, { cause: error }));
   });
   return {
     write(chunk) {
       if (failure !== undefined) return Promise.reject(failure);
-      return new Promise((taken, fail) => {
-        stream.write(chunk, () => (failure === undefined ? taken() : fail(failure)));
+      return new Promise((taken, refused) => {
+        failWrite = refused;
+        stream.write(chunk, () => (failure === undefined ? taken() : refused(failure)));
       });
     },
     async end() {

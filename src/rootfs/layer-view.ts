@@ -101,3 +101,19 @@ export class LayerView implements Disposable {
     return sources;
   }
 }
+
+/** Everything that a view has, implicit directories too, in the order of an index. */
+export function* walkView(view: LayerView): Generator<Entry> {
+  if (!view.hasRedirects) {
+    yield* view.index.scan(ROOT);
+    return;
+  }
+  function* walk(directory: RootfsPath): Generator<Entry> {
+    for (const entry of view.list(directory)) {
+      yield entry;
+      if (entry.type === "directory") yield* walk(entry.path);
+    }
+  }
+  yield view.lookup(ROOT)!;
+  yield* walk(ROOT);
+}

@@ -19,7 +19,7 @@ import type { Entry, RootfsPath } from "./entry.ts";
 import { asBytePath } from "./index-upper-directory.ts";
 import { isSelfContained } from "./is-self-contained.ts";
 import type { Layer } from "./layer.ts";
-import type { LayerView } from "./layer-view.ts";
+import { walkView } from "./layer-view.ts";
 import { type Libc, loadLibc, S_IFBLK, S_IFCHR, S_IFIFO } from "./libc.ts";
 import { isWithin, pathToText, ROOT } from "./rootfs-path.ts";
 import { diskPath, type LayerOverTree, openLayerOver, type TreeEntry, type UnionTree } from "./union-tree.ts";
@@ -63,22 +63,6 @@ export function materialiseLayer(request: MaterialiseRequest, throwIfAborted: ()
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }
-}
-
-/** In the order of an index. */
-function* walkView(view: LayerView): Generator<Entry> {
-  if (!view.hasRedirects) {
-    yield* view.index.scan(ROOT);
-    return;
-  }
-  function* walk(directory: RootfsPath): Generator<Entry> {
-    for (const entry of view.list(directory)) {
-      yield entry;
-      if (entry.type === "directory") yield* walk(entry.path);
-    }
-  }
-  yield view.lookup(ROOT)!;
-  yield* walk(ROOT);
 }
 
 class DirectoryWriter {

@@ -26,7 +26,7 @@ import {
   ROOT,
   textFromBytes,
 } from "./rootfs-path.ts";
-import { SelectionWriter } from "./selection-file.ts";
+import { type EntryRole, SelectionWriter } from "./selection-file.ts";
 import { openSourceTree, type SourceNode, type SourceTree } from "./source-tree.ts";
 import { openUnionTree } from "./union-tree.ts";
 
@@ -150,7 +150,8 @@ class Selector implements Disposable {
     const { size } = node.entry;
     const entry = { ...REGULAR_FILE, mode: source.mode, mtime: source.mtime, size };
     const name = bytesFromText(source.name);
-    this.#addItem({ source: number, kind: "leaf", name, mtime: source.mtime }, () => {
+    const { unpack: mayUnpack } = this.#request;
+    this.#addItem({ source: number, kind: "leaf", name, mtime: source.mtime, mayUnpack }, () => {
       const contentHash = this.#hashContent(tree.read(node));
       this.#add({ entry: this.#adjust({ ...entry, contentHash }) }, path, { name });
     });
@@ -193,12 +194,9 @@ class Selector implements Disposable {
   }: FoundSource & { tree: SourceTree; number: number; include: IgnoreMatcher | undefined }): void {
     const { node, path, name } = found;
     const isDirectory = node.entry.type === "directory";
-    const item = {
-      source: number,
-      kind: isDirectory ? "directory" : "leaf",
-      name,
-      mtime: node.entry.mtime,
-    } as const;
+    const mayUnpack = this.#request.unpack && node.entry.type === "file";
+    const kind = isDirectory ? "directory" : "leaf";
+    const item = { source: number, kind, name, mtime: node.entry.mtime, mayUnpack } as const;
     this.#addItem(item, () => {
       const walk: Walk = { tree, include, exclude: this.#exclude, names: new Map(), pending: [], root: path };
       if (isDirectory) this.#walkDirectory(walk, path);
@@ -234,11 +232,11 @@ class Selector implements Disposable {
   }
 
   #addNode(walk: Walk, node: SourceNode, { name }: { name?: string }): void {
-    for (const parent of walk.pending.splice(0)) this.#addOne(walk, parent, { isParent: true });
-    this.#addOne(walk, node, { isParent: false, name });
+    for (const parent of walk.pending.splice(0)) this.#addOne(walk, parent, { role: "parent" });
+    this.#addOne(walk, node, { role: "copied", name });
   }
 
-  #addOne(walk: Walk, node: SourceNode, { isParent, name }: { isParent: boolean; name?: string }): void {
+  #addOne(walk: Walk, node: SourceNode, { role, name }: { role: EntryRole; name?: string }): void {
     const { tree, names, root } = walk;
     const isFile = node.entry.type === "file";
     const contentHash = isFile ? (node.entry.contentHash ?? this.#hashContent(tree.read(node))) : undefined;
@@ -256,17 +254,17 @@ class Selector implements Disposable {
       if (first === undefined) names.set(node.inode, path);
     }
     const selected = { ...node, entry: written };
-    this.#add(selected, node.dataPath ?? node.entry.path, { isParent, name, hardLinkOf: first });
+    this.#add(selected, node.dataPath ?? node.entry.path, { role, name, hardLinkOf: first });
   }
 
   #add(
     node: SourceNode,
     dataPath: RootfsPath,
     {
-      isParent = false,
+      role = "copied",
       name,
       hardLinkOf = ROOT,
-    }: { isParent?: boolean; name?: string; hardLinkOf?: RootfsPath },
+    }: { role?: EntryRole; name?: string; hardLinkOf?: RootfsPath },
   ): void {
     const { entry, layer, inode } = node;
     if ((name ?? baseName(entry.path)).startsWith(WHITEOUT_PREFIX)) {
@@ -275,11 +273,11 @@ class Selector implements Disposable {
         `Cannot copy "${pathToText(dataPath)}": in a layer a name that begins with ".wh." means a deletion`,
       );
     }
-    this.#hash.add(name ?? "").addNumber(isParent ? 1 : 0);
+    this.#hash.add(name ?? "").add(role);
     addEntry(this.#hash, entry, hardLinkOf === ROOT ? "" : hardLinkOf);
     this.#writer.add({
       entry,
-      isParent,
+      role,
       dataPath,
       ...(layer === undefined ? {} : { layer }),
       ...(inode === undefined ? {} : { inode }),

@@ -10,13 +10,21 @@ import { readRecord, recordSize, writeRecord } from "./entry-record.ts";
 
 export interface SelectedEntry {
   readonly entry: Entry;
-  /** Directory that is there only because something below it was asked for (`--parents`). */
-  readonly isParent: boolean;
+  readonly role: EntryRole;
   readonly layer?: number;
   readonly dataPath: RootfsPath;
   readonly inode?: string;
 }
 
+/**
+ * How an entry meets what is at its path already. `copied`: a directory takes the place of a directory only, anything else
+ * of anything else. `parent`: a directory that is there only because something below it was asked for (`--parents`).
+ * `unpacked`: a member of an archive, which takes the place of whatever is there. `implied`: a directory that an archive
+ * does not list, which leaves one that is there as it is.
+ */
+export type EntryRole = "copied" | "parent" | "unpacked" | "implied";
+
+const ROLES: readonly EntryRole[] = ["copied", "parent", "unpacked", "implied"];
 const FIXED_SIZE = 13;
 const BUFFER_SIZE = 256 << 10;
 
@@ -38,13 +46,13 @@ export class SelectionWriter implements Disposable {
     return this.#written + this.#fill;
   }
 
-  add({ entry, isParent, layer, dataPath, inode = "" }: SelectedEntry): void {
+  add({ entry, role, layer, dataPath, inode = "" }: SelectedEntry): void {
     const size = FIXED_SIZE + dataPath.length + inode.length + recordSize(entry);
     if (this.#fill + size > this.#buffer.length) this.#flush();
     if (size > this.#buffer.length) this.#buffer = Buffer.alloc(size);
     const buffer = this.#buffer;
     let at = buffer.writeUInt32LE(size, this.#fill);
-    at = buffer.writeUInt8(isParent ? 1 : 0, at);
+    at = buffer.writeUInt8(ROLES.indexOf(role), at);
     at = buffer.writeUInt32LE(layer === undefined ? 0 : layer + 1, at);
     at = writeText(buffer, dataPath, at);
     at = writeText(buffer, inode, at);
@@ -87,14 +95,14 @@ export class SelectionReader implements Disposable {
     this.#load(offset, size);
     const buffer = this.#buffer;
     let at = offset - this.#start + 4;
-    const isParent = buffer[at++] === 1;
+    const role = ROLES[buffer[at++]!]!;
     const layer = buffer.readUInt32LE(at);
     const dataPath = readText(buffer, at + 4);
     const inode = readText(buffer, dataPath.end);
     at = inode.end;
     const selected: SelectedEntry = {
       entry: readRecord(buffer, at),
-      isParent,
+      role,
       dataPath: dataPath.text as RootfsPath,
       ...(layer === 0 ? {} : { layer: layer - 1 }),
       ...(inode.text === "" ? {} : { inode: inode.text }),

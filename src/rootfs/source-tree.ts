@@ -94,6 +94,10 @@ class DirectorySource implements SourceTree {
   }
 
   *read({ entry, dataPath = entry.path }: SourceNode): Generator<Uint8Array> {
+    if (entry.size === 0) {
+      if ((this.#readEntry(dataPath)?.entry.size ?? 1) > 0) throw changed(dataPath);
+      return;
+    }
     let fd: number;
     try {
       fd = openSync(diskPath(this.#directory, dataPath), constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
@@ -132,7 +136,7 @@ class DirectorySource implements SourceTree {
 
   #readEntry(path: RootfsPath): DiskEntry | undefined {
     try {
-      return readDiskEntry(this.#directory, path);
+      return readDiskEntry(this.#directory, path, { socketIsFile: true });
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "ENOENT" || code === "ENOTDIR") return undefined;

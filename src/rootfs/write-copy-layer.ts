@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
 import { CopyDestination, type TouchedDirectory } from "./copy-destination.ts";
@@ -17,13 +17,15 @@ import type { Layer } from "./layer.ts";
 import { LayerWriter } from "./layer-writer.ts";
 import { mergeSorted } from "./merge-sorted.ts";
 import { parseModeChange } from "./parse-mode-change.ts";
+import { placeArchive } from "./place-archive.ts";
 import { RecordSorter, type Sequenced } from "./record-sorter.ts";
 import { isNumericOwner, type Owner, resolveOwner } from "./resolve-owner.ts";
-import { comparePaths, joinPath, pathToText } from "./rootfs-path.ts";
+import { comparePaths, isWithin, joinPath, pathToText } from "./rootfs-path.ts";
 import type { PlainSelection } from "./select-copy.ts";
-import { type SelectedEntry, SelectionReader } from "./selection-file.ts";
+import { type SelectedEntry, SelectionReader, SelectionWriter } from "./selection-file.ts";
 import { openSourceTree, type SourceTree } from "./source-tree.ts";
 import { openUnionTree, type UnionTree } from "./union-tree.ts";
+import { unpackArchive } from "./unpack-archive.ts";
 import { ContentChanged, writeEntry, writeTarEnd } from "./write-entry.ts";
 
 export type PlainWriteCopyRequest = Omit<WriteCopyRequest, "selection"> & {
@@ -42,54 +44,158 @@ export interface WriteCopyOptions {
  * of an index, so that the same tree gives the same diff ID in whatever order it was found.
  * @throws BuildError `copy-failed` when a file and a directory collide, or a source changed since it was selected.
  */
-export function writeCopyLayer(request: PlainWriteCopyRequest, options: WriteCopyOptions): WrittenLayer {
+export async function writeCopyLayer(
+  request: PlainWriteCopyRequest,
+  options: WriteCopyOptions,
+): Promise<WrittenLayer> {
   const { selection, layersDirectory } = request;
-  using tree = openUnionTree(selection.request.link ? [] : request.base);
   mkdirSync(layersDirectory, { recursive: true });
-  using sorter = new RecordSorter(join(layersDirectory, `.sort-${randomBytes(9).toString("hex")}`));
-  using reader = new SelectionReader(selection.selectionPath);
-  const destination = new CopyDestination(tree, selection.request.destination);
-  /** By the sequence of an item's first record: the item. */
-  const starts: { readonly sequence: number; readonly item: SelectedItem }[] = [];
-  for (const item of selection.items) {
-    const place = destination.place(item);
-    starts.push({ sequence: sorter.count, item });
-    for (let offset = item.start; offset < item.end; ) {
-      const { selected, next } = reader.read(offset);
-      sorter.add(placed(selected, place, offset));
-      offset = next;
+  const workDirectory = join(layersDirectory, `.copy-${randomBytes(9).toString("hex")}`);
+  mkdirSync(workDirectory, { mode: 0o700 });
+  try {
+    using tree = openUnionTree(selection.request.link ? [] : request.base);
+    using sources = new Sources(request, options.makeIgnoreMatcher);
+    using placed = new PlacedEntries(workDirectory, selection.selectionPath);
+    const destination = new CopyDestination(tree, selection.request.destination);
+    const layout: Layout = { request, tree, sources, destination, placed, workDirectory };
+    for (const item of selection.items) {
+      if (!item.mayUnpack || !(await layArchive(layout, item))) layItem(layout, item);
+      options.throwIfAborted?.();
     }
-    options.throwIfAborted?.();
+    using writer = new LayerWriter(layersDirectory);
+    const merge = new Merge({ tree, placed, sources, writer });
+    const made = madeDirectories(request, tree, destination.touched);
+    const steps = mergeSorted<Step>([made, placed.groups()], (a, b) => comparePaths(a.path, b.path));
+    for (const step of steps) {
+      options.throwIfAborted?.();
+      merge.write(step);
+      options.onProgress?.(writer.offset);
+    }
+    writeTarEnd(writer);
+    return writer.finish();
+  } finally {
+    rmSync(workDirectory, { recursive: true, force: true });
   }
-  using sources = new Sources(request, options.makeIgnoreMatcher);
-  using writer = new LayerWriter(layersDirectory);
-  const merge = new Merge({ tree, reader, sources, writer, starts });
-  const made = madeDirectories(request, tree, destination.touched);
-  const steps = mergeSorted<Step>([made, groupByPath(sorter.sorted())], (a, b) =>
-    comparePaths(a.path, b.path),
-  );
-  for (const [step, collision] of steps) {
-    options.throwIfAborted?.();
-    // A directory that an item is copied into is no entry of another item: they share one destination.
-    if (collision !== undefined) throw collides(step!.path);
-    if (step!.kind === "made") writeEntry(writer, step!.entry);
-    else merge.write(step!.group);
-    options.onProgress?.(writer.offset);
+}
+
+interface Layout {
+  readonly request: PlainWriteCopyRequest;
+  readonly tree: UnionTree;
+  readonly sources: Sources;
+  readonly destination: CopyDestination;
+  readonly placed: PlacedEntries;
+  readonly workDirectory: string;
+}
+
+function layItem({ destination, placed }: Layout, item: SelectedItem): void {
+  const place = destination.place(item);
+  placed.startItem(item);
+  for (let offset = item.start; offset < item.end; ) {
+    const { selected, next } = placed.selection.read(offset);
+    placed.addSelected(joinPath(place, selected.entry.path), offset);
+    offset = next;
   }
-  writeTarEnd(writer);
-  return writer.finish();
+}
+
+/** False when the item's file is no archive. */
+async function layArchive(layout: Layout, item: SelectedItem): Promise<boolean> {
+  const { request, tree, sources, destination, placed, workDirectory } = layout;
+  const { selected } = placed.selection.read(item.start);
+  const layer = await unpackArchive(sources.read(item, selected), workDirectory);
+  if (layer === undefined) return false;
+  const { chown } = request.selection.request;
+  placed.startItem(item);
+  const archive = {
+    layer,
+    number: sources.addArchive(layer),
+    place: destination.placeArchive(),
+    tree,
+    owner: chown ? resolveNewOwner(chown, request.base) : undefined,
+    mtime: request.mtime ?? 0,
+  };
+  for (const { path, selected: member } of placeArchive(archive)) placed.addMember(path, member);
+  return true;
 }
 
 type Step =
   | { readonly kind: "made"; readonly path: RootfsPath; readonly entry: Entry }
-  | { readonly kind: "selected"; readonly path: RootfsPath; readonly group: readonly Sequenced[] };
+  | { readonly kind: "placed"; readonly path: RootfsPath; readonly group: readonly Sequenced[] };
 
-/** What the sorter needs of a record: where it goes, and (as a data offset) where it stands in the selection file. */
-function placed({ entry }: SelectedEntry, place: RootfsPath, offset: number): Entry {
-  const { type, mode, uid, gid, size, mtime, mtimeNs } = entry;
-  const path = joinPath(place, entry.path);
-  return { path, type, mode, uid, gid, size, mtime, mtimeNs, dataOffset: offset };
+/** Everything that was given a place, sorted by it; bytes and metadata stay where they are. */
+class PlacedEntries implements Disposable {
+  readonly selection: SelectionReader;
+  readonly #sorter: RecordSorter;
+  /** Members of archives: they are in no selection file. */
+  readonly #membersPath: string;
+  readonly #members: SelectionWriter;
+  #memberReader: SelectionReader | undefined;
+  readonly #starts: { readonly sequence: number; readonly item: SelectedItem }[] = [];
+
+  constructor(workDirectory: string, selectionPath: string) {
+    this.selection = new SelectionReader(selectionPath);
+    this.#sorter = new RecordSorter(join(workDirectory, "sort"));
+    this.#membersPath = join(workDirectory, "members");
+    this.#members = new SelectionWriter(this.#membersPath);
+  }
+
+  /** What is added from now on is the item's. */
+  startItem(item: SelectedItem): void {
+    this.#starts.push({ sequence: this.#sorter.count, item });
+  }
+
+  addSelected(path: RootfsPath, offset: number): void {
+    this.#sorter.add({ ...PLACE, path, dataOffset: offset });
+  }
+
+  addMember(path: RootfsPath, selected: SelectedEntry): void {
+    this.#sorter.add({ ...PLACE, path, dataOffset: this.#members.offset, implicit: true });
+    this.#members.add(selected);
+  }
+
+  *groups(): Generator<Step> {
+    this.#members.finish();
+    let group: Sequenced[] = [];
+    for (const next of this.#sorter.sorted()) {
+      const path = group[0]?.entry.path;
+      if (path !== undefined && path !== next.entry.path) {
+        yield { kind: "placed", path, group };
+        group = [];
+      }
+      group.push(next);
+    }
+    if (group.length > 0) yield { kind: "placed", path: group[0]!.entry.path, group };
+  }
+
+  read({ entry, sequence }: Sequenced): { readonly selected: SelectedEntry; readonly item: SelectedItem } {
+    if (entry.implicit) this.#memberReader ??= new SelectionReader(this.#membersPath);
+    const reader = entry.implicit ? this.#memberReader! : this.selection;
+    return { selected: reader.read(entry.dataOffset!).selected, item: this.#itemOf(sequence) };
+  }
+
+  [Symbol.dispose](): void {
+    this.selection[Symbol.dispose]();
+    this.#sorter[Symbol.dispose]();
+    this.#members[Symbol.dispose]();
+    this.#memberReader?.[Symbol.dispose]();
+  }
+
+  #itemOf(sequence: number): SelectedItem {
+    let low = 0;
+    let high = this.#starts.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#starts[middle]!.sequence <= sequence) low = middle + 1;
+      else high = middle;
+    }
+    return this.#starts[low - 1]!.item;
+  }
 }
+
+/**
+ * What is sorted is a path and, as its data offset, where the record stands: in the file of members when it is `implicit`,
+ * else in the selection file.
+ */
+const PLACE = { type: "file", mode: 0, uid: 0, gid: 0, size: 0, mtime: 0, mtimeNs: 0 } as const;
 
 /** The directories above what is copied, in order: new ones, and those below as they are. */
 function madeDirectories(
@@ -121,25 +227,16 @@ function resolveNewOwner(chown: string, base: readonly Layer[]): Owner {
   return resolveOwner(chown, () => tree);
 }
 
-function* groupByPath(sorted: Iterable<Sequenced>): Generator<Step> {
-  let group: Sequenced[] = [];
-  for (const next of sorted) {
-    const path = group[0]?.entry.path;
-    if (path !== undefined && path !== next.entry.path) {
-      yield { kind: "selected", path, group };
-      group = [];
-    }
-    group.push(next);
-  }
-  if (group.length > 0) yield { kind: "selected", path: group[0]!.entry.path, group };
-}
-
 interface MergeParts {
   readonly tree: UnionTree;
-  readonly reader: SelectionReader;
+  readonly placed: PlacedEntries;
   readonly sources: Sources;
   readonly writer: LayerWriter;
-  readonly starts: readonly { readonly sequence: number; readonly item: SelectedItem }[];
+}
+
+interface Winner {
+  readonly selected: SelectedEntry;
+  readonly item: SelectedItem;
 }
 
 /** Writes what one path becomes when items are copied onto it one after the other. */
@@ -147,30 +244,34 @@ class Merge {
   readonly #parts: MergeParts;
   /** By item and inode: the path that has the bytes. */
   readonly #written = new Map<string, RootfsPath>();
+  /** The last thing written that was no directory: an archive may have put it over one that was copied before. */
+  #leaf: RootfsPath | undefined;
 
   constructor(parts: MergeParts) {
     this.#parts = parts;
   }
 
-  write(group: readonly Sequenced[]): void {
-    const { path } = group[0]!.entry;
-    const below = this.#parts.tree.lookup(path)?.entry;
-    let current: Entry | undefined = below;
-    let winner: { readonly selected: SelectedEntry; readonly item: SelectedItem } | undefined;
-    for (const { entry, sequence } of group) {
-      const { selected } = this.#parts.reader.read(entry.dataOffset!);
-      const isDirectory = selected.entry.type === "directory";
-      if (current !== undefined && isDirectory !== (current.type === "directory"))
-        throw collides(path, isDirectory);
-      // A directory that only leads to something changes no more than the mode of one that is there.
-      const keeps: Entry | undefined = selected.isParent ? current : undefined;
-      current = keeps === undefined ? { ...selected.entry, path } : { ...keeps, mode: selected.entry.mode };
-      winner = { selected, item: this.#itemOf(sequence) };
+  /** Both steps that have one path, or one of them. */
+  write([first, second]: readonly Step[]): void {
+    const { path } = first!;
+    if (this.#leaf !== undefined && isWithin(path, this.#leaf)) return;
+    const made = first!.kind === "made" ? first!.entry : undefined;
+    const step = first!.kind === "made" ? second : first;
+    if (step?.kind !== "placed") {
+      writeEntry(this.#parts.writer, made!);
+      return;
     }
+    let current: Entry | undefined = made ?? this.#parts.tree.lookup(path)?.entry;
+    let winner: Winner | undefined;
+    for (const placed of step.group) {
+      winner = this.#parts.placed.read(placed);
+      current = meet(path, current, winner.selected);
+    }
+    if (current!.type !== "directory") this.#leaf = path;
     this.#writeOne(current!, winner!);
   }
 
-  #writeOne(entry: Entry, { selected, item }: { selected: SelectedEntry; item: SelectedItem }): void {
+  #writeOne(entry: Entry, { selected, item }: Winner): void {
     const { writer, sources } = this.#parts;
     const { dataOffset: _, hardLinkOf: __, ...rest } = entry;
     if (entry.type !== "file") {
@@ -187,11 +288,7 @@ class Merge {
       this.#written.set(key, entry.path);
     }
     try {
-      writeEntry(
-        writer,
-        rest,
-        sources.read(item, { ...selected, entry: { ...selected.entry, path: entry.path } }),
-      );
+      writeEntry(writer, rest, sources.read(item, selected));
     } catch (error) {
       if (!(error instanceof ContentChanged)) throw error;
       throw new BuildError(
@@ -200,18 +297,17 @@ class Merge {
       );
     }
   }
+}
 
-  #itemOf(sequence: number): SelectedItem {
-    const { starts } = this.#parts;
-    let low = 0;
-    let high = starts.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (starts[middle]!.sequence <= sequence) low = middle + 1;
-      else high = middle;
-    }
-    return starts[low - 1]!.item;
-  }
+/** What a path is once an entry came onto what was there. See `EntryRole`. */
+function meet(path: RootfsPath, current: Entry | undefined, { entry, role }: SelectedEntry): Entry {
+  const isDirectory = entry.type === "directory";
+  const collides = current !== undefined && isDirectory !== (current.type === "directory");
+  if (collides && role !== "unpacked") throw collision(path, isDirectory);
+  if (current !== undefined && role === "implied") return current;
+  // A directory that only leads to something changes no more than the mode of one that is there.
+  if (current !== undefined && role === "parent") return { ...current, mode: entry.mode };
+  return { ...entry, path };
 }
 
 /** The trees that the items' bytes come from, opened when they are needed. */
@@ -219,13 +315,21 @@ class Sources implements Disposable {
   readonly #request: SelectCopyRequest;
   readonly #makeIgnoreMatcher: MakeIgnoreMatcher;
   readonly #trees = new Map<CopyTree | CopyRequestSource, SourceTree>();
+  readonly #archives: SourceTree[] = [];
 
   constructor({ selection }: PlainWriteCopyRequest, makeIgnoreMatcher: MakeIgnoreMatcher) {
     this.#request = selection.request;
     this.#makeIgnoreMatcher = makeIgnoreMatcher;
   }
 
-  read(item: SelectedItem, { entry, layer, dataPath }: SelectedEntry): Iterable<Uint8Array> {
+  /** The number that members of the archive have as their layer. */
+  addArchive(layer: Layer): number {
+    this.#archives.push(openSourceTree({ kind: "layers", layers: [layer] }, this.#makeIgnoreMatcher));
+    return this.#archives.length - 1;
+  }
+
+  read(item: SelectedItem, { entry, role, layer, dataPath }: SelectedEntry): Iterable<Uint8Array> {
+    if (role === "unpacked") return this.#archives[layer!]!.read({ entry, layer: 0 });
     const source = this.#request.sources[item.source]!;
     if (source.kind === "inline") return [Buffer.from(source.content, "utf8")];
     const tree = source.kind === "file" ? directoryOf(source.filePath) : source.tree;
@@ -233,7 +337,7 @@ class Sources implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const tree of this.#trees.values()) tree[Symbol.dispose]();
+    for (const tree of [...this.#archives, ...this.#trees.values()]) tree[Symbol.dispose]();
   }
 
   #open(key: CopyTree | CopyRequestSource, tree: CopyTree): SourceTree {
@@ -251,7 +355,7 @@ function directoryOf(filePath: string): CopyTree {
   return { kind: "directory", directory: dirname(filePath), ignorePatterns: [] };
 }
 
-function collides(path: RootfsPath, isDirectory = true): BuildError {
+function collision(path: RootfsPath, isDirectory: boolean): BuildError {
   const [what, onto] = isDirectory ? ["a directory", "a file or a link"] : ["a file", "a directory"];
   return new BuildError("copy-failed", `Cannot copy ${what} to "${pathToText(path)}": ${onto} is there`);
 }
