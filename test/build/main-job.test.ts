@@ -196,7 +196,7 @@ describe("a build", { skip: runMissing }, () => {
     );
     const [image] = await validateImageLayout(dest);
     assert.deepEqual(
-      image!.layers.at(-1)!.map(({ name }) => name),
+      image!.layers.at(-1)!.map(({ path }) => path),
       ["y"],
     );
   });
