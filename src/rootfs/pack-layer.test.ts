@@ -162,7 +162,7 @@ test("packLayer() writes a directory as a tar that GNU tar agrees with", { skip 
     directory: upper,
     indexPath: join(at, "index"),
     id: "r",
-    base: [],
+    base: [await makeLayer(join(at, "layers"), [{ name: "gone" }])],
   });
   const packed = await packLayer({ layer, compression: "uncompressed", blobPath: join(at, "blob") });
   assert.equal(packed.diffId, packed.digest);
