@@ -72,12 +72,6 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
 function planOptions(options: BuildOptions, namedContexts: PlanOptions["namedContexts"]): PlanOptions {
   const buildPlatform = hostPlatform(process.arch);
   const platforms = (options.platforms ?? []).map((text) => parsePlatform(text, buildPlatform));
-  if (platforms.some((platform) => platform.os !== "linux")) {
-    throw new BuildError(
-      "unsupported",
-      `Cannot build for ${formatPlatform(platforms.find(({ os }) => os !== "linux")!)}: only linux is supported`,
-    );
-  }
   const {
     target,
     buildArgs,

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { makeRunKey, type StepKey } from "../cache/step-key.ts";
 import { BuildError } from "../errors/build-error.ts";
+import { formatPlatform } from "../oci/platform.ts";
 import type { RunStep } from "../plan/plan.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import { LAYER_FILES, openStoredLayer } from "../rootfs/stored-layer.ts";
@@ -44,6 +45,12 @@ export async function solveRun(step: RunStep, context: SolveContext): Promise<So
         return addLayer(base, found, context);
       }
       keys.push(key);
+    }
+    if (step.platform.os !== "linux") {
+      throw new BuildError(
+        "unsupported",
+        `Cannot run a command for ${formatPlatform(step.platform)}: commands run on Linux only`,
+      );
     }
     const layers = await loadLayers(base);
     const layer = await context.limitRuns(() => runCommand(step, layers, { context, report, devices }));
