@@ -1,6 +1,5 @@
 import { openContext } from "../context/open-context.ts";
 import { parseDockerfile } from "../dockerfile/parse-dockerfile.ts";
-import { BuildError } from "../errors/build-error.ts";
 import { assembleImage } from "../image/assemble-image.ts";
 import { formatPlatform, hostPlatform, parsePlatform } from "../oci/platform.ts";
 import type { Plan, PlanOptions } from "../plan/plan.ts";
