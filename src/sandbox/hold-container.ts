@@ -20,6 +20,8 @@ export interface HeldContainer {
 
 export interface HoldOptions {
   readonly memoryDirectory: string;
+  /** For `mountOverlay`. */
+  readonly linkDirectory: string;
   /** A file that is bound to the network namespace to use. */
   readonly networkPath?: string;
   readonly cgroupVersion: CgroupVersion;
@@ -53,11 +55,12 @@ export async function startContainer(
     held.use(await openAgentSockets(request.sockets ?? [], bundle.filesDirectory, options.agents));
     writeMemoryFiles(request, bundle);
     const rootDirectory = join(request.directory, "rootfs");
-    mountAt(rootDirectory, { ...request, target: rootDirectory }, mounted);
+    const { linkDirectory } = options;
+    mountAt(rootDirectory, { ...request, target: rootDirectory, linkDirectory }, mounted);
     const { resources } = request.runtimeConfig.linux;
     const cgroup = openCgroup(options.cgroupVersion, request.cgroupPath, resources);
     held.defer(() => cgroup.remove());
-    for (const tree of request.trees) mountTree(request, tree, mounted);
+    for (const tree of request.trees) mountTree(request, tree, { linkDirectory, mounted });
     const config = resolveConfig(request, {
       bundle,
       rootDirectory,
@@ -172,13 +175,13 @@ function mountAt(target: string, overlay: Parameters<typeof mountOverlay>[0], mo
 function mountTree(
   { directory }: ContainerRequest,
   { name, lowerDirectories }: ContainerRequest["trees"][number],
-  mounted: string[],
+  { linkDirectory, mounted }: { readonly linkDirectory: string; readonly mounted: string[] },
 ): void {
   const own = join(directory, treeDirectory(name));
   const [upperDirectory, workDirectory] = [join(own, "upper"), join(own, "work")];
   for (const path of [own, upperDirectory, workDirectory]) mkdirSync(path, { mode: 0o755 });
   const target = join(own, "root");
-  mountAt(target, { target, lowerDirectories, upperDirectory, workDirectory }, mounted);
+  mountAt(target, { target, lowerDirectories, upperDirectory, workDirectory, linkDirectory }, mounted);
 }
 
 /** Fills in where things are in the holder: the root, memory files, trees, the network namespace. */

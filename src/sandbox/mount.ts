@@ -1,5 +1,5 @@
-import { closeSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
-import { basename, join } from "node:path";
+import { closeSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
 import { type Libc, loadLibc } from "../rootfs/libc.ts";
 
 /** Mounts, for the holder process alone: the calls block, and they change its namespace. */
@@ -20,6 +20,8 @@ export interface OverlayMount {
   readonly lowerDirectories: readonly string[];
   readonly upperDirectory: string;
   readonly workDirectory: string;
+  /** A directory of this process, the same for all overlays, for links to theirs. */
+  readonly linkDirectory: string;
   /** Whether device nodes in it work. */
   readonly hasDevices?: boolean;
 }
@@ -75,33 +77,38 @@ function mountWithLowerdirPlus(libc: Libc, overlay: OverlayMount): boolean {
   }
 }
 
-/** Links with short names stand for the directories, relative to the working directory: so hundreds of them fit. */
+/**
+ * Links with short names stand for the directories, relative to the working directory: so hundreds of them fit. They are
+ * kept, for the next overlay has nearly the same ones.
+ */
 function mountWithOptions(libc: Libc, overlay: OverlayMount): void {
-  const links = `${overlay.target}-links`;
-  mkdirSync(links);
-  const lowers = overlay.lowerDirectories.map((path, position) =>
-    linkTo(path, join(links, position.toString(36))),
-  );
+  const link = (path: string) => linkTo(path, overlay.linkDirectory);
   const options = Object.entries({
-    lowerdir: lowers.join(":"),
-    upperdir: linkTo(overlay.upperDirectory, join(links, "upper")),
-    workdir: linkTo(overlay.workDirectory, join(links, "work")),
+    lowerdir: overlay.lowerDirectories.map(link).join(":"),
+    upperdir: link(overlay.upperDirectory),
+    workdir: link(overlay.workDirectory),
     ...OVERLAY_OPTIONS,
   }).map(([key, value]) => `${key}=${value}`);
-  process.chdir(links);
+  process.chdir(overlay.linkDirectory);
   try {
     const flags = overlay.hasDevices ? 0 : MS_NODEV;
     libc.mount("overlay", Buffer.from(overlay.target), "overlay", { flags, data: options.join(",") });
   } finally {
     process.chdir("/");
-    rmSync(links, { recursive: true });
   }
 }
 
+const links = new Map<string, string>();
+
 /** Returns the link's own name. */
-function linkTo(path: string, link: string): string {
-  symlinkSync(path, link);
-  return basename(link);
+function linkTo(path: string, directory: string): string {
+  let name = links.get(path);
+  if (name === undefined) {
+    name = links.size.toString(36);
+    symlinkSync(path, join(directory, name));
+    links.set(path, name);
+  }
+  return name;
 }
 
 /** With everything that is mounted below it. */

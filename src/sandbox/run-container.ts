@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { chmod, chown, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { BuildError } from "../errors/build-error.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import { ROOT } from "../rootfs/rootfs-path.ts";
 import { openUnionTree, type UnionTree } from "../rootfs/union-tree.ts";
@@ -63,6 +64,9 @@ export interface ContainerOptions
   readonly terminal: boolean;
 }
 
+/** OVL_MAX_STACK of the kernel's overlayfs is 500, and one is for the mount points. */
+const LOWER_MAX = 499;
+
 /**
  * Runs one command on a union of layers. What it changed is in `<directory>/upper`, in the form of an overlay's upper
  * directory; mount points that did not exist have left nothing there.
@@ -83,6 +87,13 @@ export async function runContainer(
       options.trees.map(async ({ name, layers }) => ({ name, lowerDirectories: await materialise(layers) })),
     ),
   ]);
+  if (lowerDirectories.length > LOWER_MAX) {
+    throw new BuildError(
+      "unsupported",
+      `Cannot mount ${lowerDirectories.length} layers: the kernel takes no more than ${LOWER_MAX} at once`,
+      { hint: "Join some of the instructions, or split the stage and copy its result" },
+    );
+  }
   using tree = openUnionTree(options.layers);
   const upperDirectory = join(options.directory, "upper");
   const workDirectory = join(options.directory, "work");

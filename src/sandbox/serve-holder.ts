@@ -1,3 +1,5 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { makeAgentPool } from "./agent-pool.ts";
 import { prepareCgroups } from "./cgroup-view.ts";
 import { type HeldContainer, type HoldOptions, startContainer } from "./hold-container.ts";
@@ -18,6 +20,8 @@ export function serveHolder({ memoryDirectory, pastaPath, runtime }: HolderOptio
   // Only its own namespace sees it.
   mountTmpfs(memoryDirectory, "mode=0700");
   const cgroupVersion = prepareCgroups(memoryDirectory, runtime);
+  const linkDirectory = join(memoryDirectory, "l");
+  mkdirSync(linkDirectory);
   const agents = makeAgentPool(memoryDirectory);
   const networks = pastaPath === undefined ? undefined : makeNetworkPool(pastaPath, memoryDirectory);
 
@@ -32,7 +36,7 @@ export function serveHolder({ memoryDirectory, pastaPath, runtime }: HolderOptio
     held.set(id, kill);
     try {
       const exit = await holdContainer(request, {
-        hold: { memoryDirectory, cgroupVersion, agents, send },
+        hold: { memoryDirectory, linkDirectory, cgroupVersion, agents, send },
         networks,
         signal: kill.signal,
       });
