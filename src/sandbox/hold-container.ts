@@ -115,18 +115,16 @@ function startRuntime(
   );
 }
 
-async function waitForExit(
-  child: ChildProcess,
-  { logPath }: Bundle,
-  cgroup: HeldCgroup,
-): Promise<ContainerExit> {
+async function waitForExit(child: ChildProcess, bundle: Bundle, cgroup: HeldCgroup): Promise<ContainerExit> {
   const exitCode = await new Promise<number>((resolve, reject) => {
     child.on("error", reject);
+    // A runtime that was killed has left the command behind.
+    child.on("exit", (_, signal) => signal !== null && killTree(child, bundle));
     child.on("close", (code, signal) =>
       resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])),
     );
   });
-  const runtimeMessage = exitCode === 0 ? undefined : readRuntimeLog(logPath);
+  const runtimeMessage = exitCode === 0 ? undefined : readRuntimeLog(bundle.logPath);
   const ranOutOfMemory = cgroup.ranOutOfMemory();
   return { exitCode, ...(runtimeMessage && { runtimeMessage }), ...(ranOutOfMemory && { ranOutOfMemory }) };
 }

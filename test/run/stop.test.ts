@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
+import { slipwayPath } from "../slipway.ts";
+import { listCgroups } from "./list-cgroups.ts";
+import { listDescendants, mountsWith, processesWith } from "./processes.ts";
+
+/** How often something is killed at a random moment; the long form is for a machine of one's own. */
+const ROUNDS = Number(process.env.SLIPWAY_KILL_ROUNDS ?? 12);
+
+/** A command whose processes are found again by this text, wherever they went. */
+const MARK = `4242${process.pid}`;
+const STUBBORN = `trap '' INT TERM HUP; (setsid sleep ${MARK} &) ; sleep ${MARK} & nohup sleep ${MARK} & echo started; wait; sleep ${MARK}`;
+
+describe("stopping a build", { skip: runMissing }, () => {
+  let bench: BuildBench;
+  beforeEach(async () => {
+    bench = await openBuildBench();
+  });
+  afterEach(() => bench[Symbol.dispose]());
+
+  function start(dockerfile: string, args: readonly string[] = []) {
+    const context = bench.context({ Dockerfile: dockerfile });
+    const child = spawn(slipwayPath, ["--root", bench.root, "build", "--progress=plain", ...args, context]);
+    const output = { text: "" };
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        output.text += text;
+      });
+    return { child, output, closed: once(child, "close") };
+  }
+
+  /** After the next start nothing is left: no process, mount, cgroup or work directory. */
+  async function assertNothingLeft(child: ChildProcess): Promise<void> {
+    const { code, stderr } = await bench.run(["images"]);
+    assert.equal(code, 0, stderr);
+    const next = await bench.build("FROM busybox\nRUN --network=none true", { args: ["--no-cache"] });
+    assert.equal(next.code, 0, next.stderr);
+    assert.deepEqual([...processesWith(MARK), ...processesWith(bench.root)], []);
+    assert.deepEqual(mountsWith(bench.root), []);
+    assert.deepEqual(
+      listCgroups("/slipway").filter((path) => path.includes(`-${child.pid}-`)),
+      [],
+    );
+    assert.deepEqual(readdirSync(join(bench.root, "tmp")), []);
+  }
+
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    it(`${signal}: the whole tree is dead within a second, and its log is kept`, async () => {
+      const { child, output, closed } = start(`FROM busybox\nRUN ${STUBBORN}`);
+      await until(() => processesWith(`sleep ${MARK}`).length >= 3);
+      const before = Date.now();
+      child.kill(signal);
+      await until(() => processesWith(`sleep ${MARK}`).length === 0);
+      const tookMs = Date.now() - before;
+      assert.ok(tookMs < 1000, `it took ${tookMs} ms`);
+      await closed;
+      assert.notEqual(child.exitCode, 0);
+      assert.match(output.text, /started/);
+      await assertNothingLeft(child);
+    });
+  }
+
+  it("a stage that fails stops the others, which are told as canceled", async () => {
+    const before = Date.now();
+    const { output, child, closed } = start(
+      `FROM busybox AS slow
+       RUN ${STUBBORN}
+       FROM busybox AS failing
+       RUN sleep 1; exit 3
+       FROM busybox
+       COPY --from=slow / /a
+       COPY --from=failing / /b`,
+    );
+    await closed;
+    assert.ok(Date.now() - before < 5000);
+    assert.match(output.text, /^Error: Cannot run .*: it ended with exit code 3$/m);
+    assert.match(output.text, /CANCELED/);
+    await assertNothingLeft(child);
+  });
+
+  it(`kill -9 of slipway, its holder or a runtime, at random moments, ${ROUNDS} rounds: nothing is left`, async () => {
+    for (let round = 0; round < ROUNDS; round++) {
+      const kind = (["slipway", "holder", "runtime"] as const)[round % 3]!;
+      const { child, closed, output } = start(
+        `FROM busybox AS a
+         RUN --mount=type=cache,target=/c,sharing=locked touch /c/x; ${STUBBORN}
+         FROM busybox AS b
+         RUN --network=none ${STUBBORN}
+         FROM busybox
+         COPY --from=a / /a
+         COPY --from=b / /b`,
+        ["--no-cache", "-m", "64m"],
+      );
+      await sleep(150 + Math.random() * 600);
+      const victims = [...listDescendants(child.pid!), { pid: child.pid!, command: "", parent: 0 }].filter(
+        ({ pid, command }) =>
+          kind === "slipway"
+            ? pid === child.pid
+            : kind === "holder"
+              ? command.includes("holder.js")
+              : /\/(crun|runc) /.test(command),
+      );
+      const victim = victims[Math.floor(Math.random() * victims.length)] ?? { pid: child.pid! };
+      process.kill(victim.pid, "SIGKILL");
+      const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
+      await closed;
+      clearTimeout(timer);
+      assert.notEqual(child.exitCode, 0, output.text);
+      assert.ok(
+        child.exitCode !== null || victim.pid === child.pid,
+        `slipway hung when ${kind} was killed:\n${output.text}`,
+      );
+      await until(() => processesWith(MARK).length === 0);
+      await assertNothingLeft(child);
+    }
+  });
+});
+
+async function until(isTrue: () => boolean): Promise<void> {
+  for (let round = 0; round < 500; round++) {
+    if (isTrue()) return;
+    await sleep(10);
+  }
+  assert.fail("it never became true");
+}
