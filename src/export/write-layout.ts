@@ -4,7 +4,7 @@ import { copyFile, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import type { WrittenManifest } from "../image/assemble-image.ts";
+import { completeBlobs, type WrittenManifest } from "../image/assemble-image.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, digestHex } from "../oci/digest.ts";
@@ -19,6 +19,8 @@ export interface LayoutOptions {
   readonly names: readonly ImageReference[];
   /** manifest.json too, so that `docker load` of any version takes it. */
   readonly forDocker: boolean;
+  /** When the image was made, for index.json (RFC 3339). */
+  readonly created?: string;
 }
 
 /** A file of a layout: its text, or a blob of the store. */
@@ -30,6 +32,7 @@ export async function writeLayoutArchive(
   output: Writable,
   options: LayoutOptions,
 ): Promise<void> {
+  await completeBlobs(options.manifests);
   await pipeline(Readable.from(encodeArchive(access, options)), output, {
     signal: access.signal,
     end: false,
@@ -42,6 +45,7 @@ export async function writeLayoutFile(
   path: string,
   options: LayoutOptions,
 ): Promise<void> {
+  await completeBlobs(options.manifests);
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
     await pipeline(
@@ -63,6 +67,7 @@ export async function writeLayoutDirectory(
   directory: string,
   options: LayoutOptions,
 ): Promise<void> {
+  await completeBlobs(options.manifests);
   for (const file of listFiles(options)) {
     access.signal.throwIfAborted();
     const path = join(directory, file.path);
@@ -102,7 +107,7 @@ function member(
   };
 }
 
-function listFiles({ root, manifests, names, forDocker }: LayoutOptions): LayoutFile[] {
+function listFiles({ root, manifests, names, forDocker, created }: LayoutOptions): LayoutFile[] {
   const digests = new Set<Digest>([root.digest]);
   for (const { descriptor, manifest } of manifests) {
     for (const { digest } of [descriptor, manifest.config, ...manifest.layers]) digests.add(digest);
@@ -112,9 +117,16 @@ function listFiles({ root, manifests, names, forDocker }: LayoutOptions): Layout
     ...(forDocker
       ? [{ path: "manifest.json", text: JSON.stringify(manifests.map((one) => dockerEntry(one, names))) }]
       : []),
-    { path: "index.json", text: JSON.stringify(makeIndex(root, names)) },
+    {
+      path: "index.json",
+      text: JSON.stringify(makeIndex(created === undefined ? root : withCreated(root, created), names)),
+    },
     { path: "oci-layout", text: JSON.stringify({ imageLayoutVersion: "1.0.0" }) },
   ];
+}
+
+function withCreated(root: Descriptor, created: string): Descriptor {
+  return { ...root, annotations: { "org.opencontainers.image.created": created, ...root.annotations } };
 }
 
 function makeIndex(root: Descriptor, names: readonly ImageReference[]) {

@@ -1,12 +1,15 @@
+import { BuildError } from "../errors/build-error.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { HistoryEntry, ImageConfig } from "../oci/image-config.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import { type Compression, MEDIA_TYPE } from "../oci/media-type.ts";
-import type { Platform } from "../oci/platform.ts";
+import { formatPlatform, type Platform } from "../oci/platform.ts";
 import { blobSize, writeBlob } from "../store/blobs.ts";
+import { type Annotation, selectAnnotations } from "./annotations.ts";
+import { rewriteLayers, squashImage, type TimeRewrite } from "./change-layers.ts";
 import type { ImageAccess, LazyLayer } from "./image-access.ts";
-import { findDiffId, findLayerBlob } from "./layer-forms.ts";
+import { findDiffId, findLayerForm, type LayerForm, type WantedForm } from "./layer-forms.ts";
 
 /** An image whose config is written; its layers may still be uncompressed. */
 export interface AssembledImage {
@@ -18,16 +21,42 @@ export interface AssembledImage {
   readonly layers: readonly LazyLayer[];
 }
 
+/** A root file system with its config, as steps made them. */
+export interface BuiltImage {
+  readonly config: ImageConfig;
+  readonly layers: readonly LazyLayer[];
+  readonly platform: Platform;
+}
+
+export interface AssembleOptions {
+  /** The time of the image and of all that it does not have from its base, in seconds since 1970. */
+  readonly epochSeconds?: number;
+  /** Needs `epochSeconds`. */
+  readonly rewriteTimes?: TimeRewrite;
+  /** All layers, the base's too, become one. */
+  readonly squash?: boolean;
+}
+
 /** Fills in what only the result knows (diff IDs and times) and writes the config as a blob. */
 export async function assembleImage(
   access: ImageAccess,
-  image: { readonly config: ImageConfig; readonly layers: readonly LazyLayer[]; readonly platform: Platform },
+  built: BuiltImage,
+  { epochSeconds, rewriteTimes, squash }: AssembleOptions = {},
 ): Promise<AssembledImage> {
+  let image = built;
+  if (squash) image = await squashImage(access, image);
+  if (rewriteTimes !== undefined && epochSeconds !== undefined)
+    image = await rewriteLayers(access, image, { seconds: epochSeconds, all: rewriteTimes === "all" });
   const diffIds = await Promise.all(image.layers.map((layer) => findDiffId(access, layer)));
-  const history = datedHistory(image.config.history ?? [], image.layers);
+  const dated = datedHistory(image.config.history ?? [], image.layers);
+  const ownFrom = image.config.history?.findIndex(({ created }) => created === undefined) ?? -1;
+  const history = epochSeconds === undefined ? dated : atEpoch(dated, { epochSeconds, ownFrom });
   const config: ImageConfig = {
     ...image.config,
-    created: history.at(-1)?.created ?? new Date(0).toISOString(),
+    created:
+      epochSeconds === undefined
+        ? (history.at(-1)?.created ?? new Date(0).toISOString())
+        : formatSeconds(epochSeconds),
     rootfs: { type: "layers", diff_ids: diffIds },
     history,
   };
@@ -53,17 +82,34 @@ function datedHistory(history: readonly HistoryEntry[], layers: readonly LazyLay
   });
 }
 
-export interface ManifestOptions {
-  readonly compression: Compression;
-  readonly forceCompression?: boolean;
+/** What the build adds has the time that was asked for; what a base has keeps its own, unless that is later. */
+function atEpoch(
+  history: readonly HistoryEntry[],
+  { epochSeconds, ownFrom }: { readonly epochSeconds: number; readonly ownFrom: number },
+): HistoryEntry[] {
+  const created = formatSeconds(epochSeconds);
+  return history.map((entry, position) => {
+    const isOwn = ownFrom >= 0 && position >= ownFrom;
+    return isOwn || Date.parse(entry.created!) > epochSeconds * 1000 ? { ...entry, created } : entry;
+  });
+}
+
+/** RFC 3339 without a fraction, as Go writes whole seconds. */
+function formatSeconds(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().replace(".000Z", "Z");
+}
+
+export interface ManifestOptions extends WantedForm {
   /** Docker's media types instead of OCI's. */
   readonly dockerTypes?: boolean;
-  readonly annotations?: Readonly<Record<string, string>>;
+  readonly annotations?: readonly Annotation[];
 }
 
 export interface WrittenManifest {
   readonly descriptor: Descriptor;
   readonly manifest: Manifest;
+  /** Blobs that the store may lack: a base's layers. */
+  readonly missing?: ReadonlyMap<Digest, () => Promise<void>>;
 }
 
 /** Compresses what is not compressed yet and writes the image's manifest as a blob. */
@@ -73,10 +119,11 @@ export async function writeManifest(
   options: ManifestOptions,
 ): Promise<WrittenManifest> {
   const { store } = access;
-  const { compression, forceCompression, dockerTypes = false } = options;
-  const blobs = await Promise.all(
-    image.layers.map((layer) => findLayerBlob(access, layer, { compression, force: forceCompression })),
+  const { compression, level, force, dockerTypes = false, annotations = [] } = options;
+  const forms = await Promise.all(
+    image.layers.map((layer) => findLayerForm(access, layer, { compression, level, force })),
   );
+  const own = selectAnnotations(annotations, { level: "manifest", platform: image.platform });
   const manifest: Manifest = {
     schemaVersion: 2,
     mediaType: dockerTypes ? MEDIA_TYPE.dockerManifest : MEDIA_TYPE.ociManifest,
@@ -85,17 +132,37 @@ export async function writeManifest(
       digest: image.configDigest,
       size: await blobSize(store, image.configDigest),
     },
-    layers: blobs.map(({ digest, size, compression }) => ({
+    layers: forms.map(({ digest, size, compression }) => ({
       mediaType: layerMediaType(compression, dockerTypes),
       digest,
       size,
     })),
-    ...(options.annotations && { annotations: options.annotations }),
+    ...(own && { annotations: own }),
   };
   const bytes = Buffer.from(JSON.stringify(manifest));
   const digest = await writeBlob(store, bytes);
-  const descriptor = { mediaType: manifest.mediaType!, digest, size: bytes.length, platform: image.platform };
-  return { descriptor, manifest };
+  const onDescriptor = selectAnnotations(annotations, {
+    level: "manifest-descriptor",
+    platform: image.platform,
+  });
+  const descriptor: Descriptor = {
+    mediaType: manifest.mediaType!,
+    digest,
+    size: bytes.length,
+    ...(onDescriptor && { annotations: onDescriptor }),
+    platform: image.platform,
+  };
+  return { descriptor, manifest, missing: missingBlobs(forms) };
+}
+
+function missingBlobs(forms: readonly LayerForm[]): ReadonlyMap<Digest, () => Promise<void>> {
+  return new Map(forms.flatMap(({ digest, fetch }) => (fetch === undefined ? [] : [[digest, fetch]])));
+}
+
+/** Brings all that the manifests name into the store. */
+export async function completeBlobs(manifests: readonly WrittenManifest[]): Promise<void> {
+  const fetches = new Map(manifests.flatMap(({ missing }) => [...(missing ?? [])]));
+  await Promise.all([...fetches.values()].map((fetch) => fetch()));
 }
 
 function layerMediaType(compression: Compression, dockerTypes: boolean): string {
@@ -109,19 +176,51 @@ function layerMediaType(compression: Compression, dockerTypes: boolean): string 
   }
 }
 
-/** The manifest itself for one image, an index over them for several. */
+/**
+ * The manifest itself for one image, an index over them for several.
+ *
+ * @throws BuildError `option-invalid` for annotations of an index where there is none, or of a platform that is not built.
+ */
 export async function writeIndexOrManifest(
   access: ImageAccess,
   manifests: readonly WrittenManifest[],
-  options: Pick<ManifestOptions, "dockerTypes">,
+  { dockerTypes, annotations = [] }: Pick<ManifestOptions, "dockerTypes" | "annotations">,
 ): Promise<Descriptor> {
+  checkPlatforms(manifests, annotations);
+  const onIndex = selectAnnotations(annotations, { level: "index" });
+  const onDescriptor = selectAnnotations(annotations, { level: "index-descriptor" });
   const [first, second] = manifests;
   if (second === undefined) {
+    if (onIndex !== undefined || onDescriptor !== undefined) {
+      throw new BuildError(
+        "option-invalid",
+        "Cannot annotate the index: index annotations are not supported for one platform, whose image has no index",
+        { hint: "Write manifest: or manifest-descriptor: in place of index: or index-descriptor:" },
+      );
+    }
     const { platform: _, ...descriptor } = first!.descriptor;
     return descriptor;
   }
-  const mediaType = options.dockerTypes ? MEDIA_TYPE.dockerIndex : MEDIA_TYPE.ociIndex;
-  const index = { schemaVersion: 2, mediaType, manifests: manifests.map(({ descriptor }) => descriptor) };
+  const mediaType = dockerTypes ? MEDIA_TYPE.dockerIndex : MEDIA_TYPE.ociIndex;
+  const index = {
+    schemaVersion: 2,
+    mediaType,
+    manifests: manifests.map(({ descriptor }) => descriptor),
+    ...(onIndex && { annotations: onIndex }),
+  };
   const bytes = Buffer.from(JSON.stringify(index));
-  return { mediaType, digest: await writeBlob(access.store, bytes), size: bytes.length };
+  const digest = await writeBlob(access.store, bytes);
+  return { mediaType, digest, size: bytes.length, ...(onDescriptor && { annotations: onDescriptor }) };
+}
+
+function checkPlatforms(manifests: readonly WrittenManifest[], annotations: readonly Annotation[]): void {
+  const built = manifests.map(({ descriptor }) => formatPlatform(descriptor.platform!));
+  for (const { platform } of annotations) {
+    if (platform === undefined || built.includes(platform)) continue;
+    throw new BuildError(
+      "option-invalid",
+      `Cannot annotate the image for ${platform}: it is not built for that platform`,
+      { hint: `Platforms are ${built.join(", ")}` },
+    );
+  }
 }

@@ -1,3 +1,4 @@
+import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { ImageConfig } from "../oci/image-config.ts";
 import type { Platform } from "../oci/platform.ts";
@@ -11,8 +12,11 @@ import type { Store } from "../store/open-store.ts";
 export interface ImageAccess {
   readonly store: Store;
   readonly work: LayerWork;
-  /** Made when it is first needed, for most builds need no registry. */
-  readonly openRegistry: () => Promise<RegistryClient>;
+  /**
+   * Made when it is first needed, for most builds need no registry. `insecure`: one that talks to any registry over plain HTTP or with
+   * a certificate that nobody signed.
+   */
+  readonly openRegistry: (options?: { readonly insecure?: boolean }) => Promise<RegistryClient>;
   readonly emit: EventSink;
   readonly signal: AbortSignal;
   readonly layersUnderWay: Map<Digest, Promise<Layer>>;
@@ -37,5 +41,9 @@ export interface LazyLayer {
   readonly layerId?: string;
   /** When the step that made it ran, in milliseconds since 1970; unknown for layers of a base image. */
   readonly created?: number;
+  /** The form in which its image's manifest has it, where it came with one. */
+  readonly blob?: Descriptor;
   load(): Promise<Layer>;
+  /** Brings `blob` into the store; only where it is or can be had. */
+  fetchBlob?(): Promise<void>;
 }

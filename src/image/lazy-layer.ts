@@ -1,3 +1,8 @@
+import { createHash } from "node:crypto";
+import { createWriteStream } from "node:fs";
+import { rm } from "node:fs/promises";
+import { pipeline } from "node:stream/promises";
+import { BuildError } from "../errors/build-error.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { compressionOf } from "../oci/media-type.ts";
@@ -27,8 +32,13 @@ export interface LazyLayerSource {
 
 /** A layer of an image: from the store where it is there, else from its blob, else from where the image came from. */
 export function makeLazyLayer(access: ImageAccess, source: LazyLayerSource): LazyLayer {
+  const { descriptor } = source;
+  const canFetch =
+    descriptor !== undefined && (source.origin !== undefined || hasBlob(access.store, descriptor.digest));
   return {
     diffId: source.diffId,
+    ...(descriptor && { blob: descriptor }),
+    ...(canFetch && { fetchBlob: () => fetchBlob(access, source) }),
     load() {
       const underWay = access.layersUnderWay.get(source.diffId);
       if (underWay !== undefined) return underWay;
@@ -69,6 +79,43 @@ async function loadLayer(
     encoder: "foreign",
   });
   return layer;
+}
+
+/** For a blob that is wanted itself: one whose layer is there already is not unpacked again. */
+async function fetchBlob(access: ImageAccess, source: LazyLayerSource): Promise<void> {
+  const { store, signal } = access;
+  const descriptor = source.descriptor!;
+  if (hasBlob(store, descriptor.digest)) return;
+  await makeLazyLayer(access, source).load();
+  if (hasBlob(store, descriptor.digest)) return;
+  const path = temporaryPath(store);
+  const hash = createHash("sha256");
+  try {
+    await withProgress(access, { descriptor, name: source.origin!.name }, (onProgress) =>
+      pipeline(
+        source.origin!.openBlob(descriptor, { signal, onProgress }),
+        async function* (chunks: AsyncIterable<Uint8Array>) {
+          for await (const chunk of chunks) {
+            hash.update(chunk);
+            yield chunk;
+          }
+        },
+        createWriteStream(path, { flags: "wx", mode: 0o600 }),
+        { signal },
+      ),
+    );
+    const digest = `sha256:${hash.digest("hex")}`;
+    if (digest !== descriptor.digest) {
+      throw new BuildError(
+        "verification",
+        `Cannot use the blob "${descriptor.digest}" of "${source.origin!.name}": its bytes have the digest ${digest}`,
+      );
+    }
+    await adoptBlob(store, path, descriptor.digest);
+    // What it unpacks to was verified when its layer came.
+  } finally {
+    await rm(path, { force: true });
+  }
 }
 
 async function withProgress<T>(

@@ -10,6 +10,7 @@ import {
   type ImageReference,
   parseImageReference,
 } from "../oci/reference.ts";
+import { findOriginsOfLayer, recordBlobOrigins } from "../store/blob-origins.ts";
 import { hasBlob, readBlob, readJsonBlob, writeBlob } from "../store/blobs.ts";
 import {
   findImage,
@@ -21,9 +22,10 @@ import {
   writeImage,
   writeTag,
 } from "../store/images.ts";
+import { findLayerByDiffId } from "../store/layers.ts";
 import type { Store } from "../store/open-store.ts";
 import type { ImageAccess, ResolvedImage } from "./image-access.ts";
-import { type BlobOrigin, makeLazyLayer } from "./lazy-layer.ts";
+import { type BlobOrigin, type LazyLayerSource, makeLazyLayer } from "./lazy-layer.ts";
 import { readImage } from "./read-image.ts";
 
 /** An image id: the config's digest, or 12 to 64 of its hex digits. */
@@ -98,11 +100,16 @@ export async function openStoredImage(
     config,
     configDigest: image.configDigest,
     layers: config.rootfs.diff_ids.map((diffId, position) =>
-      makeLazyLayer(access, {
-        diffId,
-        descriptor: manifest?.layers[position],
-        origin: reference && registryOrigin(access, reference),
-      }),
+      makeLazyLayer(
+        access,
+        manifest === undefined
+          ? findElsewhere(access, diffId)
+          : {
+              diffId,
+              descriptor: manifest.layers[position],
+              origin: reference && registryOrigin(access, reference),
+            },
+      ),
     ),
   };
 }
@@ -133,6 +140,7 @@ export async function pullImage(
       read,
       origin: registryOrigin(access, reference),
     });
+    rememberOrigins(store, reference, image);
     writeImage(store, {
       configDigest: image.configDigest,
       manifestDigest: image.manifestDescriptor.digest,
@@ -153,6 +161,34 @@ export async function pullImage(
     emit({ kind: "end", time: Date.now(), id, outcome: signal.aborted ? "canceled" : "failed" });
     throw error;
   }
+}
+
+/** A layer of an image that was built here on a base whose layers were not fetched: where that base came from. */
+function findElsewhere(access: ImageAccess, diffId: Digest): LazyLayerSource {
+  if (findLayerByDiffId(access.store, diffId) !== undefined) return { diffId };
+  const [found] = findOriginsOfLayer(access.store, diffId);
+  if (found === undefined) return { diffId };
+  const { registry, repository, digest, mediaType, size } = found;
+  return {
+    diffId,
+    descriptor: { mediaType, digest, size },
+    origin: registryOrigin(access, { registry, repository }),
+  };
+}
+
+function rememberOrigins(
+  store: Store,
+  { registry, repository }: ImageReference,
+  { layers }: ResolvedImage,
+): void {
+  recordBlobOrigins(
+    store,
+    layers.flatMap(({ blob, diffId }) => {
+      if (blob === undefined) return [];
+      const { digest, mediaType, size } = blob;
+      return [{ digest, registry, repository, diffId, mediaType, size }];
+    }),
+  );
 }
 
 /** A manifest by its digest, or a config, which is a blob. */

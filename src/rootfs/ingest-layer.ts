@@ -107,7 +107,8 @@ export async function* readFileChunks(path: string, chunkSize = 256 << 10): Asyn
   }
 }
 
-function collectEntries(writer: LayerWriter) {
+/** Adds the members of the tar that a writer gets to the writer's index. */
+export function collectEntries(writer: LayerWriter) {
   let entry: Entry | undefined;
   let hash: Hash | undefined;
   return {

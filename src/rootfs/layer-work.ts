@@ -10,6 +10,8 @@ import type { Layer } from "./layer.ts";
 import type { WorkdirRequest } from "./make-workdir-layer.ts";
 import type { MaterialiseRequest } from "./materialise-layer.ts";
 import type { PackedLayer, PackRequest } from "./pack-layer.ts";
+import type { RewriteTimesRequest } from "./rewrite-times.ts";
+import type { SquashRequest } from "./squash-layers.ts";
 import type { WriteTreeTarRequest } from "./tree-tar.ts";
 import type { WriteTreeDirectoryRequest } from "./write-tree-directory.ts";
 
@@ -48,6 +50,10 @@ export interface LayerWork {
   materialiseLayer(request: MaterialiseRequest, options?: WorkOptions): Promise<void>;
   /** Digest of a subtree's content in the way of a content key: for RUN's bind mounts. */
   digestSubtree(request: DigestSubtreeRequest, options?: WorkOptions): Promise<Digest>;
+  /** The same layer with other times. */
+  rewriteTimes(request: RewriteTimesRequest, options?: WorkOptions): Promise<WrittenLayer>;
+  /** One layer in place of all. */
+  squashLayers(request: SquashRequest, options?: WorkOptions): Promise<WrittenLayer>;
   /** Writes root file systems as files of the caller. @throws BuildError `output-failed`. */
   writeTreeDirectory(request: WriteTreeDirectoryRequest, options?: WorkOptions): Promise<void>;
   /** Writes root file systems as one tar. @throws BuildError `output-failed`. */
@@ -84,6 +90,8 @@ export function makeLayerWork(pool: ThreadPool): LayerWork {
     digestLayer: (layer, options) => run("digestLayer", layer, options),
     materialiseLayer: (request, options) => run("materialiseLayer", request, options),
     digestSubtree: (request, options) => run("digestSubtree", request, options),
+    rewriteTimes: (request, options) => run("rewriteTimes", request, options),
+    squashLayers: (request, options) => run("squashLayers", request, options),
     writeTreeDirectory: (request, options) => run("writeTreeDirectory", request, options),
     writeTreeTar: (request, options) => run("writeTreeTar", request, options),
   };

@@ -61,8 +61,17 @@ const REMOTE_TABLES = `
   ) STRICT;
 `;
 
+const ORIGIN_TABLES = `
+  -- Repositories that have a blob, as their manifests say; diff_id is what a config claims, verified when the blob is fetched.
+  CREATE TABLE blob_origins (
+    digest TEXT NOT NULL, registry TEXT NOT NULL, repository TEXT NOT NULL, diff_id TEXT, media_type TEXT NOT NULL,
+    size INTEGER NOT NULL, PRIMARY KEY (digest, registry, repository)
+  ) STRICT;
+  CREATE INDEX blob_origins_by_diff_id ON blob_origins (diff_id);
+`;
+
 /** What makes each version of the tables from the one before: only ever appended to. A store of a newer version is refused. */
-const VERSIONS: readonly string[] = [TABLES, REMOTE_TABLES];
+const VERSIONS: readonly string[] = [TABLES, REMOTE_TABLES, ORIGIN_TABLES];
 
 /**
  * Opens the metadata database, makes its tables in a new one. Every process on the machine may have it open at once.

@@ -67,10 +67,11 @@ export interface LayerBlob {
   readonly encoder: string;
 }
 
-/** Says which layer a blob, which is in the store, is a form of. */
+/** Says which layer a blob, which is in the store, is a form of. One of our own stays ours when it comes back in an image. */
 export function recordLayerBlob(store: Store, blob: LayerBlob): void {
   store.database
-    .prepare("INSERT OR REPLACE INTO layer_blobs VALUES (?, ?, ?, ?, ?)")
+    .prepare(`INSERT INTO layer_blobs VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET
+       encoder = CASE excluded.encoder WHEN 'foreign' THEN encoder ELSE excluded.encoder END`)
     .run(blob.digest, blob.diffId, blob.size, blob.compression, blob.encoder);
 }
 

@@ -1,0 +1,82 @@
+import type { HistoryEntry } from "../oci/image-config.ts";
+import type { WrittenLayer } from "../rootfs/copy-request.ts";
+import { openStoredLayer, storeWrittenLayer } from "../rootfs/stored-layer.ts";
+import { findLayer } from "../store/layers.ts";
+import { findRecord, writeRecord } from "../store/records.ts";
+import type { BuiltImage } from "./assemble-image.ts";
+import type { ImageAccess, LazyLayer } from "./image-access.ts";
+import { findDiffId } from "./layer-forms.ts";
+
+/** `clamp`: what is later than the time that was asked for gets it; `all`: everything does. */
+export type TimeRewrite = "clamp" | "all";
+
+/** Gives the files of the layers that the build made other times. A base's layers stay as they are. */
+export async function rewriteLayers(
+  access: ImageAccess,
+  image: BuiltImage,
+  { seconds, all }: { readonly seconds: number; readonly all: boolean },
+): Promise<BuiltImage> {
+  const layers = await Promise.all(
+    image.layers.map(async (layer) => {
+      if (layer.created === undefined) return layer;
+      const key = `rewrite-times-1 ${await findDiffId(access, layer)} ${seconds}${all ? " all" : ""}`;
+      return makeOnce(access, { key, created: layer.created }, async (layersDirectory) =>
+        access.work.rewriteTimes(
+          { layer: await layer.load(), seconds, all, layersDirectory },
+          { signal: access.signal },
+        ),
+      );
+    }),
+  );
+  return { ...image, layers };
+}
+
+/** The whole image in one layer, with one history entry. The steps' own layers stay in the cache. */
+export async function squashImage(access: ImageAccess, image: BuiltImage): Promise<BuiltImage> {
+  if (image.layers.length === 0) return image;
+  const ids = await Promise.all(image.layers.map((layer) => findDiffId(access, layer)));
+  const created =
+    Math.max(...image.layers.map((layer) => layer.created ?? 0)) || latest(image.config.history);
+  const layer = await makeOnce(
+    access,
+    { key: `squash-1 ${ids.join(" ")}`, created },
+    async (layersDirectory) =>
+      access.work.squashLayers(
+        { layers: await Promise.all(image.layers.map((one) => one.load())), layersDirectory },
+        { signal: access.signal },
+      ),
+  );
+  const history: HistoryEntry[] = [
+    { created_by: "slipway build --squash", comment: `${image.layers.length} layers in one` },
+  ];
+  return { ...image, layers: [layer], config: { ...image.config, history } };
+}
+
+/** Makes a layer from other layers, or finds it in the cache, where prune finds it, too. */
+async function makeOnce(
+  { store }: ImageAccess,
+  { key, created }: { readonly key: string; readonly created: number },
+  write: (layersDirectory: string) => Promise<WrittenLayer>,
+): Promise<LazyLayer> {
+  const found = findRecord(store, key);
+  let layerId = found?.layerId;
+  if (layerId === undefined) {
+    const { layer } = await storeWrittenLayer(store, write);
+    layerId = layer.id;
+    writeRecord(store, { id: key, layerId, created }, [
+      { key, parts: JSON.stringify({ kind: key.split(" ")[0] }) },
+    ]);
+  }
+  const stored = findLayer(store, layerId);
+  if (stored === undefined) throw new Error(`the layer ${layerId} is gone from the store`);
+  return {
+    layerId,
+    created,
+    ...(stored.diffId && { diffId: stored.diffId }),
+    load: async () => openStoredLayer(store, stored),
+  };
+}
+
+function latest(history: readonly HistoryEntry[] = []): number {
+  return Math.max(0, ...history.map(({ created }) => Date.parse(created ?? "") || 0));
+}
