@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
+import { validateImageLayout } from "../validate-image.ts";
+
+/** What docker's limit is, and more. */
+const DEPTH = 128;
+
+describe("the layer of a RUN", { skip: runMissing }, () => {
+  let bench: BuildBench;
+  beforeEach(async () => {
+    bench = await openBuildBench();
+  });
+  afterEach(() => bench[Symbol.dispose]());
+
+  /** The members of the last layer of `FROM busybox` and these RUNs, by name. */
+  async function lastLayer(...commands: readonly string[]) {
+    const out = join(bench.directory, "out.tar");
+    const dockerfile = ["FROM busybox", ...commands.map((command) => `RUN ${command}`)].join("\n");
+    const { code, stderr } = await bench.build(dockerfile, { args: ["-o", `type=oci,dest=${out}`] });
+    assert.equal(code, 0, stderr);
+    const [image] = await validateImageLayout(out);
+    const members = image!.layers.at(-1)!.filter(({ path }) => path !== "");
+    return {
+      paths: members.map(({ path }) => path),
+      member: (path: string) => members.find((one) => one.path === path),
+    };
+  }
+
+  it("has a whiteout for what was deleted, and nothing for what came and went", async () => {
+    const { paths } = await lastLayer(
+      "mkdir -p /d/e && touch /d/e/file /d/other",
+      "rm -r /d/e && touch /tmp-file && rm /tmp-file && rm /d/other && touch /d/other",
+    );
+    assert.deepEqual(paths, ["d", "d/.wh.e", "d/other"]);
+  });
+
+  it("makes a directory that was made again opaque", async () => {
+    const { paths } = await lastLayer("mkdir /d && touch /d/old", "rm -r /d && mkdir /d && touch /d/new");
+    assert.deepEqual(paths, ["d", "d/.wh..wh..opq", "d/new"]);
+  });
+
+  it("replaces a directory by a file and a file by a directory", async () => {
+    const { paths, member } = await lastLayer(
+      "mkdir /d && touch /d/x && touch /f",
+      "rm -r /d && echo file > /d && rm /f && mkdir /f && touch /f/in && ln -s target /l",
+    );
+    assert.deepEqual(paths, ["d", "f", "f/in", "l"]);
+    assert.equal(member("d")?.type, "file");
+    assert.equal(member("l")?.type, "symlink");
+  });
+
+  it("keeps hard links, and takes a whole file with a change of its mode, owner or time", async () => {
+    const { paths, member } = await lastLayer(
+      "echo mode > /mode && echo owner > /owner && echo time > /time && echo same > /same",
+      "chmod 4711 /mode && chown 12:34 /owner && touch -d @1000000000 /time && touch /a && ln /a /b && cat /same",
+    );
+    assert.deepEqual(paths, ["a", "b", "mode", "owner", "time"]);
+    assert.equal(member("b")?.type, "hardlink");
+    assert.equal(member("mode")!.mode & 0o7777, 0o4711);
+    assert.deepEqual([member("owner")!.uid, member("owner")!.gid], [12, 34]);
+    assert.equal(member("time")!.mtime, 1_000_000_000);
+    assert.equal(member("mode")!.size, 5);
+  });
+
+  it("leaves sockets out, keeps fifos and the content of sparse files", async () => {
+    const { paths, member } = await lastLayer(
+      "mkfifo /fifo && (nc -l -s local:/socket & sleep 0.3; kill $!); dd if=/dev/zero of=/sparse bs=1 count=1 seek=10000000 2>/dev/null; true",
+    );
+    assert.equal(member("fifo")?.type, "fifo");
+    assert.equal(member("sparse")?.size, 10_000_001);
+    assert.ok(!paths.includes("socket"));
+  });
+
+  it("is empty where a command only read, mounted or wrote what is not the image's", async () => {
+    const { paths } = await lastLayer(
+      "--mount=type=tmpfs,target=/new/tmp --mount=type=cache,target=/new/cache --mount=type=bind,rw,target=/new/bind touch /new/tmp/a /new/cache/b /new/bind/c /dev/d /dev/shm/e && cat /etc/hosts /etc/resolv.conf && ls -R / > /dev/null",
+    );
+    assert.deepEqual(paths, []);
+  });
+
+  it(`shows ${DEPTH} layers as one tree, with every kernel's way to mount them`, async () => {
+    const layers = Array.from(
+      { length: DEPTH },
+      (_, n) => `RUN echo ${n} > /f${n}; echo ${n} > /same; rm -f /f${n - 2}`,
+    );
+    const dockerfile = ["FROM busybox", ...layers].join("\n");
+    assert.equal((await bench.build(dockerfile)).code, 0);
+    for (const disabled of ["", "lowerdir+", "lowerdir+,erofs,userxattr"]) {
+      const context = bench.context({
+        Dockerfile: `${dockerfile}\nRUN ls -d /f* && cat /same && echo "${disabled}" > /x`,
+      });
+      const { code, stderr } = await bench.run(["build", "--progress=plain", context], {
+        env: { SLIPWAY_DISABLE: disabled },
+      });
+      assert.equal(code, 0, stderr);
+      const printed = stderr.replaceAll(/^#\d+ [\d.]+ /gm, "");
+      assert.match(printed, new RegExp(`^/f${DEPTH - 2}\n/f${DEPTH - 1}\n${DEPTH - 1}$`, "m"));
+    }
+  });
+});
