@@ -46,7 +46,6 @@ test("run takes variables, a directory, a user and another entrypoint", { skip }
     "sh",
   ];
   const { stdout } = await run(
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the shell's
     ["run", ...args, "busybox", "-c", 'echo "$A $FROM_HERE ${NOT_SET-unset} $(pwd) $(id -un)"'],
     { env: { FROM_HERE: "2", NOT_SET: undefined } },
   );
