@@ -134,10 +134,3 @@ export function respell(args: readonly string[]): readonly string[] {
   }
   return args;
 }
-
-/** Every first word that leads somewhere, for suggestions. */
-export function commandNames(): string[] {
-  return [
-    ...new Set([...COMMANDS.map(({ name }) => name), ...SPELLINGS.map(([from]) => from.split(" ")[0]!)]),
-  ];
-}
