@@ -67,7 +67,7 @@ export async function startContainer(
       networkPath: options.networkPath,
       cgroup,
     });
-    writeFileSync(bundle.configPath, JSON.stringify(config), { mode: 0o600 });
+    writeFileSync(bundle.configPath, formatConfig(config), { mode: 0o600 });
     const child = startRuntime(request, { bundle, ...options });
     for (const stream of ["stdout", "stderr"] as const)
       forwardOutput(request.id, { stream, child, send: options.send });
@@ -215,6 +215,16 @@ function resolveConfig(
     },
   };
 }
+
+/** No limit is 2 ** 64 - 1, which no number of JavaScript is: those that come near stand for it. */
+function formatConfig(config: RuntimeConfig): string {
+  const text = JSON.stringify(config, (_, value) =>
+    typeof value === "number" && value >= 2 ** 64 - 2048 ? UNLIMITED : value,
+  );
+  return text.replaceAll(JSON.stringify(UNLIMITED), "18446744073709551615");
+}
+
+const UNLIMITED = "\u0000unlimited\u0000";
 
 function treeDirectory(name: string): string {
   return `tree-${name}`;

@@ -57,6 +57,11 @@ describe("limits of a RUN", { skip: limitsMissing }, () => {
     assert.match(text, /^shm +1024 /m);
   });
 
+  it("takes a limit away with -1", async () => {
+    // Nobody may raise a limit without the capability to; core files have none here to begin with.
+    assert.match(await print("ulimit -c; ulimit -Hc", ["--ulimit", "core=-1"]), /^unlimited\nunlimited$/m);
+  });
+
   it("has 64 MiB of /dev/shm by default", async () => {
     assert.match(await print("df -k /dev/shm", []), /^shm +65536 /m);
   });

@@ -1,0 +1,164 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
+
+describe("mounts of a RUN", { skip: runMissing }, () => {
+  let bench: BuildBench;
+  beforeEach(async () => {
+    bench = await openBuildBench();
+  });
+  afterEach(() => bench[Symbol.dispose]());
+
+  async function printed(
+    dockerfile: string,
+    options: Parameters<BuildBench["build"]>[1] = {},
+  ): Promise<string> {
+    const { code, stderr } = await bench.build(dockerfile, options);
+    assert.equal(code, 0, stderr);
+    return stderr.replaceAll(/^#\d+ [\d.]+ /gm, "");
+  }
+
+  describe("bind", () => {
+    it("shows the context, a stage, an image and a named context", async () => {
+      const other = bench.context({ "named.txt": "named" });
+      const text = await printed(
+        `FROM busybox AS stage
+         RUN mkdir /made && echo stage > /made/file
+         FROM busybox
+         RUN --mount=type=bind,target=/c --mount=type=bind,from=stage,source=/made,target=/s --mount=type=bind,from=busybox,target=/i --mount=type=bind,from=other,source=named.txt,target=/n.txt cat /c/a/b /s/file /n.txt && ls /i/etc/passwd
+         RUN [ ! -e /c ] && [ ! -e /s ] && [ ! -e /i ] && [ ! -e /n.txt ] && echo gone`,
+        { files: { "a/b": "context\n" }, args: ["--build-context", `other=${other}`] },
+      );
+      assert.match(text, /^context\nstage\nnamed\/i\/etc\/passwd$/m);
+      assert.match(text, /^gone$/m);
+    });
+
+    it("is read-only, or with rw takes what is written and throws it away", async () => {
+      const files = { file: "before\n" };
+      const text = await printed(
+        `FROM busybox
+         RUN --mount=type=bind,target=/c (echo x > /c/file) || echo refused
+         RUN --mount=type=bind,target=/c,rw echo after > /c/file && touch /c/new && cat /c/file
+         RUN --mount=type=bind,target=/c,rw cat /c/file && [ ! -e /c/new ] && echo clean`,
+        { files },
+      );
+      assert.match(text, /^refused$/m);
+      assert.match(text, /^after$/m);
+      assert.match(text, /^before\nclean$/m);
+    });
+
+    it("runs again when what it shows changes, and only then", async () => {
+      const dockerfile = "FROM busybox\nRUN --mount=type=bind,source=in,target=/in cat /in/f";
+      await printed(dockerfile, { files: { "in/f": "1", other: "a" } });
+      assert.match(await printed(dockerfile, { files: { "in/f": "1", other: "b" } }), /CACHED/);
+      assert.doesNotMatch(await printed(dockerfile, { files: { "in/f": "2", other: "b" } }), /CACHED/);
+    });
+
+    it("says that there is no such file", async () => {
+      const { code, stderr } = await bench.build(
+        "FROM busybox\nRUN --mount=type=bind,source=none,target=/x true",
+      );
+      assert.equal(code, 1);
+      assert.match(stderr, /^Error: Cannot .*none/m);
+    });
+  });
+
+  describe("cache", () => {
+    it("keeps what was written, by its id, also by a RUN that failed and with --no-cache", async () => {
+      const mount = "--mount=type=cache,id=x,target=/c";
+      const { code } = await bench.build(`FROM busybox\nRUN ${mount} echo kept > /c/file && false`);
+      assert.equal(code, 1);
+      const text = await printed(
+        `FROM busybox
+         RUN --mount=type=cache,id=x,target=/elsewhere cat /elsewhere/file
+         RUN --mount=type=cache,target=/c [ ! -e /c/file ] && echo other`,
+        { args: ["--no-cache"] },
+      );
+      assert.match(text, /^kept$/m);
+      assert.match(text, /^other$/m);
+    });
+
+    it("has the mode and owner that are asked for when it is made, and can be read-only", async () => {
+      const text = await printed(
+        `FROM busybox
+         RUN --mount=type=cache,target=/c,mode=0700,uid=12,gid=34 stat -c '%a %u:%g' /c
+         RUN --mount=type=cache,target=/c,ro touch /c/x || echo refused`,
+      );
+      assert.match(text, /^700 12:34$/m);
+      assert.match(text, /^refused$/m);
+    });
+
+    it("begins with the files of a stage", async () => {
+      const text = await printed(
+        `FROM busybox AS seed
+         RUN mkdir -p /s/d && echo seed > /s/d/f && ln -s f /s/d/l && chown 5:6 /s/d/f
+         FROM busybox
+         RUN --mount=type=cache,target=/c,from=seed,source=/s cat /c/d/l && stat -c %u:%g /c/d/f && echo more > /c/d/f
+         RUN --mount=type=cache,target=/c,from=seed,source=/s cat /c/d/f`,
+      );
+      assert.match(text, /^seed\n5:6$/m);
+      assert.match(text, /^more$/m);
+    });
+
+    /** Two processes, each a build with one RUN that says when it is in and out. */
+    async function overlapOf(
+      sharing: string,
+    ): Promise<{ readonly overlapped: boolean; readonly files: string[] }> {
+      const script = "date +%s%N > /c/in.$N; touch /c/seen.$N; sleep 1; echo list: $(ls /c); rm /c/in.$N";
+      const texts = await Promise.all(
+        [1, 2].map((n) =>
+          printed(
+            `FROM busybox\nRUN --mount=type=cache,id=${sharing},target=/c,sharing=${sharing} N=${n}; ${script}`,
+          ),
+        ),
+      );
+      const files = texts.map((text) => /^list: .*$/m.exec(text)?.[0] ?? "");
+      return { overlapped: files.some((list) => list.includes("in.1") && list.includes("in.2")), files };
+    }
+
+    it("shared: two builds at once see the same directory", async () => {
+      assert.equal((await overlapOf("shared")).overlapped, true);
+    });
+
+    it("locked: the second build waits for the first, and then sees what it wrote", async () => {
+      const { overlapped, files } = await overlapOf("locked");
+      assert.equal(overlapped, false);
+      assert.ok(
+        files.some((list) => list.includes("seen.1") && list.includes("seen.2")),
+        files.join("\n"),
+      );
+    });
+
+    it("private: two builds at once have one each", async () => {
+      const { overlapped, files } = await overlapOf("private");
+      assert.equal(overlapped, false);
+      assert.ok(!files.some((list) => list.includes("seen.1") && list.includes("seen.2")), files.join("\n"));
+    });
+  });
+
+  it("tmpfs has the size that is asked for, and nothing of it stays", async () => {
+    const text = await printed(
+      `FROM busybox
+       RUN --mount=type=tmpfs,target=/t,size=1m df -k /t && ! dd if=/dev/zero of=/t/big bs=1k count=2000 2>/dev/null && echo full
+       RUN [ ! -e /t ] && echo gone`,
+    );
+    assert.match(text, / 1024 /);
+    assert.match(text, /^full$/m);
+    assert.match(text, /^gone$/m);
+  });
+
+  it("hosts, resolv.conf and the host's name leave no trace", async () => {
+    const text = await printed(
+      `FROM busybox
+       RUN hostname && grep -q buildkitsandbox /etc/hosts && grep example /etc/hosts && echo more >> /etc/hosts && echo ok
+       RUN [ ! -s /etc/hosts ] || ! grep -q more /etc/hosts && echo forgotten`,
+      { args: ["--add-host", "example.test:10.1.2.3"] },
+    );
+    assert.match(text, /^buildkitsandbox\n10\.1\.2\.3\texample\.test\nok$/m);
+    assert.match(text, /^forgotten$/m);
+    const named = await printed("FROM busybox\nRUN hostname", {
+      args: ["--build-arg", "BUILDKIT_SANDBOX_HOSTNAME=me"],
+    });
+    assert.match(named, /^me$/m);
+  });
+});
