@@ -2,6 +2,7 @@ import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { BuildError } from "../errors/build-error.ts";
 import type { Compression } from "../oci/media-type.ts";
+import { noteDroppedBytes } from "../threads/free-buffers.ts";
 import { splitZstdFrames } from "./zstd-frames.ts";
 
 /** Compressed bytes go in, plain ones come out at the callback. */
@@ -69,6 +70,7 @@ function inflateThrough(stream: Transform, output: (chunk: Uint8Array) => void):
     if (failure !== undefined) return;
     try {
       output(chunk);
+      noteDroppedBytes(chunk.length);
     } catch (error) {
       fail(error);
       stream.destroy();

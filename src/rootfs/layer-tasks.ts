@@ -1,3 +1,4 @@
+import { noteDroppedBytes } from "../threads/free-buffers.ts";
 import type { TaskContext, Tasks } from "../threads/task.ts";
 import { Transferred } from "../threads/task.ts";
 import { type BlockToCompress, compressBlock } from "./compress-block.ts";
@@ -49,13 +50,14 @@ export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
       materialiseLayer(request, () => context.throwIfAborted()),
     packLayer: (request: PackRequest, context: TaskContext) =>
       packLayer(request, {
-        parallel: context.poolSize * 2,
+        parallel: context.poolSize + 1,
         compress: (block) => context.run("compressBlock", block, { transfer: buffersOf(block) }),
         throwIfAborted: () => context.throwIfAborted(),
         onProgress: reportProgress(context),
       }),
     compressBlock: (block: BlockToCompress) => {
       const compressed = compressBlock(block);
+      noteDroppedBytes(block.block.length + compressed.length);
       return new Transferred(compressed, ownBuffers([compressed]));
     },
   };

@@ -3,6 +3,7 @@ import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "n
 import { crc32 } from "node:zlib";
 import type { Digest } from "../oci/digest.ts";
 import type { Compression } from "../oci/media-type.ts";
+import { noteDroppedBytes } from "../threads/free-buffers.ts";
 import { type BlockToCompress, compressBlock } from "./compress-block.ts";
 import { BlockCutter, type BlockSizes } from "./cut-blocks.ts";
 import type { Layer } from "./layer.ts";
@@ -38,10 +39,10 @@ export interface PackOptions {
 
 const BLOCK_SIZES: Readonly<Record<"gzip" | "zstd", BlockSizes>> = {
   gzip: { aim: 128 << 10, limit: 1 << 20 },
-  // Frames know nothing of each other, so they are larger.
-  zstd: { aim: 1 << 20, limit: 4 << 20 },
+  // Frames know nothing of each other, so they should not be small.
+  zstd: { aim: 512 << 10, limit: 2 << 20 },
 };
-const DEFAULT_LEVEL = { gzip: 6, zstd: 3 } as const;
+export const DEFAULT_LEVEL = { gzip: 6, zstd: 3 } as const;
 /** How far deflate looks back. */
 const WINDOW_SIZE = 32 << 10;
 /** RFC 1952: deflate, no name, no time, unknown system. */
@@ -131,7 +132,9 @@ class BlockCompressor {
   }
 
   async #writeNext(): Promise<void> {
-    this.#blob.write(await this.#underWay.shift()!);
+    const compressed = await this.#underWay.shift()!;
+    this.#blob.write(compressed);
+    noteDroppedBytes(compressed.length);
   }
 }
 

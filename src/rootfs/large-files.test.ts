@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { closeSync, createReadStream, mkdirSync, openSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { test } from "node:test";
+import { makeTemporaryDirectory } from "../../test/make-layers.ts";
+import { makeThreadPool, workerEntry } from "../threads/thread-pool.ts";
+import { makeLayerWork } from "./layer-work.ts";
+
+/** In MiB; `SLIPWAY_LARGE=4096` is the size that the promise is about, too much for every run. */
+const sizeMib = Number(process.env.SLIPWAY_LARGE ?? 0);
+const skip = sizeMib > 0 ? false : "set SLIPWAY_LARGE to a number of MiB";
+/** Over what the threads take before they have work: tests carry a compiler along, the bundle does not. */
+const MEMORY_LIMIT_MIB = 100;
+const MIB = 1 << 20;
+
+test("a large file passes through every kind of work with little memory and an event loop that runs", {
+  skip,
+}, async (t) => {
+  const at = makeTemporaryDirectory(t);
+  mkdirSync(join(at, "context"));
+  const fd = openSync(join(at, "context/large"), "w");
+  for (let mib = 0; mib < sizeMib; mib++) writeSync(fd, Buffer.alloc(MIB, `${mib} `));
+  closeSync(fd);
+
+  await using pool = makeThreadPool({ entry: workerEntry(), size: 2 });
+  const work = makeLayerWork(pool);
+  let peak = 0;
+  const sampler = setInterval(() => {
+    peak = Math.max(peak, process.memoryUsage.rss());
+  }, 10);
+  t.after(() => clearInterval(sampler));
+  const delay = monitorEventLoopDelay({ resolution: 2 });
+  const step = async <Result>(name: string, run: () => Promise<Result>): Promise<Result> => {
+    peak = 0;
+    delay.reset();
+    delay.enable();
+    const result = await run();
+    delay.disable();
+    const [peakMib, delayMs] = [Math.round((peak - idle) / MIB), (delay.percentile(99.9) / 1e6).toFixed(1)];
+    t.diagnostic(
+      `${name}: peak ${peakMib} MiB over ${Math.round(idle / MIB)}, event loop late by ${delayMs} ms`,
+    );
+    assert.ok(peakMib < MEMORY_LIMIT_MIB, `${name} took ${peakMib} MiB`);
+    return result;
+  };
+
+  const nothing = { layersDirectory: join(at, "warm"), base: [], path: "/", uid: 0, gid: 0, mtime: 0 };
+  await Promise.all([work.makeWorkdirLayer(nothing), work.makeWorkdirLayer(nothing)]);
+  const idle = process.memoryUsage.rss();
+  const tree = { kind: "directory", directory: join(at, "context"), ignorePatterns: [] } as const;
+  const layersDirectory = join(at, "layers");
+  const sources = [{ kind: "path", tree, path: "/" }] as const;
+  await using selection = await step("select", () =>
+    work.selectCopy({ sources, destination: "/x/", temporaryDirectory: at }),
+  );
+  const { layer } = await step("write", () => work.writeCopyLayer({ selection, base: [], layersDirectory }));
+  for (const compression of ["gzip", "zstd"] as const) {
+    const blobPath = join(at, compression);
+    const packed = await step(`pack ${compression}`, () =>
+      work.packLayer({ layer, compression, level: 1, blobPath }),
+    );
+    const request = { ...packed, layersDirectory: join(at, `from-${compression}`), mediaType: "" };
+    await step(`ingest ${compression}`, () =>
+      work.ingestLayer({ ...request, bytes: createReadStream(blobPath) }),
+    );
+  }
+  if (process.platform === "linux" && process.getuid?.() === 0) {
+    await step("materialise", () => work.materialiseLayer({ layer, below: [], directory: join(at, "fs") }));
+  }
+});

@@ -1,0 +1,31 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+/** In bytes of dropped buffers: how often they are freed. */
+const INTERVAL = 16 << 20;
+
+let dropped = 0;
+type Collect = (options: { readonly type: "minor" | "major" }) => void;
+
+let collect: Collect | undefined;
+
+/**
+ * Tells that so many bytes of buffers were let go. V8 counts what its own heap holds, so a thread that makes large buffers
+ * and few objects keeps hundreds of megabytes of them before it looks; this makes it look every 16 MiB. It must be a full
+ * collection (a minor one leaves most of them), which takes a few milliseconds, for such a heap is nearly empty. Not for
+ * the main thread.
+ */
+export function noteDroppedBytes(sizeBytes: number): void {
+  dropped += sizeBytes;
+  if (dropped < INTERVAL) return;
+  dropped = 0;
+  collect ??= loadCollector();
+  collect({ type: "major" });
+}
+
+function loadCollector(): Collect {
+  setFlagsFromString("--expose-gc");
+  const gc: Collect = runInNewContext("gc");
+  setFlagsFromString("--no-expose-gc");
+  return gc;
+}
