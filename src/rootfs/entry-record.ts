@@ -23,7 +23,7 @@ const IS_IMPLICIT = 128;
 const IS_FOREIGN = 128;
 
 const PATH_AT = 36;
-export const HASH_SIZE = 32;
+const HASH_SIZE = 32;
 
 /** In bytes: what a record may hold of a path or link, far above PATH_MAX. */
 export const PATH_LIMIT = 32_767;

@@ -62,7 +62,7 @@ export function directoriesOf(path: RootfsPath): RootfsPath[] {
 }
 
 /** A directory of the tree as a layer above lists it. */
-export function existingDirectory(tree: UnionTree, path: RootfsPath): Entry | undefined {
+function existingDirectory(tree: UnionTree, path: RootfsPath): Entry | undefined {
   const found = tree.lookup(path)?.entry;
   return found?.type === "directory" ? found : undefined;
 }

@@ -91,7 +91,7 @@ function whiteoutEntry(path: RootfsPath, removed: string): Entry {
 }
 
 /** @throws BuildError `image-invalid` when the name leads out of the archive's root. */
-export function memberPath(name: string): RootfsPath {
+function memberPath(name: string): RootfsPath {
   if (name === "" || name.length > PATH_LIMIT)
     throw refuse(name.slice(0, 100), "its name is empty or too long");
   if (!name.startsWith("/")) {

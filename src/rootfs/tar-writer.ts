@@ -2,9 +2,6 @@ import { formatPaxRecords, type PaxRecords, XATTR_PREFIX } from "./pax-records.t
 import { FIELD, TAR_BLOCK, tarChecksum, tarPadding } from "./tar-header.ts";
 import type { TarMember, TarMemberType } from "./tar-reader.ts";
 
-/** Takes the archive's bytes in order; a chunk is valid during the call. */
-export type ByteSink = (chunk: Uint8Array) => void;
-
 const TYPEFLAG: Readonly<Record<TarMemberType, string>> = {
   file: "0",
   hardlink: "1",
