@@ -6,7 +6,8 @@ import { type Canonical, digestCanonical } from "./canonical.ts";
  * A step's key is the digest of its definition and the record ids of its inputs.
  *
  * In it: everything that decides the result. Not in it: names and lines for people, mtimes, secret values, ssh agents, what lies
- * in cache mounts, proxy variables, diff IDs (they contain mtimes), the machine, the user and the time. A change of what a key
+ * in cache mounts, proxy variables, diff IDs (they contain mtimes), the machine, the user and the time; but SOURCE_DATE_EPOCH, where
+ * it is given, for COPY and WORKDIR give it to what they make. A change of what a key
  * is made of changes `KEY_VERSION`.
  */
 const KEY_VERSION = 1;
@@ -46,12 +47,18 @@ export function makeRunKey(
   });
 }
 
-export function makeWorkdirKey(step: WorkdirStep, inputs: InputIds): StepKey {
-  return makeKey({ kind: "workdir", base: inputs(step.base), path: step.path, user: step.user });
+export function makeWorkdirKey(step: WorkdirStep, inputs: InputIds, epochSeconds?: number): StepKey {
+  return makeKey({
+    kind: "workdir",
+    base: inputs(step.base),
+    path: step.path,
+    user: step.user,
+    epoch: epochSeconds,
+  });
 }
 
 /** The key of a COPY over unchanged definitions: only for sources that have records themselves. */
-export function makeCopyKey(step: CopyStep, inputs: InputIds): StepKey {
+export function makeCopyKey(step: CopyStep, inputs: InputIds, epochSeconds?: number): StepKey {
   return makeKey({
     kind: "copy",
     ...definitionOfCopy(step, inputs),
@@ -60,12 +67,18 @@ export function makeCopyKey(step: CopyStep, inputs: InputIds): StepKey {
     ),
     exclude: step.exclude,
     parents: step.parents,
+    epoch: epochSeconds,
   });
 }
 
 /** The content key of a COPY: what is written, wherever it came from. */
-export function makeCopyContentKey(step: CopyStep, inputs: InputIds, contentDigest: string): StepKey {
-  return makeKey({ kind: "copy-content", ...definitionOfCopy(step, inputs), content: contentDigest });
+export function makeCopyContentKey(
+  step: CopyStep,
+  inputs: InputIds,
+  { contentDigest, epochSeconds }: { readonly contentDigest: string; readonly epochSeconds?: number },
+): StepKey {
+  const definition = definitionOfCopy(step, inputs);
+  return makeKey({ kind: "copy-content", ...definition, content: contentDigest, epoch: epochSeconds });
 }
 
 function definitionOfCopy(step: CopyStep, inputs: InputIds) {

@@ -145,7 +145,11 @@ function describeFailure(error: unknown, { address }: GitRemote): unknown {
   });
 }
 
-async function commitTime(context: GitContext, { remote, ref }: CheckOutRequest): Promise<number> {
+/** Of the committer, in seconds since 1970. Throws BuildError `fetch-failed`. */
+export async function commitTime(
+  context: GitContext,
+  { remote, ref }: Pick<CheckOutRequest, "remote" | "ref">,
+): Promise<number> {
   const { directory } = await fetchCommit(context, remote, ref);
   return Number(await callLocal(context, directory, ["show", "--no-patch", "--format=%ct", ref.commit]));
 }

@@ -3,7 +3,7 @@ import { posix } from "node:path";
 import { type GitReference, parseGitReference } from "../dockerfile/parse-git-reference.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { temporaryPath } from "../store/blobs.ts";
-import { checkOut } from "./check-out.ts";
+import { checkOut, commitTime } from "./check-out.ts";
 import { type GitContext, type ResolvedRef, resolveRef } from "./fetch-commit.ts";
 import { redactRemote } from "./git-environment.ts";
 import { checkRefName, makeGitRemote } from "./git-remote.ts";
@@ -14,6 +14,8 @@ export interface GitSource {
   readonly commit: string;
   /** Says what the files are: the commit and what of it is wanted in which form. */
   readonly id: string;
+  /** Of the commit, in seconds since 1970. */
+  commitTime(): Promise<number>;
   /** The files, in a directory that stays until the store is closed; fetched once, whoever asks. */
   checkOut(): Promise<string>;
 }
@@ -53,6 +55,7 @@ export async function findGitSource(options: RemoteOptions, request: GitRequest)
   return {
     commit: ref.commit,
     id: JSON.stringify([ref.commit, what, what.keepGitDir ? [remote.address, ref.name] : []]),
+    commitTime: () => commitTime(context, { remote, ref }),
     checkOut() {
       files ??= checkOut(context, {
         ...what,

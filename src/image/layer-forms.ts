@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import type { Digest } from "../oci/digest.ts";
 import { type Compression, compressionOf } from "../oci/media-type.ts";
 import type { LayerDigest } from "../rootfs/digest-layer.ts";
+import { DEFAULT_LEVEL } from "../rootfs/pack-layer.ts";
 import { adoptBlob, temporaryPath } from "../store/blobs.ts";
 import { findLayer, findLayerBlobs, type LayerBlob, recordDiffId, recordLayerBlob } from "../store/layers.ts";
 import type { ImageAccess, LazyLayer } from "./image-access.ts";
@@ -83,8 +84,8 @@ async function findOwnForm(access: ImageAccess, layer: LazyLayer, wanted: Wanted
 /** Says how our own blobs are made: the same tar gives the same bytes with the same encoder. */
 function nameEncoder({ compression, level }: WantedForm): string {
   const { zlib, zstd } = process.versions;
-  const suffix = level === undefined ? "" : ` level-${level}`;
   if (compression === "uncompressed") return "slipway-1";
+  const suffix = level === undefined || level === DEFAULT_LEVEL[compression] ? "" : ` level-${level}`;
   return `slipway-1 ${compression === "gzip" ? `zlib-${zlib}` : `zstd-${zstd}`} ${process.arch}${suffix}`;
 }
 

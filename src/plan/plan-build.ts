@@ -19,7 +19,7 @@ import { makeStepList } from "./step-list.ts";
  */
 export function planBuild(
   syntax: SyntaxTree,
-  options: PlanOptions,
+  allOptions: PlanOptions,
   bases: readonly ImageBase[],
 ): Plan | { readonly needs: readonly ImageNeed[] } {
   const dockerfile = lowerInstructions(syntax);
@@ -32,7 +32,7 @@ export function planBuild(
   const usedArgs = new Set(dockerfile.globalArgs.flatMap(({ args }) => args.map(({ name }) => name)));
   let epoch: Epoch | undefined;
 
-  for (const target of options.platforms.map(normalizePlatform)) {
+  for (const { target, options } of listVariants(allOptions)) {
     const folded = foldStages({ dockerfile, options, target, lookup, steps, budget });
     needs.push(...folded.missing);
     epoch ??= folded.epoch;
@@ -50,8 +50,21 @@ export function planBuild(
       built.has(i) ? [] : [{ name: name ?? String(i), span }],
     ),
     ...(epoch === undefined ? {} : { epoch }),
-    warnings: [...warnAboutSyntax(syntax), ...warnAboutArgs(options, usedArgs)],
+    warnings: [...warnAboutSyntax(syntax), ...warnAboutArgs(allOptions, usedArgs)],
   };
+}
+
+/** Each target on each platform; the targets in their order, without repetitions. */
+function listVariants(options: PlanOptions): { readonly target: Platform; readonly options: PlanOptions }[] {
+  const targets =
+    options.targets === undefined || options.targets.length === 0 ? [options.target] : options.targets;
+  const names = [...new Map(targets.map((name) => [name?.toLowerCase(), name])).values()];
+  return names.flatMap((name) =>
+    options.platforms.map((platform) => ({
+      target: normalizePlatform(platform),
+      options: { ...options, target: name },
+    })),
+  );
 }
 
 function dropRepeated(needs: readonly ImageNeed[]): readonly ImageNeed[] {

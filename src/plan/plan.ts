@@ -221,6 +221,8 @@ export type RunMount =
 export interface PlanOptions {
   /** Stage name; the last stage when absent. */
   readonly target?: string;
+  /** Several targets, in place of `target`: each gets its outputs, and what they share is one step. */
+  readonly targets?: readonly string[];
   readonly buildArgs?: Readonly<Record<string, string>>;
   readonly labels?: Readonly<Record<string, string>>;
   /** The platforms to build for; one graph each. */

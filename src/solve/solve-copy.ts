@@ -18,7 +18,7 @@ export async function solveCopy(step: CopyStep, context: SolveContext): Promise<
   const inputs = (id: StepId) => recordIdOf(id === step.base ? base : sources.get(id)!);
   return reportStep(step, context, async (report) => {
     const hasRecords = [...sources.values()].every((source) => recordIdOf(source) !== "");
-    const definitionKey = hasRecords ? makeCopyKey(step, inputs) : undefined;
+    const definitionKey = hasRecords ? makeCopyKey(step, inputs, context.epochSeconds) : undefined;
     const byDefinition = definitionKey && reuseRecord(step, definitionKey, context);
     if (byDefinition !== undefined) {
       report.cached();
@@ -42,7 +42,10 @@ export async function solveCopy(step: CopyStep, context: SolveContext): Promise<
       },
       { signal },
     );
-    const contentKey = makeCopyContentKey(step, inputs, selection.contentDigest);
+    const contentKey = makeCopyContentKey(step, inputs, {
+      contentDigest: selection.contentDigest,
+      epochSeconds: context.epochSeconds,
+    });
     const byContent = reuseRecord(step, contentKey, context);
     if (byContent !== undefined) {
       if (definitionKey !== undefined) aliasRecord(store, byContent, definitionKey);
@@ -52,7 +55,10 @@ export async function solveCopy(step: CopyStep, context: SolveContext): Promise<
 
     const baseLayers = needsBase ? await loadLayers(base) : [];
     const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
-      work.writeCopyLayer({ selection, base: baseLayers, layersDirectory }, { signal }),
+      work.writeCopyLayer(
+        { selection, base: baseLayers, layersDirectory, mtime: context.epochSeconds },
+        { signal },
+      ),
     );
     const keys = definitionKey === undefined ? [contentKey] : [contentKey, definitionKey];
     return addLayer(base, keepRecord(store, layer, keys), context);

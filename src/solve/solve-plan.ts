@@ -26,6 +26,8 @@ export interface SolveOptions {
   readonly secrets: ReadonlyMap<string, Uint8Array>;
   /** Entitlements that the user granted: `network.host`, `security.insecure`, `device`, `device=NAME`. */
   readonly allow: ReadonlySet<string>;
+  /** SOURCE_DATE_EPOCH: the time of what COPY, ADD and WORKDIR make themselves, in seconds since 1970. */
+  readonly epochSeconds?: number;
   /** Agents of ssh mounts, by id. */
   readonly ssh?: ReadonlyMap<string, SshAgent>;
 }

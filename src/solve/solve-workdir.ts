@@ -13,7 +13,7 @@ export async function solveWorkdir(step: WorkdirStep, context: SolveContext): Pr
   const base = asRootfs(await context.solve(step.base));
   const { store, work, signal } = context.access;
   return reportStep(step, context, async (report) => {
-    const key = makeWorkdirKey(step, () => base.recordId);
+    const key = makeWorkdirKey(step, () => base.recordId, context.epochSeconds);
     const found = reuseRecord(step, key, context);
     if (found !== undefined) {
       report.cached();
@@ -21,11 +21,9 @@ export async function solveWorkdir(step: WorkdirStep, context: SolveContext): Pr
     }
     const layers = await loadLayers(base);
     const { uid, gid } = findOwner(layers, step.user);
+    const mtime = context.epochSeconds ?? Math.floor(Date.now() / 1000);
     const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
-      work.makeWorkdirLayer(
-        { base: layers, path: step.path, uid, gid, layersDirectory, mtime: Math.floor(Date.now() / 1000) },
-        { signal },
-      ),
+      work.makeWorkdirLayer({ base: layers, path: step.path, uid, gid, layersDirectory, mtime }, { signal }),
     );
     return addLayer(base, keepRecord(store, layer, [key]), context);
   });
