@@ -7,6 +7,7 @@ import { formatPlatform } from "../oci/platform.ts";
 import type { RunStep } from "../plan/plan.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import { LAYER_FILES, openStoredLayer } from "../rootfs/stored-layer.ts";
+import { checkBinfmt } from "../sandbox/check-binfmt.ts";
 import { type FoundDevices, findDevices } from "../sandbox/find-devices.ts";
 import type { ContainerExit } from "../sandbox/holder-protocol.ts";
 import { runContainer } from "../sandbox/run-container.ts";
@@ -52,6 +53,7 @@ export async function solveRun(step: RunStep, context: SolveContext): Promise<So
         `Cannot run a command for ${formatPlatform(step.platform)}: commands run on Linux only`,
       );
     }
+    checkBinfmt(step.platform);
     const layers = await loadLayers(base);
     const layer = await context.limitRuns(() => runCommand(step, layers, { context, report, devices }));
     return addLayer(base, keepRecord(store, layer, keys), context);

@@ -1,0 +1,83 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { BuildError } from "../errors/build-error.ts";
+import { formatPlatform, hostPlatform, type Platform } from "../oci/platform.ts";
+
+const BINFMT = "/proc/sys/fs/binfmt_misc";
+
+/** ELF's `e_machine` and class (1: 32 bits, 2: 64 bits), and whether it is big-endian, of what runs on an architecture. */
+const MACHINES: Readonly<
+  Record<string, { readonly machine: number; readonly elfClass: 1 | 2; readonly isBig?: true }>
+> = {
+  "386": { machine: 3, elfClass: 1 },
+  amd64: { machine: 62, elfClass: 2 },
+  arm: { machine: 40, elfClass: 1 },
+  arm64: { machine: 183, elfClass: 2 },
+  loong64: { machine: 258, elfClass: 2 },
+  mips: { machine: 8, elfClass: 1, isBig: true },
+  mipsle: { machine: 8, elfClass: 1 },
+  mips64: { machine: 8, elfClass: 2, isBig: true },
+  mips64le: { machine: 8, elfClass: 2 },
+  ppc64: { machine: 21, elfClass: 2, isBig: true },
+  ppc64le: { machine: 21, elfClass: 2 },
+  riscv64: { machine: 243, elfClass: 2 },
+  s390x: { machine: 22, elfClass: 2, isBig: true },
+};
+/** What a kernel runs besides its own programs. */
+const ALSO_NATIVE: Readonly<Record<string, readonly string[]>> = { amd64: ["386"], arm64: ["arm"] };
+
+/**
+ * Refuses a RUN of a platform whose programs this machine cannot start: neither its processor nor a handler of the kernel
+ * (Documentation/admin-guide/binfmt-misc.rst) runs them. Where handlers cannot be looked at, the command has to show it.
+ *
+ * @throws BuildError `environment` with how to get a handler; `unsupported` for another operating system.
+ */
+export function checkBinfmt(platform: Platform, directory = BINFMT): void {
+  const host = hostPlatform(process.arch);
+  if (platform.os !== "linux") {
+    throw new BuildError(
+      "unsupported",
+      `Cannot run a command for ${formatPlatform(platform)}: RUN is for linux only`,
+      { hint: "COPY from a stage for linux: FROM --platform=$BUILDPLATFORM ..." },
+    );
+  }
+  const { architecture } = platform;
+  if (architecture === host.architecture || ALSO_NATIVE[host.architecture]?.includes(architecture)) return;
+  const handlers = readHandlers(directory);
+  if (handlers === undefined || handlers.some((text) => handles(text, architecture))) return;
+  throw new BuildError(
+    "environment",
+    `Cannot run a command for ${formatPlatform(platform)}: this machine is ${formatPlatform(host)}, and its kernel has no handler for ${architecture} programs`,
+    {
+      hint: "Install one: apt-get install qemu-user-static (Debian, Ubuntu), or docker run --privileged --rm tonistiigi/binfmt --install all; or build natively with FROM --platform=$BUILDPLATFORM",
+    },
+  );
+}
+
+/** The texts of the enabled handlers; undefined when they cannot be seen. */
+function readHandlers(directory: string): string[] | undefined {
+  try {
+    if (!readFileSync(join(directory, "status"), "utf8").startsWith("enabled")) return [];
+    return readdirSync(directory)
+      .filter((name) => name !== "status" && name !== "register")
+      .map((name) => readFileSync(join(directory, name), "utf8"))
+      .filter((text) => text.startsWith("enabled"));
+  } catch {
+    return undefined;
+  }
+}
+
+/** By the magic that the handler is registered with: the beginning of an ELF header. */
+function handles(text: string, architecture: string): boolean {
+  const wanted = MACHINES[architecture];
+  const offset = /^offset (\d+)$/m.exec(text)?.[1] ?? "0";
+  const hex = /^magic ([0-9a-f]+)$/m.exec(text)?.[1];
+  if (wanted === undefined || hex === undefined || offset !== "0") return false;
+  const magic = Buffer.from(hex, "hex");
+  if (magic.length < 20 || magic.readUInt32BE(0) !== 0x7f454c46 || magic[4] !== wanted.elfClass) return false;
+  const isBig = magic[5] === 2;
+  return (
+    isBig === (wanted.isBig ?? false) &&
+    (isBig ? magic.readUInt16BE(18) : magic.readUInt16LE(18)) === wanted.machine
+  );
+}
