@@ -5,12 +5,20 @@ import type { SolveOptions } from "../solve/solve-plan.ts";
 import type { SessionOptions } from "./open-session.ts";
 
 export interface BuildOptions extends SessionOptions {
-  /** Directory of the build context. */
-  readonly context: string;
-  /** Path relative to the working directory; `Dockerfile` of the context when absent. */
+  /**
+   * The build context: a directory, a git repository (`URL#ref:subdirectory`), the http(s) URL of a tar or of a Dockerfile; or the bytes of a
+   * tar or of a Dockerfile, told by content.
+   */
+  readonly context: string | AsyncIterable<Uint8Array>;
+  /**
+   * Relative to the working directory where the context is a directory, else a path in the context; or an http(s) URL. `Dockerfile` of
+   * the context when absent.
+   */
   readonly dockerfilePath?: string;
   /** The Dockerfile's text, in place of a file. `file` is what messages call it. */
   readonly dockerfile?: { readonly file: string; readonly bytes: Uint8Array };
+  /** Called with the Dockerfile's text, wherever it comes from: an error's `span` is about it. */
+  readonly onDockerfile?: (dockerfile: { readonly file: string; readonly bytes: Uint8Array }) => void;
   readonly target?: string;
   readonly buildArgs?: Readonly<Record<string, string>>;
   readonly labels?: Readonly<Record<string, string>>;
@@ -18,7 +26,7 @@ export interface BuildOptions extends SessionOptions {
   readonly tags?: readonly string[];
   /** `os/architecture[/variant]`; this machine's when absent. */
   readonly platforms?: readonly string[];
-  /** By name: a directory, `oci-layout://DIR[:TAG|@DIGEST]` or `docker-image://REFERENCE`. */
+  /** By name: a directory, a git repository, an http(s) URL (a directory with one file), `oci-layout://DIR[:TAG|@DIGEST]` or `docker-image://REFERENCE`. */
   readonly buildContexts?: Readonly<Record<string, string>>;
   readonly outputs?: readonly BuildOutput[];
   readonly noCache?: boolean;
@@ -31,6 +39,10 @@ export interface BuildOptions extends SessionOptions {
   readonly ssh?: SolveOptions["ssh"];
   /** `network.host`, `security.insecure`, `device` for all devices, `device=NAME`. */
   readonly allow?: readonly string[];
+  /** Of a tar that is the build context, unpacked, in bytes; 8 GiB when absent. */
+  readonly maxContextBytes?: number;
+  /** Of each download, in bytes; 32 GiB when absent. */
+  readonly maxDownloadBytes?: number;
   /** How many RUNs may go on at once; 16 when absent, for they mostly wait. */
   readonly jobs?: number;
   readonly network?: PlanOptions["network"];

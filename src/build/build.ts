@@ -1,3 +1,4 @@
+import type { ContextOptions } from "../context/context-options.ts";
 import { openContext } from "../context/open-context.ts";
 import { parseDockerfile } from "../dockerfile/parse-dockerfile.ts";
 import { assembleImage } from "../image/assemble-image.ts";
@@ -11,6 +12,8 @@ import { openSession } from "./open-session.ts";
 import { openNamedContexts, resolvePlan } from "./resolve-plan.ts";
 
 const DEFAULT_JOBS = 16;
+/** Of an archive that is the build context, unpacked. */
+const MAX_CONTEXT_BYTES = 8 * 2 ** 30;
 
 /**
  * Builds what a Dockerfile describes, from its text to its outputs.
@@ -26,10 +29,21 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
     secrets,
     ssh: options.ssh?.get("default"),
     environment: process.env,
+    maxDownloadBytes: options.maxDownloadBytes,
   });
-  const { tree, dockerfile } = await openContext({ ...options, directory: options.context });
+  const contextOptions: ContextOptions = {
+    store: access.store,
+    work: session.contextWork,
+    openRemotes: () => remotes.open(),
+    ssh: options.ssh?.get("default") ?? ownAgent(process.env),
+    maxContextBytes: options.maxContextBytes ?? MAX_CONTEXT_BYTES,
+    signal: access.signal,
+  };
+  const keepGitDir = /^(?:1|t|true)$/i.test(options.buildArgs?.BUILDKIT_CONTEXT_KEEP_GIT_DIR ?? "");
+  const { tree, dockerfile } = await openContext({ ...options, keepGitDir }, contextOptions);
+  options.onDockerfile?.(dockerfile);
   const syntax = parseDockerfile(dockerfile.bytes, { file: dockerfile.file });
-  const { named, trees } = await openNamedContexts(options.buildContexts ?? {});
+  const { named, trees } = await openNamedContexts(options.buildContexts ?? {}, contextOptions);
   const { plan, findImage } = await resolvePlan(access, syntax, {
     plan: planOptions(options, named),
     pull: options.pull,
@@ -66,6 +80,11 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
     })),
     leftOut: plan.leftOut.map(({ name }) => name),
   };
+}
+
+/** For a repository that the user names on the command line; a Dockerfile gets an agent only by `ssh`. */
+function ownAgent({ SSH_AUTH_SOCK: path }: NodeJS.ProcessEnv): ContextOptions["ssh"] {
+  return path ? { kind: "socket", path } : undefined;
 }
 
 function planOptions(options: BuildOptions, namedContexts: PlanOptions["namedContexts"]): PlanOptions {

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
+import { type ContextWork, makeContextWork } from "../context/context-work.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import type { EventSink } from "../progress/event.ts";
 import type { CredentialsProvider } from "../registry/credentials.ts";
@@ -31,6 +32,7 @@ export interface SessionOptions {
  */
 export interface Session extends AsyncDisposable {
   readonly access: ImageAccess;
+  readonly contextWork: ContextWork;
   /** `stdio: "inherit"` gives commands the terminal of this process. Throws BuildError `environment` without an OCI runtime. */
   openSandbox(options?: { readonly stdio?: "pipe" | "inherit" }): Sandbox;
 }
@@ -88,6 +90,7 @@ export function openSession(options: SessionOptions = {}): Session {
         return registry;
       },
     },
+    contextWork: makeContextWork(pool),
     openSandbox({ stdio } = {}) {
       sandbox ??= makeSandbox(stdio);
       return sandbox;

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
+import type { ContextOptions } from "../context/context-options.ts";
 import type { ContextTree } from "../context/context-tree.ts";
-import { openContextTree } from "../context/open-context.ts";
+import { openNamedContext } from "../context/open-context.ts";
 import type { SyntaxTree } from "../dockerfile/syntax-tree.ts";
 import { attachSpan, BuildError, type SourceSpan } from "../errors/build-error.ts";
 import type { ImageAccess, ResolvedImage } from "../image/image-access.ts";
@@ -109,7 +110,10 @@ function parseLayout(reference: string): { readonly directory: string; readonly 
 }
 
 /** Sorts `--build-context` values into images, which the plan asks for, and trees of files. */
-export async function openNamedContexts(contexts: Readonly<Record<string, string>>): Promise<{
+export async function openNamedContexts(
+  contexts: Readonly<Record<string, string>>,
+  options: ContextOptions,
+): Promise<{
   readonly named: Readonly<Record<string, NamedContext>>;
   readonly trees: ReadonlyMap<string, ContextTree>;
 }> {
@@ -120,7 +124,7 @@ export async function openNamedContexts(contexts: Readonly<Record<string, string
       named[name] = { kind: "image", reference: value };
     else {
       named[name] = { kind: "files" };
-      trees.set(name, await openContextTree(resolve(value)));
+      trees.set(name, await openNamedContext(value, options));
     }
   }
   return { named, trees };

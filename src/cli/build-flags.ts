@@ -36,6 +36,8 @@ export interface BuildFlags {
   readonly cpusetMems?: string;
   readonly cgroupParent?: string;
   readonly jobs?: string;
+  readonly maxContextSize?: string;
+  readonly maxDownloadSize?: string;
   readonly authfile?: string;
   readonly tlsVerify?: true;
   readonly noTlsVerify?: true;
@@ -64,7 +66,7 @@ export function makeBuildOptions(): Option[] {
     ),
     makeOption(
       "--build-context <name=value>",
-      "a directory, docker-image://NAME or oci-layout://DIR[:TAG] for FROM and COPY --from",
+      "a directory, URL, git repository, docker-image://NAME or oci-layout://DIR[:TAG], for FROM and COPY --from",
       many(SOURCE),
     ),
     makeOption("--platform <platform>", "os/architecture[/variant], several with commas", many(SOURCE)),
@@ -101,6 +103,10 @@ export function makeBuildOptions(): Option[] {
     makeOption("--cpuset-mems <list>", "the same as --resource cpuset-mems=LIST", { isHidden: true }),
     makeOption("--cgroup-parent <path>", "the cgroup that those of RUNs stand in", { group: RUN }),
     makeOption("--jobs <number>", "how many RUNs may go on at once (default: 16)", { group: RUN }),
+    makeOption("--max-context-size <size>", "limit for a tar that is the context, unpacked (default: 8g)", {
+      group: SOURCE,
+    }),
+    makeOption("--max-download-size <size>", "limit for each download (default: 32g)", { group: SOURCE }),
     makeOption("--authfile <file>", "credentials for registries (default: docker's and podman's)", {
       group: SOURCE,
     }),

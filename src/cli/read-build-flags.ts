@@ -1,3 +1,4 @@
+import { addAbortSignal } from "node:stream";
 import type { BuildOptions, BuildOutput } from "../build/build-options.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { formatPlatform } from "../oci/platform.ts";
@@ -35,7 +36,9 @@ export async function readBuildFlags(
   context: CommandContext,
 ): Promise<ReadOptions> {
   refuseLaterOptions(flags);
-  refuseOtherContexts(directory);
+  if (directory === "-" && flags.file === "-") {
+    throw new BuildError("option-invalid", "Cannot read both the build context and the Dockerfile on stdin");
+  }
   const network = flags.network === undefined ? undefined : parseNetwork(flags.network);
   const platforms = flags.platform
     .flatMap((text) => text.split(","))
@@ -47,7 +50,8 @@ export async function readBuildFlags(
     );
   }
   return {
-    context: directory,
+    context: directory === "-" ? readChunks(context) : directory,
+    onDockerfile: ({ file, bytes }) => context.sources.set(file, Buffer.from(bytes).toString("utf8")),
     ...(await readDockerfile(flags.file, context)),
     target: flags.target,
     buildArgs: parseVariables(flags.buildArg, "--build-arg", context.env),
@@ -62,6 +66,8 @@ export async function readBuildFlags(
     secrets: new Map(await Promise.all(flags.secret.map((text) => readSecret(text, context.env)))),
     // docker too takes the wish for the permission here.
     allow: [...flags.allow.map(parseEntitlement), ...(network === "host" ? ["network.host"] : [])],
+    maxContextBytes: parseLimit(flags.maxContextSize, "--max-context-size"),
+    maxDownloadBytes: parseLimit(flags.maxDownloadSize, "--max-download-size"),
     jobs: flags.jobs === undefined ? undefined : parseJobs(flags.jobs),
     network,
     shmSizeBytes: flags.shmSize === undefined ? undefined : parseSize(flags.shmSize, "--shm-size"),
@@ -131,6 +137,15 @@ async function readDockerfile(
   return { dockerfile: { file: "-", bytes } };
 }
 
+/** Aborting ends it: a terminal may have nothing to say for long. */
+function readChunks({ stdin, signal }: CommandContext): AsyncIterable<Uint8Array> {
+  return addAbortSignal(signal, stdin);
+}
+
+function parseLimit(text: string | undefined, option: string): number | undefined {
+  return text === undefined ? undefined : parseSize(text, option);
+}
+
 function parseJobs(text: string): number {
   if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
   throw new BuildError("option-invalid", `Cannot use "${text}" for --jobs: it is no number from 1 to 9999`);
@@ -151,23 +166,5 @@ function refuseLaterOptions(flags: BuildFlags): void {
         `Cannot use --${name}=${flags[name]}: attestations are not there yet`,
       );
     }
-  }
-}
-
-function refuseOtherContexts(directory: string): void {
-  if (directory === "-") {
-    throw new BuildError(
-      "unsupported",
-      'Cannot use "-" as the build context: a context on stdin is not there yet',
-      {
-        hint: "For a Dockerfile on stdin write -f - DIRECTORY",
-      },
-    );
-  }
-  if (/^(?:https?|git|ssh):\/\/|^git@/.test(directory)) {
-    throw new BuildError(
-      "unsupported",
-      `Cannot use "${directory}" as the build context: only directories are there yet`,
-    );
   }
 }

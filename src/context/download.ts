@@ -190,6 +190,7 @@ function checkSize(size: number, url: string, maxBytes: number): void {
   throw new BuildError(
     "input-limit",
     `Cannot download "${redactUrl(url)}": it is larger than the limit of ${maxBytes} bytes for a download`,
+    { hint: "If you trust it, raise the limit with --max-download-size" },
   );
 }
 

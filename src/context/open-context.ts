@@ -1,140 +1,209 @@
-import { readdir, readFile, stat } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
-import { parseIgnoreFile } from "../dockerfile/make-ignore-matcher.ts";
+import { copyFile, mkdir, open, readFile, rm, stat, utimes } from "node:fs/promises";
+import { join, posix, resolve } from "node:path";
+import { parseGitReference } from "../dockerfile/parse-git-reference.ts";
 import { BuildError } from "../errors/build-error.ts";
-import { suggestNearest } from "../errors/suggest-nearest.ts";
-import type { ContextTree } from "./context-tree.ts";
+import { temporaryPath } from "../store/blobs.ts";
+import type { ContextOptions } from "./context-options.ts";
+import type { ContextTree, DockerfileChoice, DockerfileText, OpenedContext } from "./context-tree.ts";
+import { redactRemote } from "./git-environment.ts";
+import { openArchive } from "./open-archive.ts";
+import { openDirectory, openDirectoryTree } from "./open-directory.ts";
+import { checkInputSize } from "./read-input-file.ts";
+import { redactUrl } from "./url-text.ts";
 
-/** A Dockerfile larger than this is a mistake or an attack. */
-const DOCKERFILE_SIZE_MAX = 16 * 1024 * 1024;
-
-export interface OpenedContext {
-  readonly tree: ContextTree;
-  readonly dockerfile: DockerfileText;
-}
-
-export interface DockerfileText {
-  /** As the user called it. */
-  readonly file: string;
-  readonly bytes: Uint8Array;
-}
-
-export interface OpenContextOptions {
-  readonly directory: string;
-  /** A path relative to the working directory; `Dockerfile` of the context when absent. */
-  readonly dockerfilePath?: string;
-  /** The text itself, when it does not come from a file: `-f -`. */
-  readonly dockerfile?: DockerfileText;
+export interface OpenContextRequest extends DockerfileChoice {
+  /** A directory, a git repository, the http(s) URL of a tar or of a Dockerfile; or the bytes of a tar or of a Dockerfile (`-`). */
+  readonly context: string | AsyncIterable<Uint8Array>;
+  /** `.git` is part of a context that is a git repository. */
+  readonly keepGitDir?: boolean;
 }
 
 /**
- * Opens a directory as the build context: its Dockerfile, and the ignore file that goes with it (`NAME.dockerignore` beside the
- * Dockerfile NAME, else `.dockerignore` at the root). The Dockerfile itself may lie outside, or be ignored.
+ * Opens the build context with its Dockerfile and its ignore file, wherever it comes from.
  *
- * @throws BuildError `context` when one of them is missing or unreadable.
+ * @throws BuildError `context`, `fetch-failed`, `input-limit`, `option-invalid`, `verification`.
  */
-export async function openContext(options: OpenContextOptions): Promise<OpenedContext> {
-  const directory = resolve(options.directory);
-  await refuseUnlessDirectory(directory, options.directory);
-  if (options.dockerfile !== undefined) {
-    return { dockerfile: options.dockerfile, tree: await openContextTree(directory) };
+export async function openContext(
+  request: OpenContextRequest,
+  options: ContextOptions,
+): Promise<OpenedContext> {
+  const { context } = request;
+  const choice = await chooseDockerfile(request, options);
+  if (typeof context !== "string") return openStream(context, choice, options);
+  const kind = await kindOf(context);
+  if (kind === "directory") return openDirectory(context, choice);
+  if (kind === "git") {
+    const directory = await checkOut(context, options, request.keepGitDir);
+    const { tree, dockerfile } = await openDirectory(
+      directory,
+      inside(directory, choice),
+      redactRemote(context),
+    );
+    return { tree, dockerfile: { ...dockerfile, file: nameInside(directory, dockerfile.file) } };
   }
-  const path = options.dockerfilePath ?? (await findDockerfile(directory));
-  const bytes = await readDockerfile(path);
+  return openUrl(context, choice, options);
+}
+
+/**
+ * The files of a named context: a directory, a git repository, or an http(s) URL, which is a directory with one file.
+ *
+ * @throws BuildError as `openContext`.
+ */
+export async function openNamedContext(value: string, options: ContextOptions): Promise<ContextTree> {
+  const kind = await kindOf(value);
+  if (kind === "git") return openDirectoryTree(await checkOut(value, options));
+  if (kind === "directory") {
+    const directory = await stat(value).catch(() => undefined);
+    if (directory?.isDirectory()) return openDirectoryTree(resolve(value));
+    throw new BuildError("context", `Cannot use "${value}" as a build context: there is no such directory`);
+  }
+  const remotes = await options.openRemotes();
+  const file = await remotes.download({ url: value, signal: options.signal });
+  return { kind: "directory", directory: await placeFile(file, nameOf(value), options), ignorePatterns: [] };
+}
+
+type Kind = "directory" | "git" | "http";
+
+/** As docker has it: what is there as a directory is one, whatever its name looks like. */
+async function kindOf(context: string): Promise<Kind> {
+  const found = await stat(context).catch(() => undefined);
+  if (found?.isDirectory()) return "directory";
+  if (parseGitReference(context) !== undefined) return "git";
+  return /^https?:\/\//i.test(context) ? "http" : "directory";
+}
+
+async function checkOut(url: string, options: ContextOptions, keepGitDir?: boolean): Promise<string> {
+  const remotes = await options.openRemotes();
+  const { ssh, signal } = options;
+  // False is no wish: the reference itself may have one.
+  const source = await remotes.findGit({ url, keepGitDir: keepGitDir || undefined, ssh, signal });
+  return source.checkOut();
+}
+
+/** As the repository calls it; another name (`-`) stays. */
+function nameInside(directory: string, file: string): string {
+  return file.startsWith(`${directory}/`) ? file.slice(directory.length + 1) : file;
+}
+
+/** A path in a repository: `..` stays inside. */
+function inside(directory: string, choice: DockerfileChoice): DockerfileChoice {
+  const { dockerfilePath: path } = choice;
+  return path === undefined ? choice : { ...choice, dockerfilePath: join(directory, posix.join("/", path)) };
+}
+
+async function chooseDockerfile(
+  request: DockerfileChoice,
+  options: ContextOptions,
+): Promise<DockerfileChoice> {
+  const { dockerfilePath, dockerfile } = request;
+  if (dockerfile !== undefined) return { dockerfile };
+  if (dockerfilePath === undefined || !/^https?:\/\//i.test(dockerfilePath)) return { dockerfilePath };
+  const remotes = await options.openRemotes();
+  const { filePath } = await remotes.download({ url: dockerfilePath, signal: options.signal });
+  return { dockerfile: await readDockerfile(filePath, redactUrl(dockerfilePath)) };
+}
+
+async function openUrl(
+  url: string,
+  choice: DockerfileChoice,
+  options: ContextOptions,
+): Promise<OpenedContext> {
+  const remotes = await options.openRemotes();
+  const file = await remotes.download({ url, signal: options.signal });
+  const opened = await openArchive(file.filePath, choice, options);
+  if (opened !== undefined) return opened;
+  // BuildKit's name for the file; that of the user's -f says nothing here.
+  const directory = await placeFile(file, "context", options);
   return {
-    dockerfile: { file: path, bytes },
-    tree: await openContextTree(directory, `${resolve(path)}.dockerignore`),
+    dockerfile: choice.dockerfile ?? (await readDockerfile(file.filePath, redactUrl(url))),
+    tree: { kind: "directory", directory, ignorePatterns: [] },
   };
 }
 
-/** A directory and its ignore file: the first of `ownIgnoreFile` and `.dockerignore` that is there. */
-export async function openContextTree(directory: string, ownIgnoreFile?: string): Promise<ContextTree> {
-  const candidates = [
-    ...(ownIgnoreFile === undefined ? [] : [ownIgnoreFile]),
-    join(directory, ".dockerignore"),
-  ];
-  for (const ignoreFile of candidates) {
-    const text = await readIfThere(ignoreFile);
-    if (text !== undefined)
-      return { kind: "directory", directory, ignorePatterns: parseIgnoreFile(text), ignoreFile };
-  }
-  return { kind: "directory", directory, ignorePatterns: [] };
-}
-
-async function refuseUnlessDirectory(directory: string, name: string): Promise<void> {
-  const found = await stat(directory).catch((error) => {
-    throw new BuildError("context", `Cannot use "${name}" as the build context: ${reasonOf(error)}`, {
-      cause: error,
-    });
-  });
-  if (!found.isDirectory()) {
-    throw new BuildError("context", `Cannot use "${name}" as the build context: it is a file`, {
-      hint: "Give the directory that it lies in; -f names a Dockerfile",
-    });
-  }
-}
-
-/** docker also takes the name in lower case. */
-async function findDockerfile(directory: string): Promise<string> {
-  for (const name of ["Dockerfile", "dockerfile"]) {
-    const path = join(directory, name);
-    if (await stat(path).catch(() => undefined)) return path;
-  }
-  const names = await readdir(directory);
-  const near = names.find((name) => /dockerfile|containerfile/i.test(name)) ?? nearestName(names);
-  throw new BuildError("context", `Cannot find a Dockerfile: "${directory}" has none`, {
-    hint: near === undefined ? "Name it with -f FILE" : `Did you mean -f ${join(directory, near)}?`,
-  });
-}
-
-/** Names often have an extension that the near one lacks. */
-function nearestName(names: readonly string[]): string | undefined {
-  const near = suggestNearest(
-    "Dockerfile",
-    names.map((name) => name.replace(/\.\w+$/, "")),
-  );
-  return names.find((name) => near !== undefined && (name === near || name.startsWith(`${near}.`)));
-}
-
-async function readDockerfile(path: string): Promise<Uint8Array> {
+async function openStream(
+  bytes: AsyncIterable<Uint8Array>,
+  choice: DockerfileChoice,
+  options: ContextOptions,
+): Promise<OpenedContext> {
+  const path = temporaryPath(options.store);
   try {
-    const { size } = await stat(path);
-    if (size > DOCKERFILE_SIZE_MAX) {
+    await keepStream(bytes, path, options);
+    const opened = await openArchive(path, choice, options);
+    if (opened !== undefined) return opened;
+    if (choice.dockerfilePath !== undefined || choice.dockerfile !== undefined) {
       throw new BuildError(
-        "input-limit",
-        `Cannot read "${path}": it has ${size} bytes, above the limit of 16 MiB for a Dockerfile`,
+        "option-invalid",
+        "Cannot use stdin as the build context: it is no tar archive, and -f names a Dockerfile",
+        {
+          hint: "A Dockerfile on stdin needs no -f; with a directory as the context write -f -",
+        },
       );
     }
-    return await readFile(path);
-  } catch (error) {
-    if (error instanceof BuildError) throw error;
-    const near = await nearestSibling(path);
-    throw new BuildError("context", `Cannot read the Dockerfile "${path}": ${reasonOf(error)}`, {
-      hint: near,
-      cause: error,
-    });
+    const directory = temporaryPath(options.store);
+    await mkdir(directory);
+    return {
+      dockerfile: await readDockerfile(path, "-"),
+      tree: { kind: "directory", directory, ignorePatterns: [] },
+    };
+  } finally {
+    await rm(path, { force: true });
   }
 }
 
-async function nearestSibling(path: string): Promise<string | undefined> {
-  const names = await readdir(dirname(path)).catch(() => []);
-  const near = suggestNearest(basename(path), names);
-  return near && `Did you mean "${join(dirname(path), near)}"?`;
+async function keepStream(
+  bytes: AsyncIterable<Uint8Array>,
+  path: string,
+  { maxContextBytes, signal }: ContextOptions,
+): Promise<void> {
+  await using file = await open(path, "wx", 0o600);
+  let size = 0;
+  for await (const chunk of bytes) {
+    signal.throwIfAborted();
+    size += chunk.length;
+    if (size > maxContextBytes) {
+      throw new BuildError(
+        "input-limit",
+        `Cannot read the build context: it is larger than the limit of ${maxContextBytes} bytes`,
+        { hint: "If you trust it, raise the limit with --max-context-size" },
+      );
+    }
+    await file.writeFile(chunk);
+  }
+  if (size === 0) {
+    throw new BuildError("context", "Cannot use stdin as the build context: it is empty");
+  }
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
+async function readDockerfile(path: string, file: string): Promise<DockerfileText> {
+  const { size } = await stat(path);
+  checkInputSize(size, file);
+  return { file, bytes: await readFile(path) };
+}
+
+/** A directory with one file, of mode 0600 as downloads have it. */
+async function placeFile(
+  { filePath, mtime }: { readonly filePath: string; readonly mtime: number },
+  name: string,
+  { store }: ContextOptions,
+): Promise<string> {
+  const directory = temporaryPath(store);
+  await mkdir(directory);
+  const path = join(directory, name);
+  await copyFile(filePath, path);
+  await utimes(path, mtime, mtime);
+  return directory;
+}
+
+/** The last part of a URL's path. */
+function nameOf(url: string): string {
+  const name = posix.basename(decodeOr(URL.parse(url)?.pathname ?? ""));
+  return name === "" || name === "." || name === ".." || name.includes("\0") ? "download" : name;
+}
+
+function decodeOr(text: string): string {
   try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new BuildError("context", `Cannot read "${path}": ${reasonOf(error)}`, { cause: error });
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
-}
-
-function reasonOf(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === "ENOENT") return "there is no such file or directory";
-  if (code === "EACCES") return "permission denied";
-  if (code === "EISDIR") return "it is a directory";
-  return message;
 }

@@ -19,8 +19,11 @@ Examples:
 
 export function defineBuild(command: Command, context: CommandContext): void {
   command
-    .usage("[OPTIONS] DIRECTORY")
-    .argument("<directory>", "the build context")
+    .usage("[OPTIONS] DIRECTORY | URL | -")
+    .argument(
+      "<context>",
+      "the build context: a directory, a git repository, the URL of a tar or Dockerfile, or one on stdin",
+    )
     .addHelpText("after", EXAMPLES);
   for (const option of makeBuildOptions()) command.addOption(option);
   command.action((directory: string, flags: BuildFlags) => runBuild(directory, flags, context));

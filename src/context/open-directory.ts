@@ -1,0 +1,122 @@
+import { readdir, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { parseIgnoreFile } from "../dockerfile/make-ignore-matcher.ts";
+import { BuildError } from "../errors/build-error.ts";
+import { suggestNearest } from "../errors/suggest-nearest.ts";
+import type { ContextTree, DockerfileChoice, OpenedContext } from "./context-tree.ts";
+import { readInputFile } from "./read-input-file.ts";
+
+/**
+ * A directory as the build context: its Dockerfile, and the ignore file that goes with it (`NAME.dockerignore` beside the
+ * Dockerfile NAME, else `.dockerignore` at the root). The Dockerfile itself may lie outside, or be ignored.
+ *
+ * @throws BuildError `context` when one of them is missing, unreadable or a link that leads out of the context; `input-limit`.
+ */
+export async function openDirectory(
+  name: string,
+  choice: DockerfileChoice,
+  /** What messages call the directory, where the user does not know its name. */
+  title = name,
+): Promise<OpenedContext> {
+  const directory = resolve(name);
+  await refuseUnlessDirectory(directory, name);
+  if (choice.dockerfile !== undefined) {
+    return { dockerfile: choice.dockerfile, tree: await openDirectoryTree(directory) };
+  }
+  const path = choice.dockerfilePath ?? (await findDockerfile(directory, title));
+  const bytes = await readDockerfile(path, directory);
+  return {
+    dockerfile: { file: path, bytes },
+    tree: await openDirectoryTree(directory, `${resolve(path)}.dockerignore`),
+  };
+}
+
+/** A directory and its ignore file: the first of `ownIgnoreFile` and `.dockerignore` that is there. */
+export async function openDirectoryTree(directory: string, ownIgnoreFile?: string): Promise<ContextTree> {
+  const candidates = [
+    ...(ownIgnoreFile === undefined ? [] : [ownIgnoreFile]),
+    join(directory, ".dockerignore"),
+  ];
+  for (const ignoreFile of candidates) {
+    const text = await readIfThere(ignoreFile, directory);
+    if (text !== undefined) {
+      return { kind: "directory", directory, ignorePatterns: parseIgnoreFile(text), ignoreFile };
+    }
+  }
+  return { kind: "directory", directory, ignorePatterns: [] };
+}
+
+async function refuseUnlessDirectory(directory: string, name: string): Promise<void> {
+  const found = await stat(directory).catch((error) => {
+    throw new BuildError("context", `Cannot use "${name}" as the build context: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  });
+  if (!found.isDirectory()) {
+    throw new BuildError("context", `Cannot use "${name}" as the build context: it is a file`, {
+      hint: "Give the directory that it lies in; -f names a Dockerfile",
+    });
+  }
+}
+
+/** docker also takes the name in lower case. */
+async function findDockerfile(directory: string, title: string): Promise<string> {
+  const names = await readdir(directory);
+  const found = DOCKERFILE_NAMES.find((name) => names.includes(name));
+  if (found !== undefined) return join(directory, found);
+  const near = nearestDockerfile(names);
+  throw new BuildError("context", `Cannot find a Dockerfile: "${title}" has none`, {
+    hint:
+      near === undefined
+        ? "Name it with -f FILE"
+        : `Did you mean -f ${/^[a-z]+:|@/.test(title) ? near : join(title, near)}?`,
+  });
+}
+
+export const DOCKERFILE_NAMES: readonly string[] = ["Dockerfile", "dockerfile"];
+
+/** The name of a file that may have been meant. */
+export function nearestDockerfile(names: readonly string[]): string | undefined {
+  const like = names.find(
+    (name) => /dockerfile|containerfile/i.test(name) && !name.endsWith(".dockerignore"),
+  );
+  const stem = (name: string) => name.replace(/\..*$/s, "");
+  return like ?? names.find((name) => suggestNearest("Dockerfile", [stem(name)]) !== undefined);
+}
+
+async function readDockerfile(path: string, directory: string): Promise<Uint8Array> {
+  try {
+    return await readInputFile(path, directory);
+  } catch (error) {
+    if (error instanceof BuildError) throw error;
+    throw new BuildError("context", `Cannot read the Dockerfile "${path}": ${reasonOf(error)}`, {
+      hint: await nearestSibling(path),
+      cause: error,
+    });
+  }
+}
+
+async function nearestSibling(path: string): Promise<string | undefined> {
+  const names = await readdir(dirname(path)).catch(() => []);
+  const near = suggestNearest(basename(path), names);
+  return near && `Did you mean "${join(dirname(path), near)}"?`;
+}
+
+async function readIfThere(path: string, directory: string): Promise<string | undefined> {
+  try {
+    return Buffer.from(await readInputFile(path, directory)).toString("utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    if (error instanceof BuildError) throw error;
+    throw new BuildError("context", `Cannot read "${path}": ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === "ENOENT") return "there is no such file or directory";
+  if (code === "EACCES") return "permission denied";
+  if (code === "EISDIR") return "it is a directory";
+  if (code === "ELOOP") return "its symlinks lead round in a circle";
+  return message;
+}

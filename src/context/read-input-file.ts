@@ -1,0 +1,57 @@
+import { constants, open, realpath } from "node:fs/promises";
+import { relative } from "node:path";
+import { BuildError } from "../errors/build-error.ts";
+
+/** A Dockerfile or an ignore file larger than this is a mistake or an attack. */
+export const INPUT_FILE_SIZE_MAX = 16 * 1024 * 1024;
+
+/**
+ * Reads a Dockerfile or ignore file that may come with files of strangers: never more than the limit, whatever `stat` says of it, and
+ * nothing outside `directory` for a path inside it.
+ *
+ * @throws BuildError `input-limit`, `context`; what the system says when it cannot be read.
+ */
+export async function readInputFile(path: string, directory: string): Promise<Uint8Array> {
+  const isStrange = isInside(path, directory);
+  if (isStrange) {
+    const real = await realpath(path);
+    if (!isInside(real, await realpath(directory))) {
+      throw new BuildError(
+        "context",
+        `Cannot read "${path}": it is a symlink that leads out of the build context`,
+        {
+          hint: `If you trust it, name it with -f ${real}`,
+        },
+      );
+    }
+  }
+  // A fifo in a context would be waited for until the end of days; one that the user names is read (`-f <(...)`).
+  await using file = await open(path, constants.O_RDONLY | (isStrange ? constants.O_NONBLOCK : 0));
+  const stats = await file.stat();
+  if (!stats.isFile() && isStrange) {
+    throw new BuildError("context", `Cannot read "${path}": it is no regular file`);
+  }
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  for (;;) {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(65_536), 0, 65_536);
+    if (bytesRead === 0) return Buffer.concat(pieces);
+    size += bytesRead;
+    checkInputSize(size, path);
+    pieces.push(buffer.subarray(0, bytesRead));
+  }
+}
+
+/** @throws BuildError `input-limit`. */
+export function checkInputSize(size: number, name: string): void {
+  if (size <= INPUT_FILE_SIZE_MAX) return;
+  throw new BuildError(
+    "input-limit",
+    `Cannot read "${name}": it is larger than the limit of 16 MiB for a Dockerfile`,
+  );
+}
+
+function isInside(path: string, directory: string): boolean {
+  const way = relative(directory, path);
+  return way !== ".." && !way.startsWith("../");
+}
