@@ -14,6 +14,7 @@ import { type MaterialiseRequest, materialiseLayer } from "./materialise-layer.t
 import { type PackRequest, packLayer } from "./pack-layer.ts";
 import { selectCopy } from "./select-copy.ts";
 import { type PlainWriteCopyRequest, writeCopyLayer } from "./write-copy-layer.ts";
+import { type LayerErofsRequest, writeLayerErofs } from "./write-layer-erofs.ts";
 
 export interface LayerTaskOptions {
   /** For `.dockerignore`, `--exclude` and `--parents`. */
@@ -48,6 +49,8 @@ export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
     digestLayer: (layer: Layer, context: TaskContext) => digestLayer(layer, () => context.throwIfAborted()),
     materialiseLayer: (request: MaterialiseRequest, context: TaskContext) =>
       materialiseLayer(request, () => context.throwIfAborted()),
+    writeLayerErofs: (request: LayerErofsRequest, context: TaskContext) =>
+      writeLayerErofs(request, () => context.throwIfAborted()),
     packLayer: (request: PackRequest, context: TaskContext) =>
       packLayer(request, {
         parallel: context.poolSize + 1,

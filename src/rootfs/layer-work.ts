@@ -13,6 +13,7 @@ import type { PackedLayer, PackRequest } from "./pack-layer.ts";
 import type { RewriteTimesRequest } from "./rewrite-times.ts";
 import type { SquashRequest } from "./squash-layers.ts";
 import type { WriteTreeTarRequest } from "./tree-tar.ts";
+import type { LayerErofsRequest } from "./write-layer-erofs.ts";
 import type { WriteTreeDirectoryRequest } from "./write-tree-directory.ts";
 
 export interface WorkOptions {
@@ -48,6 +49,8 @@ export interface LayerWork {
   packLayer(request: PackRequest, options?: WorkOptions): Promise<PackedLayer>;
   digestLayer(layer: Layer, options?: WorkOptions): Promise<LayerDigest>;
   materialiseLayer(request: MaterialiseRequest, options?: WorkOptions): Promise<void>;
+  /** False when the layer needs to be unpacked. */
+  writeLayerErofs(request: LayerErofsRequest, options?: WorkOptions): Promise<boolean>;
   /** Digest of a subtree's content in the way of a content key: for RUN's bind mounts. */
   digestSubtree(request: DigestSubtreeRequest, options?: WorkOptions): Promise<Digest>;
   /** The same layer with other times. */
@@ -89,6 +92,7 @@ export function makeLayerWork(pool: ThreadPool): LayerWork {
     packLayer: (request, options) => run("packLayer", request, options),
     digestLayer: (layer, options) => run("digestLayer", layer, options),
     materialiseLayer: (request, options) => run("materialiseLayer", request, options),
+    writeLayerErofs: (request, options) => run("writeLayerErofs", request, options),
     digestSubtree: (request, options) => run("digestSubtree", request, options),
     rewriteTimes: (request, options) => run("rewriteTimes", request, options),
     squashLayers: (request, options) => run("squashLayers", request, options),

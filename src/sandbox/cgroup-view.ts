@@ -32,8 +32,8 @@ export function prepareCgroups(scratchDirectory: string, runtime: "crun" | "runc
   const disabled = (process.env.SLIPWAY_DISABLE ?? "").split(",");
   const version = disabled.includes("cgroups") ? "none" : probe(runtime);
   if (version === "v1") hideUnified(scratchDirectory);
-  // An empty directory is what runtimes take for a machine without cgroups.
-  if (version === "none") mountTmpfs(CGROUP_ROOT, "mode=0755");
+  // An empty directory is what crun takes for a machine without cgroups; runc does what it can.
+  if (version === "none" && runtime === "crun") mountTmpfs(CGROUP_ROOT, "mode=0755");
   return version;
 }
 

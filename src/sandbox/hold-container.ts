@@ -7,6 +7,7 @@ import { openAgentSockets } from "./agent-sockets.ts";
 import type { CgroupVersion } from "./cgroup-view.ts";
 import { type HeldCgroup, openCgroup } from "./held-cgroups.ts";
 import type { ContainerExit, ContainerRequest, HolderReply, RuntimeConfig } from "./holder-protocol.ts";
+import type { LowerMounts } from "./lower-mounts.ts";
 import { mountOverlay, unmount } from "./mount.ts";
 
 /** One container inside the holder. */
@@ -20,6 +21,7 @@ export interface HeldContainer {
 
 export interface HoldOptions {
   readonly memoryDirectory: string;
+  readonly lowers: LowerMounts;
   /** For `mountOverlay`. */
   readonly linkDirectory: string;
   /** A file that is bound to the network namespace to use. */
@@ -55,12 +57,13 @@ export async function startContainer(
     held.use(await openAgentSockets(request.sockets ?? [], bundle.filesDirectory, options.agents));
     writeMemoryFiles(request, bundle);
     const rootDirectory = join(request.directory, "rootfs");
-    const { linkDirectory } = options;
-    mountAt(rootDirectory, { ...request, target: rootDirectory, linkDirectory }, mounted);
+    const { linkDirectory, lowers } = options;
+    const lowerDirectories = request.lowerDirectories.map(lowers.open);
+    mountAt(rootDirectory, { ...request, lowerDirectories, target: rootDirectory, linkDirectory }, mounted);
     const { resources } = request.runtimeConfig.linux;
     const cgroup = openCgroup(options.cgroupVersion, request.cgroupPath, resources);
     held.defer(() => cgroup.remove());
-    for (const tree of request.trees) mountTree(request, tree, { linkDirectory, mounted });
+    for (const tree of request.trees) mountTree(request, tree, { linkDirectory, lowers, mounted });
     const config = resolveConfig(request, {
       bundle,
       rootDirectory,
@@ -173,13 +176,27 @@ function mountAt(target: string, overlay: Parameters<typeof mountOverlay>[0], mo
 function mountTree(
   { directory }: ContainerRequest,
   { name, lowerDirectories }: ContainerRequest["trees"][number],
-  { linkDirectory, mounted }: { readonly linkDirectory: string; readonly mounted: string[] },
+  {
+    linkDirectory,
+    lowers,
+    mounted,
+  }: Pick<HoldOptions, "linkDirectory" | "lowers"> & { readonly mounted: string[] },
 ): void {
   const own = join(directory, treeDirectory(name));
   const [upperDirectory, workDirectory] = [join(own, "upper"), join(own, "work")];
   for (const path of [own, upperDirectory, workDirectory]) mkdirSync(path, { mode: 0o755 });
   const target = join(own, "root");
-  mountAt(target, { target, lowerDirectories, upperDirectory, workDirectory, linkDirectory }, mounted);
+  mountAt(
+    target,
+    {
+      target,
+      lowerDirectories: lowerDirectories.map(lowers.open),
+      upperDirectory,
+      workDirectory,
+      linkDirectory,
+    },
+    mounted,
+  );
 }
 
 /** Fills in where things are in the holder: the root, memory files, trees, the network namespace. */

@@ -25,6 +25,8 @@ export type HolderReply =
 export interface HolderAbilities {
   /** Which cgroups limit what commands use, and keep them from devices. */
   readonly cgroups: CgroupVersion;
+  /** Whether lower directories may be `MountableLayer`s. */
+  readonly hasErofs: boolean;
   /** Capabilities that a command can have. */
   readonly capabilities: readonly string[];
 }
@@ -44,7 +46,7 @@ export interface ContainerRequest {
   /** Scratch directory of this run, which exists and is empty; the holder makes everything else in it. */
   readonly directory: string;
   /** Directories that become one overlay: the topmost first. */
-  readonly lowerDirectories: readonly string[];
+  readonly lowerDirectories: readonly LowerDirectory[];
   /** Where changes go; empty, on the same file system as `workDirectory`. */
   readonly upperDirectory: string;
   readonly workDirectory: string;
@@ -67,10 +69,19 @@ export interface ContainerRequest {
   readonly stdio: "pipe" | "inherit";
 }
 
+/** A directory, or what is mounted to be one. */
+export type LowerDirectory = string | MountableLayer;
+
+/** A layer's tar and the EROFS metadata that make a read-only file system of it. */
+export interface MountableLayer {
+  readonly metadataPath: string;
+  readonly dataPath: string;
+}
+
 export interface MountTree {
   readonly name: string;
   /** The topmost first; at least one. */
-  readonly lowerDirectories: readonly string[];
+  readonly lowerDirectories: readonly LowerDirectory[];
 }
 
 export interface MemoryFile {

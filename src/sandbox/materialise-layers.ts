@@ -6,10 +6,25 @@ import type { LayerWork } from "../rootfs/layer-work.ts";
 import { temporaryPath } from "../store/blobs.ts";
 import { findMaterialised, publishMaterialised } from "../store/layers.ts";
 import type { Store } from "../store/open-store.ts";
+import type { LowerDirectory } from "./holder-protocol.ts";
 
 export interface Materialiser {
-  /** The layers, bottom first, as directories that can be an overlay's lowers, bottom first. */
-  materialise(layers: readonly Layer[], signal: AbortSignal): Promise<string[]>;
+  /**
+   * The layers, bottom first, as directories that can be an overlay's lowers, bottom first. With `hasErofs` a layer that is
+   * a tar is mounted, not unpacked.
+   */
+  materialise(layers: readonly Layer[], options: MaterialiseOptions): Promise<LowerDirectory[]>;
+}
+
+export interface MaterialiseOptions {
+  readonly hasErofs: boolean;
+  readonly signal: AbortSignal;
+}
+
+interface Place {
+  readonly layer: Layer;
+  readonly below: readonly Layer[];
+  readonly key: string;
 }
 
 /**
@@ -17,28 +32,42 @@ export interface Materialiser {
  * form depends on what is below them are kept for each chain of layers that they stand on.
  */
 export function makeMaterialiser(store: Store, work: LayerWork): Materialiser {
-  const underWay = new Map<string, Promise<string>>();
+  const underWay = new Map<string, Promise<LowerDirectory>>();
 
   const materialiseOne = async (
     layer: Layer,
     below: readonly Layer[],
-    signal: AbortSignal,
-  ): Promise<string> => {
+    { hasErofs, signal }: MaterialiseOptions,
+  ): Promise<LowerDirectory> => {
     if (layer.content.kind === "directory") return layer.content.directoryPath;
+    const dataPath = layer.content.tarPath;
     const key = isSelfContained(layer) ? layer.id : chainKey([...below, layer]);
     const existing = findMaterialised(store, key);
     if (existing !== undefined) return existing;
+    const metadataPath = hasErofs ? findMaterialised(store, erofsKey(key)) : undefined;
+    if (metadataPath !== undefined) return { metadataPath, dataPath };
     const running = underWay.get(key);
     if (running !== undefined) return running;
-    const making = unpack({ layer, below, key }, signal).finally(() => underWay.delete(key));
+    const place = { layer, below, key };
+    const making = (async () => {
+      const described = hasErofs ? await describe(place, signal) : undefined;
+      return described === undefined ? unpack(place, signal) : { metadataPath: described, dataPath };
+    })().finally(() => underWay.delete(key));
     underWay.set(key, making);
     return making;
   };
 
-  const unpack = async (
-    { layer, below, key }: { readonly layer: Layer; readonly below: readonly Layer[]; readonly key: string },
-    signal: AbortSignal,
-  ): Promise<string> => {
+  const describe = async ({ layer, below, key }: Place, signal: AbortSignal): Promise<string | undefined> => {
+    const path = temporaryPath(store);
+    try {
+      if (!(await work.writeLayerErofs({ layer, below, path }, { signal }))) return undefined;
+      return publishMaterialised(store, { key: erofsKey(key), layerId: layer.id, directory: path });
+    } finally {
+      await rm(path, { force: true });
+    }
+  };
+
+  const unpack = async ({ layer, below, key }: Place, signal: AbortSignal): Promise<string> => {
     const directory = temporaryPath(store);
     try {
       await work.materialiseLayer({ layer, below, directory }, { signal });
@@ -49,9 +78,13 @@ export function makeMaterialiser(store: Store, work: LayerWork): Materialiser {
   };
 
   return {
-    materialise: (layers, signal) =>
-      Promise.all(layers.map((layer, position) => materialiseOne(layer, layers.slice(0, position), signal))),
+    materialise: (layers, options) =>
+      Promise.all(layers.map((layer, position) => materialiseOne(layer, layers.slice(0, position), options))),
   };
+}
+
+function erofsKey(key: string): string {
+  return `erofs-${key}`;
 }
 
 /** Names the layer at this place: like a chain ID (image spec 1.1, config.md), over layer ids. */

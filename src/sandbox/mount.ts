@@ -1,6 +1,7 @@
 import { closeSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { type Libc, loadLibc } from "../rootfs/libc.ts";
+import type { MountableLayer } from "./holder-protocol.ts";
 
 /** Mounts, for the holder process alone: the calls block, and they change its namespace. */
 
@@ -9,9 +10,11 @@ const MS_BIND = 0x1000;
 const MS_REC = 0x4000;
 const MNT_DETACH = 2;
 const AT_FDCWD = -100;
+const FSCONFIG_SET_FLAG = 0;
 const FSCONFIG_SET_STRING = 1;
 const FSCONFIG_CMD_CREATE = 6;
 const MOVE_MOUNT_F_EMPTY_PATH = 4;
+const MOUNT_ATTR_RDONLY = 1;
 const MOUNT_ATTR_NODEV = 4;
 
 export interface OverlayMount {
@@ -114,6 +117,28 @@ function linkTo(path: string, directory: string): string {
 /** With everything that is mounted below it. */
 export function bindMount(source: string, target: string): void {
   loadLibc().mount(Buffer.from(source), Buffer.from(target), undefined, { flags: MS_BIND | MS_REC });
+}
+
+/** Mounts a layer's tar, read-only. */
+export function mountErofs({ metadataPath, dataPath }: MountableLayer, target: string): void {
+  const libc = loadLibc();
+  const context = libc.fsopen("erofs", 0);
+  try {
+    const set = (key: string, value: string) =>
+      libc.fsconfig(context, FSCONFIG_SET_STRING, key, Buffer.from(value), 0);
+    set("source", metadataPath);
+    set("device", dataPath);
+    libc.fsconfig(context, FSCONFIG_SET_FLAG, "ro", undefined, 0);
+    libc.fsconfig(context, FSCONFIG_CMD_CREATE, undefined, undefined, 0);
+    const mount = libc.fsmount(context, 0, MOUNT_ATTR_RDONLY);
+    try {
+      libc.moveMount(mount, "", AT_FDCWD, Buffer.from(target), MOVE_MOUNT_F_EMPTY_PATH);
+    } finally {
+      closeSync(mount);
+    }
+  } finally {
+    closeSync(context);
+  }
 }
 
 export function mountTmpfs(target: string, options: string): void {

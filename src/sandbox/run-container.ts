@@ -78,10 +78,11 @@ export async function runContainer(
   options: ContainerOptions,
   runOptions: RunOptions & { readonly signal: AbortSignal },
 ): Promise<ContainerExit> {
+  const holder = await sandbox.openHolder();
+  const { hasErofs } = holder;
   const materialise = async (layers: readonly Layer[]) =>
-    (await sandbox.materialiser.materialise(layers, runOptions.signal)).reverse();
-  const [holder, lowerDirectories, trees] = await Promise.all([
-    sandbox.openHolder(),
+    (await sandbox.materialiser.materialise(layers, { hasErofs, signal: runOptions.signal })).reverse();
+  const [lowerDirectories, trees] = await Promise.all([
     materialise(options.layers),
     Promise.all(
       options.trees.map(async ({ name, layers }) => ({ name, lowerDirectories: await materialise(layers) })),

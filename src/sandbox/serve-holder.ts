@@ -4,6 +4,7 @@ import { makeAgentPool } from "./agent-pool.ts";
 import { prepareCgroups } from "./cgroup-view.ts";
 import { type HeldContainer, type HoldOptions, startContainer } from "./hold-container.ts";
 import type { ContainerRequest, HolderOptions, HolderReply, HolderRequest } from "./holder-protocol.ts";
+import { canMountErofs, makeLowerMounts } from "./lower-mounts.ts";
 import { mountTmpfs } from "./mount.ts";
 import { makeNetworkPool, type NetworkPool } from "./network-pool.ts";
 import { readCapabilities } from "./read-capabilities.ts";
@@ -17,11 +18,13 @@ export function serveHolder({ memoryDirectory, pastaPath, runtime }: HolderOptio
   // As pid 1 of the namespace it outlives an interrupt that a command on the same terminal answers.
   for (const signal of ["SIGINT", "SIGQUIT", "SIGHUP"] as const) process.on(signal, () => {});
 
+  const hasErofs = canMountErofs(memoryDirectory);
   // Only its own namespace sees it.
   mountTmpfs(memoryDirectory, "mode=0700");
   const cgroupVersion = prepareCgroups(memoryDirectory, runtime);
   const linkDirectory = join(memoryDirectory, "l");
   mkdirSync(linkDirectory);
+  const lowers = makeLowerMounts(join(memoryDirectory, "m"));
   const agents = makeAgentPool(memoryDirectory);
   const networks = pastaPath === undefined ? undefined : makeNetworkPool(pastaPath, memoryDirectory);
 
@@ -36,7 +39,7 @@ export function serveHolder({ memoryDirectory, pastaPath, runtime }: HolderOptio
     held.set(id, kill);
     try {
       const exit = await holdContainer(request, {
-        hold: { memoryDirectory, linkDirectory, cgroupVersion, agents, send },
+        hold: { memoryDirectory, linkDirectory, lowers, cgroupVersion, agents, send },
         networks,
         signal: kill.signal,
       });
@@ -47,7 +50,7 @@ export function serveHolder({ memoryDirectory, pastaPath, runtime }: HolderOptio
       held.delete(id);
     }
   });
-  send({ kind: "ready", cgroups: cgroupVersion, capabilities: readCapabilities() });
+  send({ kind: "ready", cgroups: cgroupVersion, hasErofs, capabilities: readCapabilities() });
 }
 
 async function holdContainer(

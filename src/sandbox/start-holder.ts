@@ -109,11 +109,12 @@ export async function startHolder({
   };
   child.on("error", (error) => fail(error.message, error));
   child.on("exit", (code, signal) => fail(complaint.trim() || (signal ?? `exit code ${code}`)));
-  const { cgroups, capabilities } = await ready.promise;
+  const { cgroups, capabilities, hasErofs } = await ready.promise;
 
   return {
     cgroups,
     capabilities,
+    hasErofs,
     cgroupPath: (id, parent) => cgroup.pathOf(id, parent),
     run(request, { onOutput, signal } = {}) {
       return new Promise<ContainerExit>((resolve, reject) => {
