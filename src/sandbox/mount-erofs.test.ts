@@ -35,7 +35,8 @@ function describeTree(root: string): Record<string, unknown> {
     found[name] = {
       mode: stats.mode,
       owner: `${stats.uid}:${stats.gid}`,
-      mtime: Math.floor(stats.mtimeMs / 1000),
+      // A whiteout's own time is seen by nobody.
+      ...(!(stats.isCharacterDevice() && stats.rdev === 0) && { mtime: Math.floor(stats.mtimeMs / 1000) }),
       rdev: stats.rdev,
       ...(isFile && { size: stats.size, links: stats.nlink, content: readFileSync(path).toString("latin1") }),
       ...(isFile && stats.nlink > 1 && { sameAs: inodes.get(stats.ino) ?? name }),
