@@ -80,7 +80,10 @@ describe("a store", () => {
   it("gives a store of an older slipway the tables that it lacks", async () => {
     await openStore(root)[Symbol.asyncDispose]();
     const database = new DatabaseSync(join(root, "db.sqlite"));
-    database.exec("DROP TABLE downloads; DROP TABLE git_repositories; PRAGMA user_version = 1");
+    // What the first version had not.
+    for (const table of ["downloads", "git_repositories", "blob_origins"])
+      database.exec(`DROP TABLE ${table}`);
+    database.exec("PRAGMA user_version = 1");
     database.close();
     await using store = openStore(root);
     assert.equal(store.database.prepare("SELECT count(*) AS n FROM downloads").get()!.n, 0);
