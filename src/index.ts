@@ -1,6 +1,7 @@
 // biome-ignore-all lint/performance/noBarrelFile: the library's entry is what the package exports
 export { build } from "./build/build.ts";
-export type { BuildOptions, BuildOutput, BuildResult, BuiltImage } from "./build/build-options.ts";
+export type { BuildOptions, BuildResult, BuiltImage } from "./build/build-options.ts";
+export type { BuildOutput } from "./build/build-output.ts";
 export {
   BuildError,
   type BuildErrorCode,

@@ -1,7 +1,7 @@
-import type { Writable } from "node:stream";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { PlanOptions } from "../plan/plan.ts";
 import type { SolveOptions } from "../solve/solve-plan.ts";
+import type { BuildOutput } from "./build-output.ts";
 import type { SessionOptions } from "./open-session.ts";
 
 export interface BuildOptions extends SessionOptions {
@@ -20,6 +20,8 @@ export interface BuildOptions extends SessionOptions {
   /** Called with the Dockerfile's text, wherever it comes from: an error's `span` is about it. */
   readonly onDockerfile?: (dockerfile: { readonly file: string; readonly bytes: Uint8Array }) => void;
   readonly target?: string;
+  /** Several stages in one build, in place of `target`: what they share is built once. Tags and outputs are the first one's. */
+  readonly targets?: readonly string[];
   readonly buildArgs?: Readonly<Record<string, string>>;
   readonly labels?: Readonly<Record<string, string>>;
   /** Names for the image: `alpine` is `docker.io/library/alpine:latest`. */
@@ -29,6 +31,10 @@ export interface BuildOptions extends SessionOptions {
   /** By name: a directory, a git repository, an http(s) URL (a directory with one file), `oci-layout://DIR[:TAG|@DIGEST]` or `docker-image://REFERENCE`. */
   readonly buildContexts?: Readonly<Record<string, string>>;
   readonly outputs?: readonly BuildOutput[];
+  /** All layers of the image, the base's too, become one. The cache keeps them as they are. */
+  readonly squash?: boolean;
+  /** Write a manifest, for its digest, also where no output needs one. */
+  readonly wantManifests?: boolean;
   readonly noCache?: boolean;
   readonly noCacheFilter?: readonly string[];
   /** Ask registries for the images that the Dockerfile names even when the store has them. */
@@ -52,21 +58,11 @@ export interface BuildOptions extends SessionOptions {
   readonly extraHosts?: PlanOptions["extraHosts"];
 }
 
-/** Where an image goes. `names` of an output add to the build's tags. */
-export type BuildOutput =
-  /** The store, and with `push` the registry of each name. */
-  | { readonly type: "image"; readonly names: readonly string[]; readonly push: boolean }
-  /** A tar at the path or into the stream `dest`; a directory at the path with `tar: false`. */
-  | {
-      readonly type: "oci" | "docker";
-      readonly names: readonly string[];
-      readonly dest: string | Writable;
-      readonly tar: boolean;
-    }
-  | { readonly type: "cacheonly" };
-
 export interface BuildResult {
+  /** Those of the first target first, in the order of the platforms. */
   readonly images: readonly BuiltImage[];
+  /** What a name of the first target stands for: its manifest, or the index over several. Absent when nothing needed one. */
+  readonly root?: Descriptor;
   /** Stages that were not needed. */
   readonly leftOut: readonly string[];
 }

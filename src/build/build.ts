@@ -1,12 +1,15 @@
 import type { ContextOptions } from "../context/context-options.ts";
 import { openContext } from "../context/open-context.ts";
 import { parseDockerfile } from "../dockerfile/parse-dockerfile.ts";
-import { assembleImage } from "../image/assemble-image.ts";
+import { BuildError } from "../errors/build-error.ts";
+import { hintNearest } from "../errors/suggest-nearest.ts";
 import { formatPlatform, hostPlatform, parsePlatform } from "../oci/platform.ts";
 import type { Plan, PlanOptions } from "../plan/plan.ts";
 import { solvePlan } from "../solve/solve-plan.ts";
 import type { BuildOptions, BuildResult } from "./build-options.ts";
-import { exportImages } from "./export-images.ts";
+import type { BuildOutput } from "./build-output.ts";
+import { checkOutputs, exportImages } from "./export-images.ts";
+import { findEpoch } from "./find-epoch.ts";
 import { makeLazyRemotes } from "./open-remotes.ts";
 import { openSession } from "./open-session.ts";
 import { openNamedContexts, resolvePlan } from "./resolve-plan.ts";
@@ -21,6 +24,8 @@ const MAX_CONTEXT_BYTES = 8 * 2 ** 30;
  * @throws BuildError for everything that the user can do something about; then no output was written or tagged.
  */
 export async function build(options: BuildOptions): Promise<BuildResult> {
+  const { outputs = [{ type: "image", names: [], push: false }], tags = [] } = options;
+  checkOutputs(outputs, tags);
   await using session = openSession(options);
   const { access } = session;
   const secrets = options.secrets ?? new Map<string, Uint8Array>();
@@ -49,6 +54,15 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
     pull: options.pull,
   });
   tellAboutPlan(plan, access.emit);
+  checkTargets(outputs, [...new Set(plan.outputs.map(({ target }) => target))]);
+  const epochSeconds =
+    plan.epoch &&
+    (await findEpoch(plan.epoch, {
+      openRemotes: () => remotes.open(),
+      contextOf: (name) => (name === "context" ? options.context : options.buildContexts?.[name]),
+      emit: access.emit,
+      signal: access.signal,
+    }));
 
   const results = await solvePlan(plan, {
     access,
@@ -60,17 +74,20 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
     openRemotes: () => remotes.open(),
     allow: new Set(options.allow),
     ssh: options.ssh,
+    epochSeconds,
   });
-  const outputs = options.outputs ?? [{ type: "image", names: [], push: false }];
-  const images = await Promise.all(
-    plan.outputs.map(({ config, platform }, position) =>
-      assembleImage(access, { config, platform, layers: results[position]!.layers }),
-    ),
-  );
-  const manifests = await exportImages(access, images, { outputs, tags: options.tags ?? [] });
+  const built = plan.outputs.map(({ target, config, platform }, position) => ({
+    target,
+    config,
+    platform,
+    layers: results[position]!.layers,
+  }));
+  const { squash, wantManifests } = options;
+  const exported = await exportImages(access, built, { outputs, tags, epochSeconds, squash, wantManifests });
+  const { images, manifests, root } = exported;
   return {
     images: images.map(({ configDigest, platform }, position) => ({
-      target: plan.outputs[position]!.target,
+      target: built[position]!.target,
       platform: formatPlatform(platform),
       configDigest,
       ...(manifests[position] && {
@@ -78,6 +95,7 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
         manifestDescriptor: manifests[position].descriptor,
       }),
     })),
+    ...(root && { root }),
     leftOut: plan.leftOut.map(({ name }) => name),
   };
 }
@@ -92,6 +110,7 @@ function planOptions(options: BuildOptions, namedContexts: PlanOptions["namedCon
   const platforms = (options.platforms ?? []).map((text) => parsePlatform(text, buildPlatform));
   const {
     target,
+    targets,
     buildArgs,
     labels,
     network,
@@ -104,6 +123,7 @@ function planOptions(options: BuildOptions, namedContexts: PlanOptions["namedCon
   } = options;
   return {
     target,
+    targets,
     buildArgs,
     labels,
     network,
@@ -118,6 +138,17 @@ function planOptions(options: BuildOptions, namedContexts: PlanOptions["namedCon
     platforms: platforms.length === 0 ? [buildPlatform] : platforms,
     implicitPlatform: platforms.length === 0,
   };
+}
+
+function checkTargets(outputs: readonly BuildOutput[], targets: readonly string[]): void {
+  for (const { target } of outputs) {
+    if (target === undefined || targets.includes(target.toLowerCase())) continue;
+    throw new BuildError(
+      "option-invalid",
+      `Cannot write an output of "${target}": it is not one of the targets of this build`,
+      { hint: hintNearest(target, targets) ?? `Add --target ${target}` },
+    );
+  }
 }
 
 function tellAboutPlan({ leftOut, warnings }: Plan, emit: NonNullable<BuildOptions["emit"]>): void {

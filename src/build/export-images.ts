@@ -1,3 +1,6 @@
+import { BuildError } from "../errors/build-error.ts";
+import type { EngineAddress } from "../export/engine-address.ts";
+import { loadIntoEngine } from "../export/load-into-engine.ts";
 import { pushImage } from "../export/push-image.ts";
 import { tagImage } from "../export/tag-image.ts";
 import {
@@ -6,64 +9,248 @@ import {
   writeLayoutDirectory,
   writeLayoutFile,
 } from "../export/write-layout.ts";
+import { writeTreesTar, writeTreesTo } from "../export/write-trees.ts";
 import {
   type AssembledImage,
+  type AssembleOptions,
+  assembleImage,
+  type BuiltImage,
+  type ManifestOptions,
   type WrittenManifest,
   writeIndexOrManifest,
   writeManifest,
 } from "../image/assemble-image.ts";
 import type { ImageAccess } from "../image/image-access.ts";
-import { parseImageReference } from "../oci/reference.ts";
-import type { BuildOutput } from "./build-options.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import { type ImageReference, parseImageReference } from "../oci/reference.ts";
+import type { ArchiveOutput, BuildOutput, ImageForm, ImageOutput } from "./build-output.ts";
+
+/** An image with the target that it is of. */
+export interface BuiltTarget extends BuiltImage {
+  readonly target: string;
+}
+
+export interface ExportOptions {
+  readonly outputs: readonly BuildOutput[];
+  /** Names of the first target. */
+  readonly tags: readonly string[];
+  /** What SOURCE_DATE_EPOCH comes to, in seconds since 1970. */
+  readonly epochSeconds?: number;
+  readonly squash?: boolean;
+  /** Write manifests of the first target also where no output needs them. */
+  readonly wantManifests?: boolean;
+}
+
+export interface ExportResult {
+  /** In the order of what was built. */
+  readonly images: readonly AssembledImage[];
+  /** Of the last output that needed them, in the order of its images. */
+  readonly manifests: readonly WrittenManifest[];
+  /** What a name stands for: the manifest, or the index over several. */
+  readonly root?: Descriptor;
+}
+
+/** Checks what can be checked before anything is built. @throws BuildError `option-invalid`. */
+export function checkOutputs(outputs: readonly BuildOutput[], tags: readonly string[]): void {
+  for (const name of tags) parseImageReference(name);
+  for (const output of outputs) {
+    if (!("names" in output)) continue;
+    for (const name of output.names) {
+      const { tag } = parseImageReference(name);
+      if (output.type === "image" && output.pushByDigest && tag !== undefined && /:[^/]*$/.test(name)) {
+        throw new BuildError(
+          "option-invalid",
+          `Cannot push "${name}" by digest: it has the tag "${tag}", which would not be set`,
+        );
+      }
+    }
+  }
+}
 
 /**
  * Sends the images to every output. Everything that can fail comes before the tags of the store change.
  *
- * @returns the manifests, in the order of the images, where an output needed them.
+ * @throws BuildError.
  */
 export async function exportImages(
   access: ImageAccess,
-  images: readonly AssembledImage[],
-  options: { readonly outputs: readonly BuildOutput[]; readonly tags: readonly string[] },
-): Promise<readonly WrittenManifest[]> {
-  const { outputs, tags } = options;
-  // Names are checked before any work is done.
-  for (const name of [...tags, ...outputs.flatMap((output) => ("names" in output ? output.names : []))])
-    parseImageReference(name);
-
-  let last: readonly WrittenManifest[] = [];
-  for (const output of outputs) {
-    if (output.type === "cacheonly" || (output.type === "image" && !output.push)) continue;
-    last = await exportWithManifest(access, images, { output, tags });
-  }
-  for (const output of outputs) {
-    if (output.type !== "image") continue;
-    for (const image of images) tagImage(access, image, [...tags, ...output.names]);
-  }
-  return last;
+  built: readonly BuiltTarget[],
+  options: ExportOptions,
+): Promise<ExportResult> {
+  const exporter = new Exporter(access, built, options);
+  for (const output of options.outputs) await exporter.export(output);
+  return exporter.finish();
 }
 
-async function exportWithManifest(
-  access: ImageAccess,
-  images: readonly AssembledImage[],
-  {
-    output,
-    tags,
-  }: { readonly output: Exclude<BuildOutput, { type: "cacheonly" }>; readonly tags: readonly string[] },
-): Promise<readonly WrittenManifest[]> {
-  const dockerTypes = output.type === "docker";
-  const manifests = await Promise.all(
-    images.map((image) => writeManifest(access, image, { compression: "gzip", dockerTypes })),
-  );
-  const root = await writeIndexOrManifest(access, manifests, { dockerTypes });
-  const names = [...new Set([...tags, ...output.names])].map(parseImageReference);
-  if (output.type === "image") {
-    for (const name of names) await pushImage(access, name, { root, manifests });
-    return manifests;
+type ImageLike = ImageOutput | ArchiveOutput;
+
+class Exporter {
+  readonly #access: ImageAccess;
+  readonly #built: readonly BuiltTarget[];
+  readonly #options: ExportOptions;
+  readonly #first: string;
+  /** Outputs that want the same image share it. */
+  readonly #assembled = new Map<string, Promise<AssembledImage[]>>();
+  readonly #tagging: (() => void)[] = [];
+  #images: AssembledImage[] | undefined;
+  #manifests: readonly WrittenManifest[] = [];
+  #root: Descriptor | undefined;
+
+  constructor(access: ImageAccess, built: readonly BuiltTarget[], options: ExportOptions) {
+    this.#access = access;
+    this.#built = built;
+    this.#options = options;
+    this.#first = built[0]!.target;
   }
-  const layout: LayoutOptions = { root, manifests, names, forDocker: dockerTypes };
-  if (typeof output.dest !== "string") await writeLayoutArchive(access, output.dest, layout);
-  else if (output.tar) await writeLayoutFile(access, output.dest, layout);
-  else await writeLayoutDirectory(access, output.dest, layout);
-  return manifests;
+
+  async export(output: BuildOutput): Promise<void> {
+    switch (output.type) {
+      case "cacheonly":
+        return;
+      case "local":
+      case "tar": {
+        const images = this.#select(output.target);
+        const epochSeconds = this.#epochOf(output);
+        if (output.type === "local") await writeTreesTo(this.#access, images, { ...output, epochSeconds });
+        else await writeTreesTar(this.#access, images, { ...output, epochSeconds });
+        return;
+      }
+      case "image":
+      case "oci":
+      case "docker":
+        await this.#exportImage(output, output.target);
+    }
+  }
+
+  async finish(): Promise<ExportResult> {
+    const { wantManifests } = this.#options;
+    if (wantManifests && this.#root === undefined) {
+      const form: ImageForm = { names: [] };
+      await this.#writeManifests({ ...form, type: "image", push: false }, undefined);
+    }
+    const images = await this.#assembleAll();
+    for (const tag of this.#tagging) tag();
+    return {
+      images,
+      manifests: this.#manifests,
+      ...(this.#root && { root: this.#root }),
+    };
+  }
+
+  /** As the outputs have them; those of targets without an output as they are. */
+  async #assembleAll(): Promise<AssembledImage[]> {
+    const first = this.#images ?? (await this.#assemble(this.#first, { names: [] }));
+    const rest = [...new Set(this.#built.map(({ target }) => target))].filter((one) => one !== this.#first);
+    const others = await Promise.all(rest.map((target) => this.#assemble(target, { names: [] })));
+    return [...first, ...others.flat()];
+  }
+
+  #select(target = this.#first): readonly BuiltTarget[] {
+    return this.#built.filter((image) => image.target === target.toLowerCase());
+  }
+
+  #epochOf({ sourceDateEpoch }: Pick<ImageForm, "sourceDateEpoch">): number | undefined {
+    return sourceDateEpoch ?? this.#options.epochSeconds;
+  }
+
+  #assemble(target: string, form: ImageForm): Promise<AssembledImage[]> {
+    const options: AssembleOptions = {
+      epochSeconds: this.#epochOf(form),
+      rewriteTimes: form.rewriteTimestamp,
+      squash: this.#options.squash,
+    };
+    const key = JSON.stringify([target, options]);
+    let images = this.#assembled.get(key);
+    if (images === undefined) {
+      images = Promise.all(this.#select(target).map((image) => assembleImage(this.#access, image, options)));
+      this.#assembled.set(key, images);
+    }
+    return images;
+  }
+
+  async #writeManifests(output: ImageLike, target: string | undefined) {
+    const images = await this.#assemble(target ?? this.#first, output);
+    const options = manifestOptions(output);
+    const manifests = await Promise.all(images.map((image) => writeManifest(this.#access, image, options)));
+    const root = await writeIndexOrManifest(this.#access, manifests, options);
+    if ((target ?? this.#first) === this.#first) {
+      this.#manifests = manifests;
+      this.#root = root;
+      this.#images = images;
+    }
+    return { images, manifests, root, options };
+  }
+
+  async #exportImage(output: ImageLike, target: string | undefined): Promise<void> {
+    const isFirst = target === undefined || target.toLowerCase() === this.#first;
+    const texts = [...new Set([...(isFirst ? this.#options.tags : []), ...output.names])];
+    const names = texts.map(parseImageReference);
+    if (output.type !== "image") {
+      const written = await this.#writeManifests(output, target);
+      await this.#writeLayout(output, { ...written, names });
+      return;
+    }
+    if (output.push) {
+      const { root, manifests } = await this.#writeManifests(output, target);
+      const { insecure, pushByDigest: byDigest } = output;
+      for (const name of names) await pushImage(this.#access, name, { root, manifests, insecure, byDigest });
+    }
+    const images = await this.#assemble(target ?? this.#first, output);
+    if (isFirst) this.#images ??= images;
+    if (output.store ?? true) {
+      const tagged = output.pushByDigest ? [] : texts;
+      this.#tagging.push(() => {
+        for (const image of images) tagImage(this.#access, image, tagged);
+      });
+    }
+  }
+
+  async #writeLayout(
+    output: ArchiveOutput,
+    written: {
+      readonly images: readonly AssembledImage[];
+      readonly manifests: readonly WrittenManifest[];
+      readonly root: Descriptor;
+      readonly names: readonly ImageReference[];
+    },
+  ): Promise<void> {
+    const { images, root, manifests, names } = written;
+    const isDocker = output.type === "docker";
+    if (isDocker && images.length > 1) {
+      throw new BuildError(
+        "unsupported",
+        `Cannot write a docker archive of ${images.length} platforms: docker's format has no index`,
+        { hint: "Use type=oci, or build for one platform" },
+      );
+    }
+    const layout: LayoutOptions = {
+      root,
+      manifests,
+      names,
+      forDocker: isDocker,
+      created: images[0]!.config.created,
+    };
+    const { dest } = output;
+    if (isEngine(dest)) await loadIntoEngine(this.#access, dest, layout);
+    else if (typeof dest !== "string") await writeLayoutArchive(this.#access, dest, layout);
+    else if (output.tar) await writeLayoutFile(this.#access, dest, layout);
+    else await writeLayoutDirectory(this.#access, dest, layout);
+  }
+}
+
+function isEngine(dest: ArchiveOutput["dest"]): dest is EngineAddress {
+  return typeof dest !== "string" && "target" in dest;
+}
+
+/** A manifest of Docker's has no annotations, and no layer that every docker takes in zstd. */
+function manifestOptions(output: ImageLike): ManifestOptions {
+  const { compression = "gzip", compressionLevel, forceCompression, annotations } = output;
+  const needsOci = compression === "zstd" || (annotations?.length ?? 0) > 0;
+  return {
+    compression,
+    level: compressionLevel,
+    force: forceCompression,
+    dockerTypes: !needsOci && !(output.ociMediaTypes ?? output.type !== "docker"),
+    annotations,
+  };
 }

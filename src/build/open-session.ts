@@ -42,16 +42,16 @@ export function openSession(options: SessionOptions = {}): Session {
   const store = openStore(options.root ?? defaultStoreRoot(process.env));
   const pool = makeThreadPool({ entry: workerEntry() });
   const work = makeLayerWork(pool);
-  let registry: Promise<RegistryClient> | undefined;
+  const registries = new Map<boolean, Promise<RegistryClient>>();
   let holder: Promise<Holder> | undefined;
   let sandbox: Sandbox | undefined;
 
-  const openRegistry = async (): Promise<RegistryClient> => {
+  const openRegistry = async (insecure: boolean): Promise<RegistryClient> => {
     const { makeRegistryClient } = await import("../registry/registry-client.ts");
     const { makeStoredCredentials } = await import("../registry/credentials.ts");
     return makeRegistryClient({
       credentials: options.credentials ?? makeStoredCredentials({ authFile: options.authFile }),
-      tlsVerify: options.tlsVerify,
+      tlsVerify: insecure ? false : options.tlsVerify,
       signal: options.signal,
     });
   };
@@ -85,8 +85,9 @@ export function openSession(options: SessionOptions = {}): Session {
       emit: options.emit ?? (() => {}),
       signal: options.signal ?? new AbortController().signal,
       layersUnderWay: new Map(),
-      openRegistry() {
-        registry ??= openRegistry();
+      openRegistry({ insecure = false } = {}) {
+        const registry = registries.get(insecure) ?? openRegistry(insecure);
+        registries.set(insecure, registry);
         return registry;
       },
     },
@@ -98,7 +99,7 @@ export function openSession(options: SessionOptions = {}): Session {
     async [Symbol.asyncDispose]() {
       await (await settled(holder))?.[Symbol.asyncDispose]();
       await pool[Symbol.asyncDispose]();
-      await (await settled(registry))?.[Symbol.asyncDispose]();
+      for (const registry of registries.values()) await (await settled(registry))?.[Symbol.asyncDispose]();
       await makeDurable(store);
       await store[Symbol.asyncDispose]();
     },

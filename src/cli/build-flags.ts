@@ -5,7 +5,7 @@ import { RESOURCES } from "./parse-resources.ts";
 /** What commander makes of them; lists are empty, others undefined where an option is not given. */
 export interface BuildFlags {
   readonly file?: string;
-  readonly target?: string;
+  readonly target: readonly string[];
   readonly buildArg: readonly string[];
   readonly buildContext: readonly string[];
   readonly platform: readonly string[];
@@ -13,6 +13,11 @@ export interface BuildFlags {
   readonly tag: readonly string[];
   readonly label: readonly string[];
   readonly output: readonly string[];
+  readonly annotation: readonly string[];
+  readonly squash?: true;
+  readonly sourceDateEpoch?: string;
+  readonly timestamp?: string;
+  readonly rewriteTimestamp?: true;
   readonly push?: true;
   readonly load?: true;
   readonly iidfile?: string;
@@ -58,7 +63,7 @@ export function makeBuildOptions(): Option[] {
   const many = (group: string): OptionSettings => ({ group, isRepeatable: true });
   return [
     makeOption("-f, --file <file>", "the Dockerfile; - reads it from stdin", { group: SOURCE }),
-    makeOption("--target <stage>", "build this stage, not the last one", { group: SOURCE }),
+    makeOption("--target <stage>", "build this stage, not the last one; several in one build", many(SOURCE)),
     makeOption(
       "--build-arg <name=value>",
       "value for an ARG; NAME takes it from the environment",
@@ -75,13 +80,30 @@ export function makeBuildOptions(): Option[] {
     makeOption("--label <name=value>", "label for the image", many(RESULT)),
     makeOption(
       "-o, --output <attributes>",
-      "type=image|registry|oci|docker|cacheonly, dest=FILE, name=, push=, tar=",
-      {
-        ...many(RESULT),
-      },
+      "DIRECTORY, - for a tar, or [TARGET=]type=image|registry|oci|docker|local|tar|cacheonly,dest=,name=,push=,compression=,...",
+      many(RESULT),
     ),
     makeOption("--push", "push the image to its names' registries", { group: RESULT }),
-    makeOption("--load", "keep the image in the store besides other outputs", { group: RESULT }),
+    makeOption(
+      "--load",
+      "keep the image in the store besides other outputs, and load it into docker where an engine runs",
+      { group: RESULT },
+    ),
+    makeOption(
+      "--annotation <[level:]name=value>",
+      "annotation for the image, its index or descriptors",
+      many(RESULT),
+    ),
+    makeOption("--squash", "make all layers of the image one", { group: RESULT }),
+    makeOption("--source-date-epoch <seconds>", "time of the image: the build argument SOURCE_DATE_EPOCH", {
+      group: RESULT,
+    }),
+    makeOption("--rewrite-timestamp", "no file of the new layers is later than SOURCE_DATE_EPOCH", {
+      group: RESULT,
+    }),
+    makeOption("--timestamp <seconds>", "time of the image and of every file of its new layers", {
+      group: RESULT,
+    }),
     makeOption("--iidfile <file>", "write the image id there", { group: RESULT }),
     makeOption("--metadata-file <file>", "write digests and names there, as JSON", { group: RESULT }),
     makeOption("--no-cache", "run every step", { group: CACHE }),
@@ -127,11 +149,10 @@ export function makeBuildOptions(): Option[] {
 }
 
 /** What other builders need these for happens anyway, or never. */
-export const WITHOUT_EFFECT = ["--rm", "--force-rm", "--compress"];
+const WITHOUT_EFFECT = ["--rm", "--force-rm", "--compress"];
 
 /** Known, and refused until they exist: an option that is ignored is worse than none. */
 export const LATER = [
-  "--annotation <value>",
   "--attest <value>",
   "--build-arg-file <value>",
   "--builder <value>",
@@ -148,11 +169,7 @@ export const LATER = [
   "--normalize-modes",
   "--retry <value>",
   "--retry-delay <value>",
-  "--rewrite-timestamp",
   "--security-opt <value>",
-  "--source-date-epoch <value>",
-  "--squash",
-  "--timestamp <value>",
   "--unsetenv <value>",
   "--unsetlabel <value>",
   "-v, --volume <value>",

@@ -10,12 +10,15 @@ export function describeBuild(
   const places = (outputs ?? []).flatMap((output) => {
     if (output.type === "image") return output.push ? ["pushed"] : [];
     if (output.type === "cacheonly") return ["kept as cache only"];
-    return [typeof output.dest === "string" ? `written to ${output.dest}` : "written to stdout"];
+    const { dest } = output;
+    if (typeof dest === "string") return [`written to ${dest}`];
+    return ["target" in dest ? "loaded into docker" : "written to stdout"];
   });
   const said = [names.join(", "), ...places].filter((text) => text !== "").join(", ");
   return images
-    .map(({ configDigest, platform }) => {
-      const which = images.length > 1 ? `${platform} ` : "";
+    .map(({ configDigest, target, platform }) => {
+      const isOnly = images.every((image) => image.target === target);
+      const which = images.length === 1 ? "" : isOnly ? `${platform} ` : `${target} ${platform} `;
       return `${which}${configDigest}${said === "" ? "" : `  ${said}`}\n`;
     })
     .join("");

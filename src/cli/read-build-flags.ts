@@ -1,10 +1,14 @@
+import { existsSync } from "node:fs";
 import { addAbortSignal } from "node:stream";
-import type { BuildOptions, BuildOutput } from "../build/build-options.ts";
+import type { BuildOptions } from "../build/build-options.ts";
+import type { BuildOutput } from "../build/build-output.ts";
 import { BuildError } from "../errors/build-error.ts";
+import { findEngine } from "../export/engine-address.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import { type BuildFlags, LATER } from "./build-flags.ts";
 import type { CommandContext } from "./command-context.ts";
 import { choosePlatform, machinePlatform } from "./find-image.ts";
+import { parseAnnotation } from "./parse-annotation.ts";
 import { parseOutput } from "./parse-output.ts";
 import { parseResources } from "./parse-resources.ts";
 import { readSecret } from "./parse-secret.ts";
@@ -43,23 +47,22 @@ export async function readBuildFlags(
   const platforms = flags.platform
     .flatMap((text) => text.split(","))
     .map((text) => formatPlatform(text === "local" ? machinePlatform() : choosePlatform(text)));
-  if (flags.iidfile !== undefined && platforms.length > 1) {
-    throw new BuildError(
-      "option-invalid",
-      `Cannot write --iidfile: ${platforms.length} platforms make as many images`,
-    );
-  }
   return {
     context: directory === "-" ? readChunks(context) : directory,
     onDockerfile: ({ file, bytes }) => context.sources.set(file, Buffer.from(bytes).toString("utf8")),
     ...(await readDockerfile(flags.file, context)),
-    target: flags.target,
-    buildArgs: parseVariables(flags.buildArg, "--build-arg", context.env),
+    targets: flags.target,
+    buildArgs: {
+      ...readEpoch(flags, context.env),
+      ...parseVariables(flags.buildArg, "--build-arg", context.env),
+    },
     labels: parseLabels(flags.label),
     tags: flags.tag,
     platforms,
     buildContexts: parsePairs(flags.buildContext, "--build-context"),
     outputs: readOutputs(flags, context),
+    squash: flags.squash,
+    wantManifests: flags.metadataFile !== undefined || (flags.iidfile !== undefined && platforms.length > 1),
     noCache: flags.noCache,
     noCacheFilter: flags.noCacheFilter.flatMap((text) => text.split(",")),
     pull: flags.pull,
@@ -102,25 +105,71 @@ function parseLabels(texts: readonly string[]): Readonly<Record<string, string>>
   );
 }
 
+/** SOURCE_DATE_EPOCH of the environment counts, too, as buildx has it. */
+function readEpoch(
+  { sourceDateEpoch, timestamp }: BuildFlags,
+  env: NodeJS.ProcessEnv,
+): Readonly<Record<string, string>> {
+  for (const [option, text] of [
+    ["--source-date-epoch", sourceDateEpoch],
+    ["--timestamp", timestamp],
+  ] as const) {
+    if (text === undefined || /^\d{1,12}$/.test(text)) continue;
+    throw new BuildError("option-invalid", `Cannot use "${text}" for ${option}: it is no number of seconds`);
+  }
+  const value = timestamp ?? sourceDateEpoch ?? env.SOURCE_DATE_EPOCH;
+  return value ? { SOURCE_DATE_EPOCH: value } : {};
+}
+
 /** `--push` and `--load` are short for an output, and go with the outputs that `-o` names. */
-function readOutputs({ output, push, load, tag }: BuildFlags, { stdout }: CommandContext): BuildOutput[] {
-  const named = output.map((text) => parseOutput(text, stdout));
-  const hasImage = named.some(({ type }) => type === "image");
+function readOutputs(flags: BuildFlags, context: CommandContext): BuildOutput[] {
+  const { output, push, load, tag } = flags;
+  const named = output.map((text) => parseOutput(text, context));
+  const isFirst = ({ target }: BuildOutput) => target === undefined || target === flags.target[0];
+  const hasImage = named.some((one) => one.type === "image" && isFirst(one));
   const outputs: BuildOutput[] = named.map((one) =>
     push && one.type === "image" ? { ...one, push: true } : one,
   );
   if (!hasImage && (push || load || named.length === 0))
     outputs.push({ type: "image", names: [], push: push === true });
-  const nameless = outputs.find((one) => one.type === "image" && one.push && one.names.length === 0);
-  if (nameless !== undefined && tag.length === 0) {
+  if (load && hasEngine(context.env)) {
+    // It does not leave the machine: nothing is gained by compressing it.
+    const dest = findEngine(context.env);
+    outputs.push({ type: "docker", names: [], tar: true, dest, compression: "uncompressed" });
+  }
+  const nameless = outputs.find(
+    (one) =>
+      one.type === "image" && one.push && one.names.length === 0 && (tag.length === 0 || !isFirst(one)),
+  );
+  if (nameless !== undefined) {
     throw new BuildError("option-invalid", "Cannot push the image: it has no name", {
       hint: "Give it one with -t REGISTRY/NAME:TAG",
     });
   }
-  if (outputs.filter((one) => "dest" in one && typeof one.dest !== "string").length > 1) {
+  if (outputs.filter((one) => "dest" in one && one.dest === context.stdout).length > 1) {
     throw new BuildError("option-invalid", "Cannot write two outputs to stdout: they would mix");
   }
-  return outputs;
+  return outputs.map((one) => withCommonForm(one, flags));
+}
+
+/** An engine that somebody names must be there; the usual socket may be missing. */
+function hasEngine(env: NodeJS.ProcessEnv): boolean {
+  return Boolean(env.DOCKER_HOST) || existsSync("/var/run/docker.sock");
+}
+
+/** What options say about every image; an output's own attributes win. */
+function withCommonForm(
+  output: BuildOutput,
+  { annotation, rewriteTimestamp, timestamp }: BuildFlags,
+): BuildOutput {
+  if (!("names" in output)) return output;
+  const rewrite = timestamp !== undefined ? "all" : rewriteTimestamp ? "clamp" : undefined;
+  const annotations = [...annotation.flatMap(parseAnnotation), ...(output.annotations ?? [])];
+  return {
+    ...(rewrite && { rewriteTimestamp: rewrite }),
+    ...output,
+    ...(annotations.length > 0 && { annotations }),
+  };
 }
 
 async function readDockerfile(

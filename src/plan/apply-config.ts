@@ -22,11 +22,13 @@ import { addHistory, type StageState, setImageVariable, setVariable, spendBudget
  */
 
 const DEFAULT_SHELL: readonly string[] = ["/bin/sh", "-c"];
+const WINDOWS_SHELL: readonly string[] = ["cmd", "/S", "/C"];
 
 /** The shell in front of a command in shell form. */
 export function shellOf(state: StageState): readonly string[] {
   const shell = state.config.Shell ?? [];
-  return shell.length > 0 ? shell : DEFAULT_SHELL;
+  if (shell.length > 0) return shell;
+  return state.platform.os === "windows" ? WINDOWS_SHELL : DEFAULT_SHELL;
 }
 
 export interface ArgScope {

@@ -97,7 +97,7 @@ export function emptyImage(platform: Platform): ImageConfig {
     architecture: platform.architecture,
     os: platform.os,
     ...(platform.variant === undefined ? {} : { variant: platform.variant }),
-    config: { Env: [`PATH=${DEFAULT_PATH}`], WorkingDir: "/" },
+    config: { ...(platform.os !== "windows" && { Env: [`PATH=${DEFAULT_PATH}`] }), WorkingDir: "/" },
     rootfs: { type: "layers", diff_ids: [] },
   };
 }
@@ -187,6 +187,8 @@ export function startFromStage(node: StageNode, base: StageState): StageState {
 }
 
 function ensurePath(state: StageState): void {
+  // Windows has its own, which no image needs to say.
+  if (state.platform.os === "windows") return;
   if (!state.imageEnvPlaces.has("PATH")) setImageVariable(state, "PATH", DEFAULT_PATH);
 }
 

@@ -155,7 +155,7 @@ test("outputs: an OCI archive, a directory, docker's archive on stdout, and cach
   assert.notEqual((await bench.run(["inspect", "out"])).code, 0);
   await bench.run(["build", "--load", "-o", "type=cacheonly", "-t", "out", directory]);
   assert.equal((await bench.run(["inspect", "out"])).code, 0);
-  const piped = await bench.run(["build", "-o", "type=docker,name=piped:1", directory]);
+  const piped = await bench.run(["build", "-o", "type=docker,dest=-,name=piped:1", directory]);
   assert.match(piped.stdout, /piped:1/);
 });
 
@@ -164,8 +164,10 @@ test("wrong values are errors that say what would be right", async () => {
     [["-o", "type=ocy"], /there is no output type "ocy"\n\nHint: Did you mean "oci"\?/],
     [["-o", "type=oci,dst=x"], /there is no attribute "dst"\n\nHint: Did you mean "dest"\?/],
     [["-o", "type=oci,dest=x,push=true"], /push means nothing for the type oci/],
-    [["-o", "out"], /the outputs local and tar are not there yet/],
-    [["-o", "type=image,compression=zstd"], /Cannot use compression= in --output: it is not there yet/],
+    [["-o", "type=oci,compression=lzma"], /there is no compression "lzma"/],
+    [["-o", "type=local"], /it has no dest/],
+    [["--annotation", "layer:a=b"], /there is no level "layer"/],
+    [["--timestamp", "now"], /Cannot use "now" for --timestamp/],
     [["--push"], /Cannot push the image: it has no name/],
     [["--network", "hst"], /Hint: Did you mean "host"\?/],
     [["--allow", "network.hots"], /Hint: Did you mean "network.host"\?/],
@@ -178,7 +180,6 @@ test("wrong values are errors that say what would be right", async () => {
     [["--progress", "plian"], /Did you mean "plain"\?/],
     [["--jobs", "0"], /Cannot use "0" for --jobs/],
     [["--platform", "linux/amd64/v1/x"], /it has more than three parts/],
-    [["--iidfile", "x", "--platform", "linux/amd64,linux/arm64"], /2 platforms make as many images/],
     [["-t", "Big"], /must be lowercase/],
   ];
   const directory = bench.context({ Dockerfile: "FROM scratch\n" });

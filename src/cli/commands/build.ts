@@ -1,8 +1,10 @@
+import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { build } from "../../build/build.ts";
 import type { BuildResult } from "../../build/build-options.ts";
 import { formatImageReference, parseImageReference } from "../../oci/reference.ts";
+import type { EventSink } from "../../progress/event.ts";
 import { type BuildFlags, makeBuildOptions } from "../build-flags.ts";
 import type { CommandContext } from "../command-context.ts";
 import { describeBuild } from "../describe-build.ts";
@@ -35,37 +37,54 @@ async function runBuild(directory: string, flags: BuildFlags, context: CommandCo
     : parseProgressMode(flags.progress ?? (context.env.BUILDKIT_PROGRESS || "auto"));
   const options = await readBuildFlags(directory, flags, context);
   const progress = await startProgress(context, { mode, verb: "Built" });
+  const warnings: { readonly message: string }[] = [];
+  const emit: EventSink = (event) => {
+    if (event.kind === "warning") warnings.push({ message: event.message });
+    progress.emit(event);
+  };
   let result: BuildResult | undefined;
   try {
-    result = await build({ ...options, root: context.root(), signal: context.signal, emit: progress.emit });
+    result = await build({ ...options, root: context.root(), signal: context.signal, emit });
   } finally {
     progress.close(result !== undefined);
   }
-  await writeFacts(result, flags, options);
+  await writeFacts(result, flags, { warnings, env: context.env, options });
   const ids = result.images.map(({ configDigest }) => `${configDigest}\n`).join("");
   if (flags.quiet) context.stdout.write(ids);
   else if (mode !== "quiet") context.stderr.write(describeBuild(result, options));
 }
 
-/** Of `--iidfile` and `--metadata-file`. */
+/** Of `--iidfile` and `--metadata-file`, with buildx's keys. */
 async function writeFacts(
   result: BuildResult,
-  { iidfile, metadataFile }: BuildFlags,
-  { tags, outputs }: Awaited<ReturnType<typeof readBuildFlags>>,
+  { iidfile, metadataFile, target }: BuildFlags,
+  { warnings, env, options }: FactsContext,
 ): Promise<void> {
-  const image = result.images[0]!;
-  if (iidfile !== undefined) await writeFile(iidfile, image.configDigest);
+  const { images, root } = result;
+  const first = images[0]!;
+  const isSingle = images.filter((image) => image.target === first.target).length === 1;
+  if (iidfile !== undefined) await writeFile(iidfile, isSingle ? first.configDigest : root!.digest);
   if (metadataFile === undefined) return;
-  const names = [...tags, ...outputs.flatMap((output) => ("names" in output ? output.names : []))];
+  const names = [
+    ...options.tags,
+    ...options.outputs.flatMap((output) =>
+      "names" in output && (output.target === undefined || output.target === target[0]) ? output.names : [],
+    ),
+  ];
   const facts = {
-    "containerimage.config.digest": image.configDigest,
-    ...(image.manifestDescriptor && {
-      "containerimage.descriptor": image.manifestDescriptor,
-      "containerimage.digest": image.manifestDescriptor.digest,
-    }),
+    "buildx.build.ref": `slipway/slipway/${randomBytes(16).toString("hex").slice(0, 25)}`,
+    ...(/^(?:1|t|true)$/i.test(env.BUILDX_METADATA_WARNINGS ?? "") && { "buildx.build.warnings": warnings }),
+    ...(isSingle && { "containerimage.config.digest": first.configDigest }),
+    ...(root && { "containerimage.descriptor": root, "containerimage.digest": root.digest }),
     ...(names.length > 0 && { "image.name": [...new Set(names.map(fullName))].join(",") }),
   };
   await writeFile(metadataFile, `${JSON.stringify(facts, undefined, 2)}\n`);
+}
+
+interface FactsContext {
+  readonly warnings: readonly { readonly message: string }[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly options: Awaited<ReturnType<typeof readBuildFlags>>;
 }
 
 function fullName(name: string): string {

@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { type BuildBench, openBuildBench } from "../build-bench.ts";
+import { runCommand } from "../slipway.ts";
+import { type RunningRegistry, registryMissing, startRegistry } from "../start-registry.ts";
+import { makeTinyImage, writeTinyLayout } from "../tiny-image.ts";
+import { validateImageLayout } from "../validate-image.ts";
+
+/** Large enough that to fetch and to mount are told apart in the log. */
+const BASE_BYTES = 200_000;
+
+describe("pushing an image", { skip: registryMissing }, () => {
+  let registry: RunningRegistry;
+  let bench: BuildBench;
+  before(async () => {
+    registry = await startRegistry();
+    bench = await openBuildBench();
+    const layout = join(bench.directory, "layout");
+    await writeTinyLayout(makeTinyImage(BASE_BYTES), layout);
+    const args = [
+      "copy",
+      "--preserve-digests",
+      "--dest-tls-verify=false",
+      `oci:${layout}:latest`,
+      `docker://${registry.host}/base:1`,
+    ];
+    const { code, stderr } = await runCommand("skopeo", args);
+    assert.equal(code, 0, stderr);
+  });
+  after(async () => {
+    bench[Symbol.dispose]();
+    await registry[Symbol.asyncDispose]();
+  });
+
+  /** The requests that the registry gets meanwhile: `GET /v2/...`. */
+  async function requestsOf(work: () => Promise<void>): Promise<string[]> {
+    const before = readFileSync(registry.logPath, "utf8").length;
+    await work();
+    const log = readFileSync(registry.logPath, "utf8").slice(before);
+    return [...log.matchAll(/"((?:GET|PUT|POST|PATCH|HEAD) [^ ]+) HTTP/g)].map((match) => match[1]!);
+  }
+  async function build(dockerfile: string, args: readonly string[]): Promise<void> {
+    const context = bench.context({ Dockerfile: dockerfile, file: "own\n" });
+    const { code, stderr } = await bench.run(["build", "--progress=plain", ...args, context]);
+    assert.equal(code, 0, stderr);
+  }
+  async function pullLayout(reference: string): Promise<string> {
+    const directory = join(bench.directory, `pulled-${reference.replaceAll(/[^\w]/g, "-")}`);
+    rmSync(directory, { recursive: true, force: true });
+    const args = [
+      "copy",
+      "--all",
+      "--preserve-digests",
+      "--src-tls-verify=false",
+      `docker://${registry.host}/${reference}`,
+      `oci:${directory}:latest`,
+    ];
+    const { code, stderr } = await runCommand("skopeo", args);
+    assert.equal(code, 0, stderr);
+    return directory;
+  }
+  const layerOfBase = () => makeTinyImage(BASE_BYTES).layer.descriptor.digest;
+
+  it("mounts the layers of a base from the same registry, and does not fetch them", async () => {
+    const name = `${registry.host}/mounted:1`;
+    const requests = await requestsOf(() =>
+      build(`FROM ${registry.host}/base:1\nCOPY --link file /file\n`, ["-t", name, "--push"]),
+    );
+    const blob = layerOfBase();
+    assert.ok(!requests.includes(`GET /v2/base/blobs/${blob}`), requests.join("\n"));
+    assert.ok(
+      requests.some(
+        (line) => line.startsWith("POST /v2/mounted/blobs/uploads/?") && line.includes("from=base"),
+      ),
+      requests.join("\n"),
+    );
+    const [image] = await validateImageLayout(await pullLayout("mounted:1"), { mayMissParents: true });
+    const layers = image!.manifest.layers as { digest: string }[];
+    // The base's blob is the same bytes, in the same form.
+    assert.equal(layers[0]!.digest, blob);
+    assert.equal(layers.length, 2);
+  });
+
+  it("mounts its own layers in another repository of the registry", async () => {
+    const dockerfile = "FROM scratch\nCOPY file /f\n";
+    await build(dockerfile, ["-t", `${registry.host}/first:1`, "--push"]);
+    const requests = await requestsOf(() => build(dockerfile, ["-t", `${registry.host}/second:1`, "--push"]));
+    assert.equal(requests.filter((line) => /^POST .*from=first/.test(line)).length, 2, requests.join("\n"));
+    assert.ok(!requests.some((line) => /^PUT .*blobs\/uploads/.test(line)), requests.join("\n"));
+  });
+
+  it("completes an image before it goes elsewhere: to a file, or to a registry that lacks the base", async () => {
+    const dockerfile = `FROM ${registry.host}/base:1\nENV A=b\n`;
+    const dest = join(bench.directory, "partial.tar");
+    const requests = await requestsOf(() => build(dockerfile, ["-o", `type=oci,dest=${dest}`]));
+    assert.ok(requests.includes(`GET /v2/base/blobs/${layerOfBase()}`), requests.join("\n"));
+    await validateImageLayout(dest, { mayMissParents: true });
+
+    await using other = await startRegistry();
+    await build(dockerfile, ["-t", `${other.host}/copy:1`, "--push"]);
+    const args = ["inspect", "--tls-verify=false", `docker://${other.host}/copy:1`];
+    const { code, stdout, stderr } = await runCommand("skopeo", args);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(JSON.parse(stdout).Layers, [layerOfBase()]);
+  });
+
+  it("keeps what a partial image needs to be saved later", async () => {
+    const root = join(bench.directory, "later-store");
+    const context = bench.context({ Dockerfile: `FROM ${registry.host}/base:1\nENV A=b\n` });
+    const run = async (args: readonly string[]) => {
+      const result = await bench.run(["--root", root, ...args]);
+      assert.equal(result.code, 0, result.stderr);
+      return result;
+    };
+    const requests = await requestsOf(async () => {
+      await run(["build", "-t", "later", context]);
+    });
+    assert.ok(!requests.includes(`GET /v2/base/blobs/${layerOfBase()}`), requests.join("\n"));
+    const dest = join(bench.directory, "later.tar");
+    await run(["save", "-o", dest, "later"]);
+    await validateImageLayout(dest, { mayMissParents: true });
+  });
+
+  it("pushes an index by digest only, and several names", async () => {
+    const metadata = join(bench.directory, "metadata");
+    await build("FROM scratch\nCOPY file /d\n", [
+      ...["--platform=linux/amd64,linux/arm64", "--metadata-file", metadata],
+      ...["-o", `type=image,name=${registry.host}/digest,push=true,push-by-digest=true`],
+    ]);
+    const digest = JSON.parse(readFileSync(metadata, "utf8"))["containerimage.digest"];
+    const [first, second] = await validateImageLayout(await pullLayout(`digest@${digest}`));
+    assert.deepEqual([first!.platform, second!.platform], ["linux/amd64", "linux/arm64"]);
+    const tags = await fetch(`http://${registry.host}/v2/digest/tags/list`);
+    assert.deepEqual(((await tags.json()) as { tags?: string[] }).tags ?? [], []);
+
+    const names = `${registry.host}/one:a,${registry.host}/two:b`;
+    await build("FROM scratch\nCOPY file /d\n", ["-o", `type=registry,"name=${names}"`]);
+    await pullLayout("one:a");
+    await pullLayout("two:b");
+  });
+});
