@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
@@ -33,16 +34,23 @@ describe("RUN --mount=type=ssh", { skip: sshMissing }, () => {
     return path;
   }
 
-  async function startAgent(key: string): Promise<{ readonly socket: string } & Disposable> {
+  async function startAgent(key: string): Promise<{ readonly socket: string } & AsyncDisposable> {
     const socket = join(bench.directory, "agent");
     const agent = spawn(PROGRAMS.agent, ["-D", "-a", socket], { stdio: "ignore" });
     for (let round = 0; round < 200 && !existsSync(socket); round++) await sleep(10);
     execFileSync(PROGRAMS.add, ["-q", key], { env: { ...process.env, SSH_AUTH_SOCK: socket } });
-    return { socket, [Symbol.dispose]: () => void agent.kill() };
+    const exited = once(agent, "exit");
+    return {
+      socket,
+      async [Symbol.asyncDispose]() {
+        agent.kill();
+        await exited;
+      },
+    };
   }
 
   it("reaches an agent that runs, by SSH_AUTH_SOCK and by path", async () => {
-    using agent = await startAgent(makeKey("one", "ed25519"));
+    await using agent = await startAgent(makeKey("one", "ed25519"));
     const dockerfile = "FROM ssh\nRUN --mount=type=ssh ssh-add -l";
     for (const [args, env] of [
       [["--ssh", "default"], { SSH_AUTH_SOCK: agent.socket }],
@@ -65,7 +73,7 @@ describe("RUN --mount=type=ssh", { skip: sshMissing }, () => {
   });
 
   it("gives the socket the owner and mode that the mount asks for, at its target", async () => {
-    using agent = await startAgent(makeKey("one", "ed25519"));
+    await using agent = await startAgent(makeKey("one", "ed25519"));
     const before = statSync(agent.socket);
     const { code, stderr } = await build(
       `FROM ssh
@@ -84,7 +92,7 @@ describe("RUN --mount=type=ssh", { skip: sshMissing }, () => {
   });
 
   it("leaves nothing in the image", async () => {
-    using agent = await startAgent(makeKey("one", "ed25519"));
+    await using agent = await startAgent(makeKey("one", "ed25519"));
     const { code, stderr } = await build(
       'FROM ssh\nRUN --mount=type=ssh ssh-add -l\nRUN [ ! -e /run ] && [ -z "$SSH_AUTH_SOCK" ]',
       ["--ssh", `default=${agent.socket}`],
