@@ -29,7 +29,6 @@ export function installPackages(names: readonly string[]): void {
 
 /** Those of `names` that dpkg does not know as installed: all of them where there is no dpkg. */
 export function findMissingPackages(names: readonly string[]): string[] {
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg's placeholders
   const format = "${binary:Package} ${db:Status-Status}\\n";
   // Ends with 1 when it does not know one of the names, and still prints the others.
   const { stdout } = spawnSync("dpkg-query", ["-W", "-f", format, ...names], { encoding: "utf8" });

@@ -17,7 +17,7 @@ export interface EngineAddress {
   };
 }
 
-export const DEFAULT_ENGINE = "unix:///var/run/docker.sock";
+const DEFAULT_ENGINE = "unix:///var/run/docker.sock";
 
 /**
  * The engine that `DOCKER_HOST` names (with `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH`), else the usual socket.

@@ -1,5 +1,3 @@
-import { BuildError } from "../errors/build-error.ts";
-
 /** A content digest as the OCI image spec 1.1 (descriptor.md, Digests) writes it. slipway makes only sha256. */
 export type Digest = `sha256:${string}`;
 
@@ -7,15 +5,6 @@ const SHA256_DIGEST = /^sha256:[0-9a-f]{64}$/;
 
 export function isDigest(text: string): text is Digest {
   return SHA256_DIGEST.test(text);
-}
-
-/** @throws BuildError `verification` when the text is not a sha256 digest. */
-export function parseDigest(text: string): Digest {
-  if (isDigest(text)) return text;
-  throw new BuildError(
-    "verification",
-    `Cannot use "${text}" as a digest: it is not "sha256:" and 64 hex digits`,
-  );
 }
 
 /** The 64 hex digits without the algorithm. */

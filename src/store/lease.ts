@@ -66,7 +66,7 @@ function isAlive(row: LeaseRow): boolean {
 }
 
 /** Where the system has no /proc, one made-up boot: rows are then told apart by their heartbeat alone. */
-export function readBootId(): string {
+function readBootId(): string {
   return readOr("", () => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim());
 }
 
