@@ -19,6 +19,8 @@ const PACKAGES = [
   "docker-registry",
   "docker.io",
   "skopeo",
+  "umoci",
+  "buildah",
   "openssl",
   // A small root file system for RUN.
   "busybox-static",

@@ -9,6 +9,8 @@ import { type CommandResult, runCommand } from "./slipway.ts";
 
 /** Debian's docker engine, running on a socket and a data directory of its own. */
 export interface RunningDocker extends AsyncDisposable {
+  /** For DOCKER_HOST. */
+  readonly socket: string;
   /** Runs Debian's `docker` client against it; throws with its output when it fails. */
   run(args: readonly string[], input?: string | Uint8Array): Promise<CommandResult>;
 }
@@ -63,6 +65,7 @@ export async function startDocker(): Promise<RunningDocker> {
     await sleep(100);
   }
   return {
+    socket,
     async run(args, input) {
       const result = await client(args, input);
       if (result.code === 0) return result;
