@@ -21,6 +21,8 @@ const PACKAGES = [
   "skopeo",
   "umoci",
   "buildah",
+  // RUN for other processors.
+  "qemu-user-static",
   "openssl",
   // A small root file system for RUN.
   "busybox-static",

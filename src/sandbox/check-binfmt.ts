@@ -23,6 +23,9 @@ const MACHINES: Readonly<
   riscv64: { machine: 243, elfClass: 2 },
   s390x: { machine: 22, elfClass: 2, isBig: true },
 };
+const GET_HANDLER =
+  "Install one: apt-get install qemu-user-static (Debian, Ubuntu), or docker run --privileged --rm tonistiigi/binfmt --install all; or build natively with FROM --platform=$BUILDPLATFORM";
+
 /** What a kernel runs besides its own programs. */
 const ALSO_NATIVE: Readonly<Record<string, readonly string[]>> = { amd64: ["386"], arm64: ["arm"] };
 
@@ -42,16 +45,22 @@ export function checkBinfmt(platform: Platform, directory = BINFMT): void {
     );
   }
   const { architecture } = platform;
-  if (architecture === host.architecture || ALSO_NATIVE[host.architecture]?.includes(architecture)) return;
+  const hint = hintForeign(platform);
+  if (hint === undefined) return;
   const handlers = readHandlers(directory);
   if (handlers === undefined || handlers.some((text) => handles(text, architecture))) return;
   throw new BuildError(
     "environment",
     `Cannot run a command for ${formatPlatform(platform)}: this machine is ${formatPlatform(host)}, and its kernel has no handler for ${architecture} programs`,
-    {
-      hint: "Install one: apt-get install qemu-user-static (Debian, Ubuntu), or docker run --privileged --rm tonistiigi/binfmt --install all; or build natively with FROM --platform=$BUILDPLATFORM",
-    },
+    { hint },
   );
+}
+
+/** What to do about a platform whose programs the machine does not start by itself; undefined where it does. */
+export function hintForeign({ architecture }: Platform): string | undefined {
+  const host = hostPlatform(process.arch).architecture;
+  const isNative = architecture === host || ALSO_NATIVE[host]?.includes(architecture);
+  return isNative ? undefined : GET_HANDLER;
 }
 
 /** The texts of the enabled handlers; undefined when they cannot be seen. */

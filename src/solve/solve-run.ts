@@ -7,7 +7,7 @@ import { formatPlatform } from "../oci/platform.ts";
 import type { RunStep } from "../plan/plan.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import { LAYER_FILES, openStoredLayer } from "../rootfs/stored-layer.ts";
-import { checkBinfmt } from "../sandbox/check-binfmt.ts";
+import { checkBinfmt, hintForeign } from "../sandbox/check-binfmt.ts";
 import { type FoundDevices, findDevices } from "../sandbox/find-devices.ts";
 import type { ContainerExit } from "../sandbox/holder-protocol.ts";
 import { runContainer } from "../sandbox/run-container.ts";
@@ -172,7 +172,10 @@ function runError(step: RunStep, exit: ContainerExit, logTail: readonly string[]
   const { exitCode, runtimeMessage, ranOutOfMemory } = exit;
   const ended = runtimeMessage ?? `it ended with exit code ${exitCode}`;
   const reason = ranOutOfMemory ? `it ran out of memory (${ended})` : ended;
-  return new BuildError("run-failed", `Cannot run "${command}": ${reason}`, { exitCode, logTail });
+  // Where handlers cannot be seen, the command is tried.
+  const isFormat = [runtimeMessage ?? "", ...logTail].some((line) => /exec format error/i.test(line));
+  const hint = isFormat ? hintForeign(step.platform) : undefined;
+  return new BuildError("run-failed", `Cannot run "${command}": ${reason}`, { hint, exitCode, logTail });
 }
 
 /** @throws BuildError `not-permitted`, also when the step's result is known already. */
