@@ -3,14 +3,14 @@ import type { ImageAccess } from "../image/image-access.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import { formatImageReference, parseImageReference } from "../oci/reference.ts";
 import { writeImage, writeTag } from "../store/images.ts";
-import { findLayerByDiffId } from "../store/layers.ts";
+import { findLayerSize } from "../store/layers.ts";
 
 /** Puts an image into the store, under its id and any number of names. Nothing is compressed for it. */
 export function tagImage({ store }: ImageAccess, image: AssembledImage, names: readonly string[]): void {
   const platform = formatPlatform(image.platform);
   const references = names.map(parseImageReference);
   const sizeBytes = image.config.rootfs.diff_ids
-    .map((diffId) => findLayerByDiffId(store, diffId)?.sizeBytes ?? 0)
+    .map((diffId) => findLayerSize(store, diffId) ?? 0)
     .reduce((sum, size) => sum + size, 0);
   const { configDigest } = image;
   writeImage(store, { configDigest, platform, sizeBytes, created: Date.parse(image.config.created!) });

@@ -10,6 +10,7 @@ import type { Layer } from "../rootfs/layer.ts";
 import { openStoredLayer, storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { adoptBlob, hasBlob, temporaryPath } from "../store/blobs.ts";
 import { findLayerByDiffId, recordLayerBlob } from "../store/layers.ts";
+import { acquireLock } from "../store/locks.ts";
 import type { ImageAccess, LazyLayer } from "./image-access.ts";
 
 /** Where an image's blobs come from when the store lacks them. */
@@ -57,6 +58,9 @@ async function loadLayer(
   const stored = findLayerByDiffId(store, diffId);
   if (stored !== undefined) return openStoredLayer(store, stored);
   if (descriptor === undefined) throw new Error(`the store has neither the layer ${diffId} nor its blob`);
+  using _lock = await acquireLock(store, `layer ${diffId}`, signal);
+  const made = findLayerByDiffId(store, diffId);
+  if (made !== undefined) return openStoredLayer(store, made);
   const isHere = hasBlob(store, descriptor.digest);
   if (!isHere && origin === undefined) throw new Error(`nobody knows where the blob ${descriptor.digest} is`);
 

@@ -5,6 +5,7 @@ import type { Layer } from "../rootfs/layer.ts";
 import type { LayerWork } from "../rootfs/layer-work.ts";
 import { temporaryPath } from "../store/blobs.ts";
 import { findMaterialised, publishMaterialised } from "../store/layers.ts";
+import { acquireLock } from "../store/locks.ts";
 import type { Store } from "../store/open-store.ts";
 import type { LowerDirectory } from "./holder-protocol.ts";
 
@@ -50,8 +51,14 @@ export function makeMaterialiser(store: Store, work: LayerWork): Materialiser {
     if (running !== undefined) return running;
     const place = { layer, below, key };
     const making = (async () => {
+      // Another process may be at it.
+      using _lock = await acquireLock(store, `materialise ${key}`, signal);
+      const made = findMaterialised(store, key);
+      if (made !== undefined) return made;
+      const madeMetadata = hasErofs ? findMaterialised(store, erofsKey(key)) : undefined;
+      if (madeMetadata !== undefined) return { metadataPath: madeMetadata, dataPath };
       const described = hasErofs ? await describe(place, signal) : undefined;
-      return described === undefined ? unpack(place, signal) : { metadataPath: described, dataPath };
+      return described === undefined ? await unpack(place, signal) : { metadataPath: described, dataPath };
     })().finally(() => underWay.delete(key));
     underWay.set(key, making);
     return making;

@@ -3,6 +3,7 @@ import type { CopySource, CopyStep, StepId } from "../plan/plan.ts";
 import type { CopyRequestSource, CopyTree } from "../rootfs/copy-request.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { reportStep } from "./report-step.ts";
+import { runOnce } from "./run-once.ts";
 import { asRootfs, type SolveContext } from "./solve-plan.ts";
 import type { DownloadedFile, Solved, SolvedRootfs } from "./solved.ts";
 import { addLayer, aliasRecord, keepRecord, loadLayers, reuseRecord } from "./step-record.ts";
@@ -54,14 +55,17 @@ export async function solveCopy(step: CopyStep, context: SolveContext): Promise<
     }
 
     const baseLayers = needsBase ? await loadLayers(base) : [];
-    const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
-      work.writeCopyLayer(
-        { selection, base: baseLayers, layersDirectory, mtime: context.epochSeconds },
-        { signal },
-      ),
-    );
-    const keys = definitionKey === undefined ? [contentKey] : [contentKey, definitionKey];
-    return addLayer(base, keepRecord(store, layer, keys), context);
+    const keys = definitionKey === undefined ? [contentKey] : [definitionKey, contentKey];
+    const record = await runOnce({ step, keys, report }, context, async () => {
+      const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
+        work.writeCopyLayer(
+          { selection, base: baseLayers, layersDirectory, mtime: context.epochSeconds },
+          { signal },
+        ),
+      );
+      return keepRecord(store, layer, keys);
+    });
+    return addLayer(base, record, context);
   });
 }
 

@@ -12,10 +12,12 @@ import { type FoundDevices, findDevices } from "../sandbox/find-devices.ts";
 import type { ContainerExit } from "../sandbox/holder-protocol.ts";
 import { runContainer } from "../sandbox/run-container.ts";
 import { publishLayer } from "../store/layers.ts";
+import { type LogKeeper, makeLogKeeper, writeLog } from "../store/logs.ts";
 import { digestBindSource } from "./bind-source.ts";
 import { makeLogTail } from "./log-tail.ts";
 import { reportStep, type StepReport } from "./report-step.ts";
 import { openRunMounts } from "./run-mounts.ts";
+import { runOnce } from "./run-once.ts";
 import { asRootfs, type SolveContext } from "./solve-plan.ts";
 import type { SolvedRootfs } from "./solved.ts";
 import { addLayer, aliasRecord, keepRecord, loadLayers, reuseRecord } from "./step-record.ts";
@@ -55,8 +57,16 @@ export async function solveRun(step: RunStep, context: SolveContext): Promise<So
     }
     checkBinfmt(step.platform);
     const layers = await loadLayers(base);
-    const layer = await context.limitRuns(() => runCommand(step, layers, { context, report, devices }));
-    return addLayer(base, keepRecord(store, layer, keys), context);
+    const record = await runOnce({ step, keys, report }, context, async () => {
+      const log = makeLogKeeper();
+      const layer = await context.limitRuns(() =>
+        runCommand(step, layers, { context, report, devices, log }),
+      );
+      const kept = keepRecord(store, layer, keys);
+      writeLog(store, kept.id, log.chunks());
+      return kept;
+    });
+    return addLayer(base, record, context);
   });
 }
 
@@ -92,7 +102,13 @@ async function runCommand(
     context,
     report,
     devices,
-  }: { readonly context: SolveContext; readonly report: StepReport; readonly devices: FoundDevices },
+    log,
+  }: {
+    readonly context: SolveContext;
+    readonly report: StepReport;
+    readonly devices: FoundDevices;
+    readonly log: LogKeeper;
+  },
 ): Promise<Layer> {
   const { store, signal } = context.access;
   signal.throwIfAborted();
@@ -131,6 +147,7 @@ async function runCommand(
         signal,
         onOutput(stream, data) {
           tail.add(data);
+          log.add(stream, data);
           report.log(stream, data);
         },
       },

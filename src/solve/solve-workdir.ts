@@ -4,6 +4,7 @@ import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { openUnionTree } from "../rootfs/union-tree.ts";
 import { resolveUser } from "../sandbox/resolve-user.ts";
 import { reportStep } from "./report-step.ts";
+import { runOnce } from "./run-once.ts";
 import { asRootfs, type SolveContext } from "./solve-plan.ts";
 import type { SolvedRootfs } from "./solved.ts";
 import { addLayer, keepRecord, loadLayers, reuseRecord } from "./step-record.ts";
@@ -22,10 +23,16 @@ export async function solveWorkdir(step: WorkdirStep, context: SolveContext): Pr
     const layers = await loadLayers(base);
     const { uid, gid } = findOwner(layers, step.user);
     const mtime = context.epochSeconds ?? Math.floor(Date.now() / 1000);
-    const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
-      work.makeWorkdirLayer({ base: layers, path: step.path, uid, gid, layersDirectory, mtime }, { signal }),
-    );
-    return addLayer(base, keepRecord(store, layer, [key]), context);
+    const record = await runOnce({ step, keys: [key], report }, context, async () => {
+      const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
+        work.makeWorkdirLayer(
+          { base: layers, path: step.path, uid, gid, layersDirectory, mtime },
+          { signal },
+        ),
+      );
+      return keepRecord(store, layer, [key]);
+    });
+    return addLayer(base, record, context);
   });
 }
 

@@ -15,12 +15,12 @@ export function reuseRecord(step: Step, { key }: StepKey, { access }: SolveConte
 }
 
 /**
- * Keeps a fresh layer under its keys. What is written from known bytes (COPY, WORKDIR) has a record named by its first key; a
+ * Keeps a fresh layer under its keys. What is written from known bytes (COPY, WORKDIR) has a record named by its last key; a
  * RUN's is named by its layer, at random: a command that runs again may do something else.
  */
 export function keepRecord(store: Store, layer: Layer, keys: readonly StepKey[]): StepRecord {
   const record = {
-    id: layer.content.kind === "tar" ? keys[0]!.key : layer.id,
+    id: layer.content.kind === "tar" ? keys.at(-1)!.key : layer.id,
     layerId: layer.id,
     created: Date.now(),
   };

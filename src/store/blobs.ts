@@ -6,9 +6,23 @@ import { BuildError } from "../errors/build-error.ts";
 import type { Digest } from "../oci/digest.ts";
 import { digestBytes } from "../oci/digest-bytes.ts";
 import type { Store } from "./open-store.ts";
+import { useTime } from "./use-time.ts";
 
+/** Blobs that a process has asked for, and which stay as long as it lives. */
+const pinned = new WeakMap<Store, Set<Digest>>();
+
+/** Whether the store has a blob; if so it keeps it as long as this process lives. */
 export function hasBlob(store: Store, digest: Digest): boolean {
-  return existsSync(store.blobPath(digest));
+  const path = store.blobPath(digest);
+  if (!existsSync(path)) return false;
+  const own = pinned.get(store) ?? new Set();
+  pinned.set(store, own);
+  if (own.has(digest)) return true;
+  store.database.prepare("INSERT OR REPLACE INTO blob_uses VALUES (?, ?)").run(digest, useTime(store));
+  // It may have gone before the mark.
+  if (!existsSync(path)) return false;
+  own.add(digest);
+  return true;
 }
 
 /**
@@ -18,6 +32,8 @@ export function hasBlob(store: Store, digest: Digest): boolean {
  */
 export async function readBlob(store: Store, digest: Digest): Promise<Buffer> {
   let bytes: Buffer;
+  // Marks it as used.
+  hasBlob(store, digest);
   try {
     bytes = await readFile(store.blobPath(digest));
   } catch (error) {

@@ -70,8 +70,35 @@ const ORIGIN_TABLES = `
   CREATE INDEX blob_origins_by_diff_id ON blob_origins (diff_id);
 `;
 
+const CACHE_TABLES = `
+  -- What was used since the oldest living lease began is never reclaimed. 0: an older slipway's lease, which keeps everything.
+  ALTER TABLE leases ADD COLUMN started INTEGER NOT NULL DEFAULT 0;
+  -- When a blob was last asked for; one without a row was last used when its file was made.
+  CREATE TABLE blob_uses (digest TEXT PRIMARY KEY, used INTEGER NOT NULL) STRICT;
+  -- What a directory of the store takes on disk: measured once, for it never changes. path is relative to the store.
+  CREATE TABLE sizes (path TEXT PRIMARY KEY, bytes INTEGER NOT NULL) STRICT;
+  -- What the RUN of a record printed, the middle cut out where it was long.
+  CREATE TABLE logs (
+    record_id TEXT PRIMARY KEY REFERENCES records (id) ON DELETE CASCADE, chunks BLOB NOT NULL
+  ) STRICT;
+  -- The last builds and their steps, for explain. project says what is the same build again; parts is the JSON of what went into
+  -- the step's key, changes the JSON of what changed against an earlier build, for a miss.
+  CREATE TABLE builds (
+    id TEXT PRIMARY KEY, created INTEGER NOT NULL, project TEXT NOT NULL, outcome TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE build_steps (
+    build_id TEXT NOT NULL REFERENCES builds (id) ON DELETE CASCADE, number INTEGER NOT NULL, stage TEXT NOT NULL,
+    name TEXT NOT NULL, outcome TEXT NOT NULL, key TEXT NOT NULL, record_id TEXT, content TEXT, parts TEXT NOT NULL,
+    changes TEXT NOT NULL, PRIMARY KEY (build_id, number)
+  ) STRICT;
+  CREATE INDEX build_steps_by_name ON build_steps (name);
+  CREATE INDEX build_steps_by_content ON build_steps (content);
+  -- By the content digest of a COPY: its files, compressed.
+  CREATE TABLE file_lists (digest TEXT PRIMARY KEY, files BLOB NOT NULL) STRICT;
+`;
+
 /** What makes each version of the tables from the one before: only ever appended to. A store of a newer version is refused. */
-const VERSIONS: readonly string[] = [TABLES, REMOTE_TABLES, ORIGIN_TABLES];
+const VERSIONS: readonly string[] = [TABLES, REMOTE_TABLES, ORIGIN_TABLES, CACHE_TABLES];
 
 /**
  * Opens the metadata database, makes its tables in a new one. Every process on the machine may have it open at once.

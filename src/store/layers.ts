@@ -1,9 +1,10 @@
 import { existsSync, renameSync, rmSync } from "node:fs";
 import type { Digest } from "../oci/digest.ts";
 import type { Compression } from "../oci/media-type.ts";
-import { temporaryPath } from "./blobs.ts";
+import { hasBlob, temporaryPath } from "./blobs.ts";
 import { inTransaction } from "./database.ts";
 import type { Store } from "./open-store.ts";
+import { isPinned, useTime } from "./use-time.ts";
 
 /** A layer that the store holds whole: its index and the form in which it was born, in `store.layerPath(id)`. */
 export interface StoredLayer {
@@ -20,6 +21,7 @@ interface LayerRow {
   readonly kind: "tar" | "directory";
   readonly diff_id: Digest | null;
   readonly size_bytes: number | null;
+  readonly used: number;
 }
 
 /**
@@ -29,7 +31,7 @@ interface LayerRow {
 export function publishLayer(store: Store, layer: StoredLayer, directory: string): void {
   publishDirectory(store, directory, () => {
     if (findLayer(store, layer.id) !== undefined) return undefined;
-    const now = Date.now();
+    const now = useTime(store);
     store.database
       .prepare("INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?, 0, ?)")
       .run(layer.id, layer.kind, layer.diffId ?? null, layer.sizeBytes ?? null, now, now, store.lease.bootId);
@@ -39,14 +41,31 @@ export function publishLayer(store: Store, layer: StoredLayer, directory: string
 
 export function findLayer(store: Store, id: string): StoredLayer | undefined {
   const row = store.database.prepare("SELECT * FROM layers WHERE id = ?").get(id) as LayerRow | undefined;
-  return row && fromRow(row);
+  return row && useRow(store, row);
 }
 
 export function findLayerByDiffId(store: Store, diffId: Digest): StoredLayer | undefined {
   const row = store.database
     .prepare("SELECT * FROM layers WHERE diff_id = ? ORDER BY kind DESC")
     .get(diffId) as LayerRow | undefined;
-  return row && fromRow(row);
+  return row && useRow(store, row);
+}
+
+/** Of a layer's tar, in bytes, where it is known. To look at it is not to use it. */
+export function findLayerSize(store: Store, diffId: Digest): number | undefined {
+  const row = store.database
+    .prepare("SELECT max(size_bytes) AS size FROM layers WHERE diff_id = ?")
+    .get(diffId);
+  return (row?.size as number | null) ?? undefined;
+}
+
+/** Undefined when it was reclaimed meanwhile. */
+function useRow(store: Store, row: LayerRow): StoredLayer | undefined {
+  if (isPinned(store, row)) return fromRow(row);
+  const used = store.database
+    .prepare("UPDATE layers SET used = ? WHERE id = ? RETURNING *")
+    .get(useTime(store), row.id) as LayerRow | undefined;
+  return used && fromRow(used);
 }
 
 /** A RUN's layer was packed for the first time. */
@@ -88,7 +107,7 @@ export function findLayerBlobs(store: Store, diffId: Digest): LayerBlob[] {
   }[];
   return rows
     .map(({ diff_id, ...row }) => ({ ...row, diffId: diff_id }))
-    .filter((blob) => existsSync(store.blobPath(blob.digest)));
+    .filter((blob) => hasBlob(store, blob.digest));
 }
 
 /** What a blob unpacks to, remembered even when the blob is gone. */
@@ -99,8 +118,16 @@ export function findDiffIdOfBlob(store: Store, digest: Digest): Digest | undefin
 
 /** The directory that was made for `key` (a layer, at its place in a chain where that matters), if there is one. */
 export function findMaterialised(store: Store, key: string): string | undefined {
-  const row = store.database.prepare("SELECT name FROM materialised WHERE key = ?").get(key);
-  return row && store.materialisedPath(row.name as number);
+  let row = store.database.prepare("SELECT name, used FROM materialised WHERE key = ?").get(key) as
+    | { readonly name: number; readonly used: number }
+    | undefined;
+  if (row === undefined) return undefined;
+  if (!isPinned(store, row)) {
+    row = store.database
+      .prepare("UPDATE materialised SET used = ? WHERE name = ? RETURNING name, used")
+      .get(useTime(store), row.name) as typeof row;
+  }
+  return row && store.materialisedPath(row.name);
 }
 
 /** Moves a finished directory into the store under `key`; returns where it, or an equal one made meanwhile, is. */
@@ -112,7 +139,7 @@ export function publishMaterialised(
     if (findMaterialised(store, made.key) !== undefined) return undefined;
     const { lastInsertRowid } = store.database
       .prepare("INSERT INTO materialised (key, layer_id, used, durable, boot_id) VALUES (?, ?, ?, 0, ?)")
-      .run(made.key, made.layerId, Date.now(), store.lease.bootId);
+      .run(made.key, made.layerId, useTime(store), store.lease.bootId);
     return store.materialisedPath(Number(lastInsertRowid));
   });
   return findMaterialised(store, made.key)!;

@@ -14,6 +14,8 @@ const HEARTBEAT_MS = 20_000;
 export interface Lease extends Disposable {
   readonly id: string;
   readonly bootId: string;
+  /** Milliseconds since 1970. What is used after it stays until the lease ends. */
+  readonly started: number;
 }
 
 interface LeaseRow {
@@ -28,15 +30,17 @@ interface LeaseRow {
 export function takeLease(database: DatabaseSync): Lease {
   const id = randomUUID();
   const bootId = readBootId();
+  const started = Date.now();
   database
-    .prepare("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?)")
-    .run(id, bootId, readPidNamespace(), process.pid, readStartTime(process.pid) ?? "", Date.now());
+    .prepare("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, ?)")
+    .run(id, bootId, readPidNamespace(), process.pid, readStartTime(process.pid) ?? "", started, started);
   const beat = database.prepare("UPDATE leases SET heartbeat = ? WHERE id = ?");
   const timer = setInterval(() => beat.run(Date.now(), id), HEARTBEAT_MS);
   timer.unref();
   return {
     id,
     bootId,
+    started,
     [Symbol.dispose]() {
       clearInterval(timer);
       database.prepare("DELETE FROM leases WHERE id = ?").run(id);

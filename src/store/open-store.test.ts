@@ -81,8 +81,19 @@ describe("a store", () => {
     await openStore(root)[Symbol.asyncDispose]();
     const database = new DatabaseSync(join(root, "db.sqlite"));
     // What the first version had not.
-    for (const table of ["downloads", "git_repositories", "blob_origins"])
+    for (const table of [
+      "downloads",
+      "git_repositories",
+      "blob_origins",
+      "blob_uses",
+      "sizes",
+      "logs",
+      "build_steps",
+      "builds",
+      "file_lists",
+    ])
       database.exec(`DROP TABLE ${table}`);
+    database.exec("ALTER TABLE leases DROP COLUMN started");
     database.exec("PRAGMA user_version = 1");
     database.close();
     await using store = openStore(root);

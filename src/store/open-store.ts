@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -62,7 +62,7 @@ export function openStore(root: string): Store {
     });
   }
   const database = openDatabase(join(root, "db.sqlite"));
-  for (const id of dropDeadLeases(database)) rmSync(join(root, "tmp", id), { recursive: true, force: true });
+  removeDeadDirectories(database, join(root, "tmp"));
   const lease = takeLease(database);
   dropUnsyncedRows(database, lease.bootId);
   const temporaryDirectory = join(root, "tmp", lease.id);
@@ -82,4 +82,14 @@ export function openStore(root: string): Store {
       database.close();
     },
   };
+}
+
+/** Removes what dead processes left. Listed first: a directory's lease is older than it and ends after it. */
+function removeDeadDirectories(database: DatabaseSync, directory: string): void {
+  const names = readdirSync(directory);
+  dropDeadLeases(database);
+  const find = database.prepare("SELECT 1 FROM leases WHERE id = ?");
+  for (const name of names) {
+    if (find.get(name) === undefined) rmSync(join(directory, name), { recursive: true, force: true });
+  }
 }

@@ -1,5 +1,6 @@
 import { inTransaction } from "./database.ts";
 import type { Store } from "./open-store.ts";
+import { isPinned, useTime } from "./use-time.ts";
 
 /** The stored result of a step: the layer that it added. Its id is what enters the keys of the steps after it. */
 export interface StepRecord {
@@ -11,13 +12,24 @@ export interface StepRecord {
 
 /** The record that `key` leads to, if its layer is still here. */
 export function findRecord(store: Store, key: string): StepRecord | undefined {
+  const record = lookUp(store, key);
+  if (record !== undefined && isPinned(store, record)) return record;
+  if (record === undefined) return undefined;
+  // It may go between the look and the mark, so the mark decides.
+  const { changes } = store.database
+    .prepare("UPDATE records SET used = ? WHERE id = ?")
+    .run(useTime(store), record.id);
+  return changes === 0 ? undefined : lookUp(store, key);
+}
+
+function lookUp(store: Store, key: string): (StepRecord & { readonly used: number }) | undefined {
   const row = store.database
     .prepare(
-      `SELECT records.id AS id, records.layer_id AS layerId, records.created AS created FROM keys JOIN records ON records.id = keys.record_id
+      `SELECT records.id AS id, records.layer_id AS layerId, records.created AS created, records.used AS used FROM keys JOIN records ON records.id = keys.record_id
        JOIN layers ON layers.id = records.layer_id WHERE keys.key = ?`,
     )
     .get(key);
-  return row as StepRecord | undefined;
+  return row as (StepRecord & { readonly used: number }) | undefined;
 }
 
 /** Keeps a result under its keys. A key that another process has led to a record meanwhile keeps that one. */
@@ -28,7 +40,10 @@ export function writeRecord(
 ): void {
   inTransaction(store.database, () => {
     store.database
-      .prepare("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, 0, ?)")
+      .prepare(
+        `INSERT INTO records VALUES (?, ?, ?, ?, 0, ?) ON CONFLICT (id) DO UPDATE SET layer_id = excluded.layer_id,
+         created = excluded.created, used = excluded.used, durable = 0, boot_id = excluded.boot_id`,
+      )
       .run(record.id, record.layerId, record.created, record.created, store.lease.bootId);
     addKeys(store, record.id, keys);
   });

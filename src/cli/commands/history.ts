@@ -3,7 +3,7 @@ import type { ImageAccess } from "../../image/image-access.ts";
 import type { ImageConfig } from "../../oci/image-config.ts";
 import { formatSize } from "../../progress/format-size.ts";
 import { readJsonBlob } from "../../store/blobs.ts";
-import { findLayerByDiffId } from "../../store/layers.ts";
+import { findLayerSize } from "../../store/layers.ts";
 import type { CommandContext } from "../command-context.ts";
 import { findImage } from "../find-image.ts";
 import { formatAge } from "../format-age.ts";
@@ -52,7 +52,7 @@ async function listHistory({ store, ...access }: ImageAccess, name: string, opti
   let layer = 0;
   const rows = (config.history ?? []).map((entry) => {
     const diffId = entry.empty_layer ? undefined : config.rootfs.diff_ids[layer++];
-    const sizeBytes = (diffId && findLayerByDiffId(store, diffId)?.sizeBytes) ?? 0;
+    const sizeBytes = (diffId && findLayerSize(store, diffId)) ?? 0;
     const command = (entry.created_by ?? "").replace(/\s+/g, " ");
     const isLong = !options.noTrunc && command.length > COMMAND_WIDTH;
     return {
