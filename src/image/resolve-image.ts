@@ -10,7 +10,7 @@ import {
   type ImageReference,
   parseImageReference,
 } from "../oci/reference.ts";
-import { findOriginsOfLayer, recordBlobOrigins } from "../store/blob-origins.ts";
+import { findBlobOrigins, findOriginsOfLayer, recordBlobOrigins } from "../store/blob-origins.ts";
 import { hasBlob, readBlob, readJsonBlob, writeBlob } from "../store/blobs.ts";
 import {
   findImage,
@@ -107,7 +107,9 @@ export async function openStoredImage(
           : {
               diffId,
               descriptor: manifest.layers[position],
-              origin: reference && registryOrigin(access, reference),
+              origin:
+                findOrigin(access, manifest.layers[position]?.digest) ??
+                (reference && registryOrigin(access, reference)),
             },
       ),
     ),
@@ -176,6 +178,12 @@ function findElsewhere(access: ImageAccess, diffId: Digest): LazyLayerSource {
   };
 }
 
+/** Where a blob came from: an image may have got another name since. */
+function findOrigin(access: ImageAccess, digest: Digest | undefined): BlobOrigin | undefined {
+  const [found] = digest === undefined ? [] : findBlobOrigins(access.store, digest);
+  return found && registryOrigin(access, found);
+}
+
 function rememberOrigins(
   store: Store,
   { registry, repository }: ImageReference,
@@ -220,7 +228,8 @@ function findByDigest(store: Store, digest: Digest, platform: Platform | undefin
     : images.find((image) => image.platform === formatPlatform(platform));
 }
 
-function registryOrigin(access: ImageAccess, reference: ImageReference): BlobOrigin {
+function registryOrigin(access: ImageAccess, { registry: host, repository }: ImageReference): BlobOrigin {
+  const reference = { registry: host, repository };
   return {
     name: familiarName(reference),
     async *openBlob(descriptor, options) {

@@ -121,6 +121,15 @@ describe("pushing an image", { skip: registryMissing }, () => {
     const dest = join(bench.directory, "later.tar");
     await run(["save", "-o", dest, "later"]);
     await validateImageLayout(dest, { mayMissParents: true });
+
+    // An image that was pulled in part and has another name now.
+    const second = join(bench.directory, "second-store");
+    const runSecond = (args: readonly string[]) => bench.run(["--root", second, ...args]);
+    assert.equal((await runSecond(["build", "-t", "x", context])).code, 0);
+    assert.equal((await runSecond(["tag", `${registry.host}/base:1`, "renamed:1"])).code, 0);
+    const saved = await runSecond(["save", "-o", dest, "renamed:1"]);
+    assert.equal(saved.code, 0, saved.stderr);
+    await validateImageLayout(dest, { mayMissParents: true });
   });
 
   it("pushes an index by digest only, and several names", async () => {
