@@ -1,3 +1,4 @@
+import type { Squash } from "../image/change-layers.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { PlanOptions } from "../plan/plan.ts";
 import type { SolveOptions } from "../solve/solve-plan.ts";
@@ -31,8 +32,8 @@ export interface BuildOptions extends SessionOptions {
   /** By name: a directory, a git repository, an http(s) URL (a directory with one file), `oci-layout://DIR[:TAG|@DIGEST]` or `docker-image://REFERENCE`. */
   readonly buildContexts?: Readonly<Record<string, string>>;
   readonly outputs?: readonly BuildOutput[];
-  /** All layers of the image, the base's too, become one. The cache keeps them as they are. */
-  readonly squash?: boolean;
+  /** `all` layers of the image, or the `new` ones above its base image's, become one. The cache keeps them as they are. */
+  readonly squash?: Squash;
   /** Write a manifest, for its digest, also where no output needs one. */
   readonly wantManifests?: boolean;
   readonly noCache?: boolean;

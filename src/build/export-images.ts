@@ -36,7 +36,7 @@ export interface ExportOptions {
   readonly tags: readonly string[];
   /** What SOURCE_DATE_EPOCH comes to, in seconds since 1970. */
   readonly epochSeconds?: number;
-  readonly squash?: boolean;
+  readonly squash?: AssembleOptions["squash"];
   /** Write manifests of the first target also where no output needs them. */
   readonly wantManifests?: boolean;
 }

@@ -15,6 +15,7 @@ export interface BuildFlags {
   readonly output: readonly string[];
   readonly annotation: readonly string[];
   readonly squash?: true;
+  readonly squashNew?: true;
   readonly sourceDateEpoch?: string;
   readonly timestamp?: string;
   readonly rewriteTimestamp?: true;
@@ -95,6 +96,7 @@ export function makeBuildOptions(): Option[] {
       many(RESULT),
     ),
     makeOption("--squash", "make all layers of the image one", { group: RESULT }),
+    makeOption("--squash-new", "make the layers above the base image's one", { group: RESULT }),
     makeOption("--source-date-epoch <seconds>", "time of the image: the build argument SOURCE_DATE_EPOCH", {
       group: RESULT,
     }),

@@ -61,7 +61,7 @@ export async function readBuildFlags(
     platforms,
     buildContexts: parsePairs(flags.buildContext, "--build-context"),
     outputs: readOutputs(flags, context),
-    squash: flags.squash,
+    squash: flags.squash ? "all" : flags.squashNew ? "new" : undefined,
     wantManifests: flags.metadataFile !== undefined || (flags.iidfile !== undefined && platforms.length > 1),
     noCache: flags.noCache,
     noCacheFilter: flags.noCacheFilter.flatMap((text) => text.split(",")),

@@ -7,7 +7,7 @@ import { type Compression, MEDIA_TYPE } from "../oci/media-type.ts";
 import { formatPlatform, type Platform } from "../oci/platform.ts";
 import { blobSize, writeBlob } from "../store/blobs.ts";
 import { type Annotation, selectAnnotations } from "./annotations.ts";
-import { rewriteLayers, squashImage, type TimeRewrite } from "./change-layers.ts";
+import { rewriteLayers, type Squash, squashImage, type TimeRewrite } from "./change-layers.ts";
 import type { ImageAccess, LazyLayer } from "./image-access.ts";
 import { findDiffId, findLayerForm, type LayerForm, type WantedForm } from "./layer-forms.ts";
 
@@ -33,8 +33,7 @@ export interface AssembleOptions {
   readonly epochSeconds?: number;
   /** Needs `epochSeconds`. */
   readonly rewriteTimes?: TimeRewrite;
-  /** All layers, the base's too, become one. */
-  readonly squash?: boolean;
+  readonly squash?: Squash;
 }
 
 /** Fills in what only the result knows (diff IDs and times) and writes the config as a blob. */
@@ -44,7 +43,7 @@ export async function assembleImage(
   { epochSeconds, rewriteTimes, squash }: AssembleOptions = {},
 ): Promise<AssembledImage> {
   let image = built;
-  if (squash) image = await squashImage(access, image);
+  if (squash !== undefined) image = await squashImage(access, image, squash);
   if (rewriteTimes !== undefined && epochSeconds !== undefined)
     image = await rewriteLayers(access, image, { seconds: epochSeconds, all: rewriteTimes === "all" });
   const diffIds = await Promise.all(image.layers.map((layer) => findDiffId(access, layer)));

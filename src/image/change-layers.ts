@@ -31,25 +31,45 @@ export async function rewriteLayers(
   return { ...image, layers };
 }
 
-/** The whole image in one layer, with one history entry. The steps' own layers stay in the cache. */
-export async function squashImage(access: ImageAccess, image: BuiltImage): Promise<BuiltImage> {
-  if (image.layers.length === 0) return image;
+/** `all`: the whole image becomes one layer; `new`: what the build added to the base image does. */
+export type Squash = "all" | "new";
+
+/** Puts one layer, with one history entry, in place of many. The steps' own layers stay in the cache. */
+export async function squashImage(access: ImageAccess, image: BuiltImage, what: Squash): Promise<BuiltImage> {
+  const kept = what === "all" ? 0 : image.layers.findIndex((layer) => layer.created !== undefined);
+  if (kept < 0 || image.layers.length === 0) return image;
   const ids = await Promise.all(image.layers.map((layer) => findDiffId(access, layer)));
   const created =
     Math.max(...image.layers.map((layer) => layer.created ?? 0)) || latest(image.config.history);
   const layer = await makeOnce(
     access,
-    { key: `squash-1 ${ids.join(" ")}`, created },
+    { key: `squash-1 ${kept} ${ids.join(" ")}`, created },
     async (layersDirectory) =>
       access.work.squashLayers(
-        { layers: await Promise.all(image.layers.map((one) => one.load())), layersDirectory },
+        { layers: await Promise.all(image.layers.map((one) => one.load())), kept, layersDirectory },
         { signal: access.signal },
       ),
   );
-  const history: HistoryEntry[] = [
-    { created_by: "slipway build --squash", comment: `${image.layers.length} layers in one` },
-  ];
-  return { ...image, layers: [layer], config: { ...image.config, history } };
+  const entry = {
+    created_by: "slipway build --squash",
+    comment: `${image.layers.length - kept} layers in one`,
+  };
+  const history: HistoryEntry[] = [...historyOf(image.config.history, kept), entry];
+  return {
+    ...image,
+    layers: [...image.layers.slice(0, kept), layer],
+    config: { ...image.config, history },
+  };
+}
+
+/** The entries up to a number of layers, with those after the last of them that the base has, too: only they are dated yet. */
+function historyOf(history: readonly HistoryEntry[] = [], layers: number): readonly HistoryEntry[] {
+  let count = 0;
+  const end = history.findIndex((entry) => {
+    if (!entry.empty_layer) count++;
+    return count > layers || (count === layers && entry.created === undefined);
+  });
+  return layers === 0 ? [] : history.slice(0, end < 0 ? history.length : end);
 }
 
 /** Makes a layer from other layers, or finds it in the cache, where prune finds it, too. */

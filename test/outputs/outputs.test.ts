@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { type BuildBench, openBuildBench } from "../build-bench.ts";
+import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
 import { validateImageLayout } from "../validate-image.ts";
 
 const FILES = { "a/one": "1\n", two: "2\n" };
@@ -228,6 +228,21 @@ describe("outputs of a build", () => {
     assert.equal((await validateImageLayout(plain))[0]!.layers.length, 2);
     const listed = await bench.run(["ls", "squashed:/b"]);
     assert.match(listed.stdout, /two/);
+  });
+
+  it("squash the new layers and keep the base's", { skip: runMissing }, async () => {
+    const dest = place("image");
+    const dockerfile =
+      "FROM busybox\nENV A=b\nRUN rm /bin/vi && echo 1 > /one\nCOPY one /tmp/\nRUN rm /one\nCMD x\n";
+    const args = ["--squash-new", "-o", `type=oci,dest=${dest}`];
+    const { code, stderr } = await bench.build(dockerfile, { files: { one: "1" }, args });
+    assert.equal(code, 0, stderr);
+    const [image] = await validateImageLayout(dest);
+    const [base, own] = image!.layers;
+    assert.equal(image!.layers.length, 2);
+    assert.ok(base!.some(({ path }) => path === "bin/vi"));
+    assert.deepEqual(own!.map(({ path }) => path).sort(), ["bin", "bin/.wh.vi", "tmp", "tmp/one"]);
+    assert.equal(image!.config.history.at(-1).created_by, "slipway build --squash");
   });
 
   it("of store=false leave no image behind", async () => {
