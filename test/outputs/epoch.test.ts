@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { type BuildBench, openBuildBench } from "../build-bench.ts";
+import { type GitServer, git, gitMissing, serveGit } from "../serve-git.ts";
+import { validateImageLayout } from "../validate-image.ts";
+
+/** That of the commits that `git` makes. */
+const COMMITTED = "2020-01-02T03:04:05Z";
+
+describe("SOURCE_DATE_EPOCH", () => {
+  let bench: BuildBench;
+  before(async () => {
+    bench = await openBuildBench();
+  });
+  after(() => bench[Symbol.dispose]());
+
+  async function createdBy(
+    context: string,
+    args: readonly string[] = [],
+  ): Promise<{ created: string; stderr: string }> {
+    const dest = join(bench.directory, "image.tar");
+    const { code, stderr } = await bench.run([
+      "build",
+      "--progress=plain",
+      ...args,
+      "-o",
+      `type=oci,dest=${dest}`,
+      context,
+    ]);
+    assert.equal(code, 0, stderr);
+    const [image] = await validateImageLayout(dest);
+    return { created: image!.config.created, stderr };
+  }
+
+  describe("of git", { skip: gitMissing }, () => {
+    let server: GitServer;
+    before(async () => {
+      const root = join(bench.directory, "git");
+      mkdirSync(join(root, "app.git"), { recursive: true });
+      git(join(root, "app.git"), "init", "-q");
+      writeFileSync(join(root, "app.git/Dockerfile"), "FROM scratch\nCOPY Dockerfile /\n");
+      git(join(root, "app.git"), "add", ".");
+      git(join(root, "app.git"), "commit", "-qm", "one");
+      server = await serveGit(root);
+    });
+    after(() => server[Symbol.asyncDispose]());
+
+    it("is the time of the context's commit, or of that of a stage", async () => {
+      const url = `${server.url}/app.git`;
+      assert.equal((await createdBy(url, ["--build-arg", "SOURCE_DATE_EPOCH=context"])).created, COMMITTED);
+      const dockerfile = `ARG SOURCE_DATE_EPOCH=source\nFROM scratch AS source\nADD ${url} /\nFROM scratch\nCOPY Dockerfile /\n`;
+      assert.equal((await createdBy(bench.context({ Dockerfile: dockerfile }))).created, COMMITTED);
+    });
+  });
+
+  it("is the Last-Modified of a download, and nothing for a directory, which is said", async () => {
+    const server = createServer((_, response) => {
+      response.setHeader("last-modified", "Thu, 02 Jan 2020 03:04:05 GMT");
+      response.end("content");
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    try {
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/file`;
+      const dockerfile = `FROM scratch AS source\nADD ${url} /\nFROM scratch\nCOPY Dockerfile /\n`;
+      const context = bench.context({ Dockerfile: dockerfile });
+      assert.equal(
+        (await createdBy(context, ["--build-arg", "SOURCE_DATE_EPOCH=source"])).created,
+        COMMITTED,
+      );
+      const { created, stderr } = await createdBy(context, ["--build-arg", "SOURCE_DATE_EPOCH=context"]);
+      assert.ok(Date.parse(created) > Date.parse(COMMITTED));
+      assert.match(stderr, /the context "context" is a directory, which has no time of its own/);
+    } finally {
+      server.close();
+    }
+  });
+});
