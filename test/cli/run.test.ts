@@ -86,9 +86,14 @@ test("--network none has only a loopback", { skip }, async () => {
 
 test("-t gives a terminal, and is refused without one", { skip }, async () => {
   assert.match((await run(["run", "-t", "busybox", "true"])).stderr, /stdin is none/);
-  // script(1) makes a terminal.
+  // script(1) makes a terminal. Its stdin stays open: at its end script would type an end of file into the terminal.
   const command = `${slipwayPath} --root ${bench.root} run -it busybox sh -c 'tty && echo $TERM'`;
-  const text = execFileSync("script", ["-qec", command, "/dev/null"], { encoding: "utf8", input: "" });
+  const script = spawn("script", ["-qec", command, "/dev/null"], { stdio: ["pipe", "pipe", "inherit"] });
+  let text = "";
+  script.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    text += chunk;
+  });
+  await once(script, "close");
   assert.match(text, /\/dev\/pts\/0\r\nxterm\r\n/);
   assert.doesNotMatch(text, /\u001b/);
 });
