@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type BuildBench, openBuildBench } from "../build-bench.ts";
 import { runCommand } from "../slipway.ts";
+import { startFaultProxy } from "../start-fault-proxy.ts";
 import { type RunningRegistry, registryMissing, startRegistry } from "../start-registry.ts";
 import { makeTinyImage, writeTinyLayout } from "../tiny-image.ts";
 import { validateImageLayout } from "../validate-image.ts";
@@ -82,6 +83,28 @@ describe("pushing an image", { skip: registryMissing }, () => {
     assert.equal(layers[0]!.digest, blob);
     assert.equal(layers.length, 2);
   });
+
+  for (const status of [202, 403]) {
+    it(`fetches and uploads what a registry does not mount (${status})`, async () => {
+      await using proxy = await startFaultProxy(registry.host, ({ path }) => {
+        if (path.includes("mount="))
+          return { kind: "answer", status, headers: { location: "/v2/refused/blobs/uploads/none" } };
+        return path.endsWith("/none") ? { kind: "answer", status: 204 } : undefined;
+      });
+      const name = `${proxy.host}/refused-${status}:1`;
+      const root = join(bench.directory, `store-${status}`);
+      const context = bench.context({ Dockerfile: `FROM ${proxy.host}/base:1\nENV A=b\n` });
+      const { code, stderr } = await bench.run(["--root", root, "build", "-t", name, "--push", context]);
+      assert.equal(code, 0, stderr);
+      const seen = proxy.requests.map(({ method, path }) => `${method} ${path}`);
+      assert.ok(
+        seen.some((line) => line.includes("mount=")),
+        seen.join("\n"),
+      );
+      assert.ok(seen.includes(`GET /v2/base/blobs/${layerOfBase()}`), seen.join("\n"));
+      await pullLayout(`refused-${status}:1`);
+    });
+  }
 
   it("mounts its own layers in another repository of the registry", async () => {
     const dockerfile = "FROM scratch\nCOPY file /f\n";
