@@ -7,7 +7,7 @@ export type DefineCommand = (command: Command, context: CommandContext) => void;
 /** A command as the overview knows it; the rest is loaded when it is called. */
 export interface CommandEntry {
   readonly name: string;
-  readonly group: "Build" | "Images" | "Containers";
+  readonly group: "Build" | "Images" | "Containers" | "Store";
   readonly summary: string;
   readonly load: () => Promise<DefineCommand>;
 }
@@ -103,6 +103,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "Name an image's files, and copy from them",
     load: async () => (await import("./commands/container.ts")).defineContainer,
   },
+  {
+    name: "du",
+    group: "Store",
+    summary: "Show what the store takes on disk",
+    load: async () => (await import("./commands/du.ts")).defineDu,
+  },
+  {
+    name: "prune",
+    group: "Store",
+    summary: "Remove what no image, container or running build needs",
+    load: async () => (await import("./commands/prune.ts")).definePrune,
+  },
 ];
 
 /** docker's other spellings of the same: what begins like a key stands for its value. */
@@ -119,6 +131,10 @@ const SPELLINGS: readonly (readonly [string, string])[] = [
   ["create", "container create"],
   ["cp", "container cp"],
   ["rm", "container rm"],
+  ["system df", "du"],
+  ["buildx du", "du"],
+  ["builder prune", "prune"],
+  ["buildx prune", "prune"],
   ...["build", "history", "import", "inspect", "load", "pull", "push", "save", "tag"].map(
     (name) => [`image ${name}`, name] as const,
   ),

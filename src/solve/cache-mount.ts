@@ -7,6 +7,7 @@ import type { CopyTree } from "../rootfs/copy-request.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { temporaryPath } from "../store/blobs.ts";
 import { acquireLock, type Lock, tryLock } from "../store/locks.ts";
+import { markUsed } from "../store/use-time.ts";
 import { asRootfs, type SolveContext } from "./solve-plan.ts";
 import { loadLayers } from "./step-record.ts";
 
@@ -55,6 +56,7 @@ async function makeDirectory(name: string, mount: CacheMount, context: SolveCont
   const fresh = temporaryPath(store);
   try {
     using _lock = await acquireLock(store, `make ${name}`, context.access.signal);
+    markUsed(store, `cache-mounts/${name}`);
     if (existsSync(directory)) return directory;
     if (mount.from === undefined) {
       await mkdir(fresh);

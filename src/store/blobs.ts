@@ -6,7 +6,7 @@ import { BuildError } from "../errors/build-error.ts";
 import type { Digest } from "../oci/digest.ts";
 import { digestBytes } from "../oci/digest-bytes.ts";
 import type { Store } from "./open-store.ts";
-import { useTime } from "./use-time.ts";
+import { markUsed } from "./use-time.ts";
 
 /** Blobs that a process has asked for, and which stay as long as it lives. */
 const pinned = new WeakMap<Store, Set<Digest>>();
@@ -18,7 +18,7 @@ export function hasBlob(store: Store, digest: Digest): boolean {
   const own = pinned.get(store) ?? new Set();
   pinned.set(store, own);
   if (own.has(digest)) return true;
-  store.database.prepare("INSERT OR REPLACE INTO blob_uses VALUES (?, ?)").run(digest, useTime(store));
+  markUsed(store, digest);
   // It may have gone before the mark.
   if (!existsSync(path)) return false;
   own.add(digest);

@@ -97,8 +97,14 @@ const CACHE_TABLES = `
   CREATE TABLE file_lists (digest TEXT PRIMARY KEY, files BLOB NOT NULL) STRICT;
 `;
 
+const USE_TABLES = `
+  -- When something that has no row of its own was last asked for: a blob by its digest, else by its path in the store.
+  ALTER TABLE blob_uses RENAME TO uses;
+  ALTER TABLE uses RENAME COLUMN digest TO name;
+`;
+
 /** What makes each version of the tables from the one before: only ever appended to. A store of a newer version is refused. */
-const VERSIONS: readonly string[] = [TABLES, REMOTE_TABLES, ORIGIN_TABLES, CACHE_TABLES];
+const VERSIONS: readonly string[] = [TABLES, REMOTE_TABLES, ORIGIN_TABLES, CACHE_TABLES, USE_TABLES];
 
 /**
  * Opens the metadata database, makes its tables in a new one. Every process on the machine may have it open at once.

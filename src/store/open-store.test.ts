@@ -85,7 +85,7 @@ describe("a store", () => {
       "downloads",
       "git_repositories",
       "blob_origins",
-      "blob_uses",
+      "uses",
       "sizes",
       "logs",
       "build_steps",

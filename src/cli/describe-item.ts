@@ -1,0 +1,30 @@
+import type { ItemKind, StoreItem } from "../store/store-items.ts";
+
+/** What each kind is called, in the order of lists. */
+export const ITEM_KINDS: Readonly<Record<ItemKind, string>> = {
+  "step-layer": "Layers of steps",
+  "image-layer": "Layers of images",
+  unpacked: "Unpacked layers",
+  blob: "Blobs",
+  "cache-mount": "Cache mounts",
+  git: "Git repositories",
+  leftover: "Leftovers",
+  database: "Database",
+  temporary: "Work in progress",
+};
+
+/** One line: what a step's layer came from. */
+export function describeItem({ parts, neededBy }: StoreItem): string {
+  if (parts === undefined) return neededBy === undefined ? "" : `of ${neededBy}`;
+  const { kind, args, destination, path } = JSON.parse(parts) as {
+    readonly kind: string;
+    readonly args?: readonly string[];
+    readonly destination?: string;
+    readonly path?: string;
+  };
+  const text = args?.join(" ") ?? destination ?? path ?? "";
+  return `${kind === "run" ? "RUN" : kind === "workdir" ? "WORKDIR" : "COPY to"} ${text}`.replace(
+    /\s+/g,
+    " ",
+  );
+}

@@ -1,0 +1,44 @@
+import type { Stats } from "node:fs";
+import { lstat, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Store } from "./open-store.ts";
+
+/** What a file or directory takes on disk, in bytes; a file with several names counts once. 0 when it is gone. */
+export async function measurePath(path: string): Promise<number> {
+  const seen = new Set<number>();
+  const measure = async (at: string): Promise<number> => {
+    const stats = await ifThere(lstat(at));
+    if (stats === undefined) return 0;
+    let bytes = takesSpace(stats, seen) ? stats.blocks * 512 : 0;
+    if (stats.isDirectory()) {
+      for (const name of (await ifThere(readdir(at))) ?? []) bytes += await measure(join(at, name));
+    }
+    return bytes;
+  };
+  return measure(path);
+}
+
+/** The same for what never changes once it is there (`path` is relative to the store): measured once. */
+export async function measureKept(store: Store, path: string): Promise<number> {
+  const known = store.database.prepare("SELECT bytes FROM sizes WHERE path = ?").get(path);
+  if (known !== undefined) return known.bytes as number;
+  const bytes = await measurePath(join(store.root, path));
+  store.database.prepare("INSERT OR REPLACE INTO sizes VALUES (?, ?)").run(path, bytes);
+  return bytes;
+}
+
+function takesSpace(stats: Stats, seen: Set<number>): boolean {
+  if (stats.nlink === 1 || stats.isDirectory()) return true;
+  if (seen.has(stats.ino)) return false;
+  seen.add(stats.ino);
+  return true;
+}
+
+async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}

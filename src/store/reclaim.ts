@@ -1,0 +1,83 @@
+import { inTransaction } from "./database.ts";
+import { dropDeadLeases } from "./lease.ts";
+import type { Store } from "./open-store.ts";
+import { removeItem } from "./remove-item.ts";
+import { type ItemKind, listItems, type StoreItem } from "./store-items.ts";
+import { findKeepTime } from "./use-time.ts";
+
+export interface ReclaimOptions {
+  /** Stop as soon as the whole store takes no more than this; everything that may go goes when absent. */
+  readonly maxBytes?: number;
+  /** Only what was last used before this time, in milliseconds since 1970. */
+  readonly usedBefore?: number;
+  /** Also what only saves time: unpacked layers, cache mounts, git repositories. */
+  readonly all?: boolean;
+  /** This process has done its work: what it used may go, too. */
+  readonly ignoreOwn?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface Reclaimed {
+  readonly items: readonly StoreItem[];
+  readonly freedBytes: number;
+  /** Of the whole store, as far as it was measured; without what processes are working on. */
+  readonly leftBytes: number;
+}
+
+const SAVES_TIME: ReadonlySet<ItemKind> = new Set(["unpacked", "cache-mount", "git"]);
+const STAYS: ReadonlySet<ItemKind> = new Set(["database", "temporary"]);
+
+/**
+ * Removes what nobody needs: never what a running process has looked up, nor what an image with a name or a container stands on.
+ * What can be made again from a blob goes first, then what was least recently used.
+ */
+export async function reclaim(store: Store, options: ReclaimOptions): Promise<Reclaimed> {
+  const { maxBytes, usedBefore = Number.MAX_SAFE_INTEGER, all = false, ignoreOwn, signal } = options;
+  dropDeadLeases(store.database);
+  // Looked at before everything else: what is used from now on is used later than this.
+  const keepTime = Math.min(findKeepTime(store, { ignoreOwn }), Date.now() + 1, usedBefore);
+  if (maxBytes !== undefined) {
+    const leftBytes = totalBytes(await listItems(store));
+    if (leftBytes <= maxBytes) return { items: [], freedBytes: 0, leftBytes };
+  }
+  dropNamelessImages(store, keepTime);
+  const items = await listItems(store);
+  let leftBytes = totalBytes(items);
+  const removed: StoreItem[] = [];
+  let freedBytes = 0;
+  for (const item of inOrder(items)) {
+    if (maxBytes !== undefined && leftBytes <= maxBytes) break;
+    if (item.neededBy !== undefined || STAYS.has(item.kind) || item.used >= keepTime) continue;
+    if (maxBytes === undefined && !all && (SAVES_TIME.has(item.kind) || item.isSpool)) continue;
+    signal?.throwIfAborted();
+    const freed = await removeItem(store, item, keepTime);
+    if (freed === 0) continue;
+    removed.push(item);
+    freedBytes += freed;
+    leftBytes -= freed;
+  }
+  return { items: removed, freedBytes, leftBytes };
+}
+
+/** Images without a name and a container: nobody can say what they mean but by their id. */
+function dropNamelessImages({ database }: Store, keepTime: number): void {
+  inTransaction(database, () => {
+    database
+      .prepare(
+        `DELETE FROM images WHERE created < :keep AND NOT EXISTS (SELECT 1 FROM tags WHERE tags.config_digest = images.config_digest)
+         AND NOT EXISTS (SELECT 1 FROM containers WHERE containers.config_digest = images.config_digest)
+         AND NOT EXISTS (SELECT 1 FROM uses WHERE uses.name = images.config_digest AND uses.used >= :keep)`,
+      )
+      .run({ keep: keepTime });
+  });
+}
+
+function inOrder(items: readonly StoreItem[]): StoreItem[] {
+  const rank = ({ kind, isSpool }: StoreItem) => (kind === "leftover" ? 0 : isSpool ? 1 : 2);
+  return [...items].sort((one, other) => rank(one) - rank(other) || one.used - other.used);
+}
+
+/** What processes are working on is theirs, and gone soon. */
+function totalBytes(items: readonly StoreItem[]): number {
+  return items.reduce((sum, { kind, sizeBytes }) => sum + (kind === "temporary" ? 0 : sizeBytes), 0);
+}
