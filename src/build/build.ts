@@ -9,9 +9,9 @@ import { solvePlan } from "../solve/solve-plan.ts";
 import type { BuildOptions, BuildResult } from "./build-options.ts";
 import type { BuildOutput } from "./build-output.ts";
 import { checkOutputs, exportImages } from "./export-images.ts";
-import { findEpoch } from "./find-epoch.ts";
 import { makeLazyRemotes } from "./open-remotes.ts";
 import { openSession } from "./open-session.ts";
+import { planWithEpoch } from "./plan-with-epoch.ts";
 import { openNamedContexts, resolvePlan } from "./resolve-plan.ts";
 
 const DEFAULT_JOBS = 16;
@@ -49,20 +49,15 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
   options.onDockerfile?.(dockerfile);
   const syntax = parseDockerfile(dockerfile.bytes, { file: dockerfile.file });
   const { named, trees } = await openNamedContexts(options.buildContexts ?? {}, contextOptions);
-  const { plan, findImage } = await resolvePlan(access, syntax, {
-    plan: planOptions(options, named),
-    pull: options.pull,
+  const resolve = (plan: PlanOptions) => resolvePlan(access, syntax, { plan, pull: options.pull });
+  const { plan, findImage, epochSeconds } = await planWithEpoch(resolve, planOptions(options, named), {
+    openRemotes: () => remotes.open(),
+    contextOf: (name) => (name === "context" ? options.context : options.buildContexts?.[name]),
+    emit: access.emit,
+    signal: access.signal,
   });
   tellAboutPlan(plan, access.emit);
   checkTargets(outputs, [...new Set(plan.outputs.map(({ target }) => target))]);
-  const epochSeconds =
-    plan.epoch &&
-    (await findEpoch(plan.epoch, {
-      openRemotes: () => remotes.open(),
-      contextOf: (name) => (name === "context" ? options.context : options.buildContexts?.[name]),
-      emit: access.emit,
-      signal: access.signal,
-    }));
 
   const results = await solvePlan(plan, {
     access,

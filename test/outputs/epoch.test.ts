@@ -21,7 +21,7 @@ describe("SOURCE_DATE_EPOCH", () => {
   async function createdBy(
     context: string,
     args: readonly string[] = [],
-  ): Promise<{ created: string; stderr: string }> {
+  ): Promise<{ created: string; label?: string; stderr: string }> {
     const dest = join(bench.directory, "image.tar");
     const { code, stderr } = await bench.run([
       "build",
@@ -33,7 +33,7 @@ describe("SOURCE_DATE_EPOCH", () => {
     ]);
     assert.equal(code, 0, stderr);
     const [image] = await validateImageLayout(dest);
-    return { created: image!.config.created, stderr };
+    return { created: image!.config.created, label: image!.config.config.Labels?.epoch, stderr };
   }
 
   describe("of git", { skip: gitMissing }, () => {
@@ -42,7 +42,10 @@ describe("SOURCE_DATE_EPOCH", () => {
       const root = join(bench.directory, "git");
       mkdirSync(join(root, "app.git"), { recursive: true });
       git(join(root, "app.git"), "init", "-q");
-      writeFileSync(join(root, "app.git/Dockerfile"), "FROM scratch\nCOPY Dockerfile /\n");
+      writeFileSync(
+        join(root, "app.git/Dockerfile"),
+        "ARG SOURCE_DATE_EPOCH\nFROM scratch\nARG SOURCE_DATE_EPOCH\nLABEL epoch=$SOURCE_DATE_EPOCH\nCOPY Dockerfile /\n",
+      );
       git(join(root, "app.git"), "add", ".");
       git(join(root, "app.git"), "commit", "-qm", "one");
       server = await serveGit(root);
@@ -51,7 +54,10 @@ describe("SOURCE_DATE_EPOCH", () => {
 
     it("is the time of the context's commit, or of that of a stage", async () => {
       const url = `${server.url}/app.git`;
-      assert.equal((await createdBy(url, ["--build-arg", "SOURCE_DATE_EPOCH=context"])).created, COMMITTED);
+      const { created, label } = await createdBy(url, ["--build-arg", "SOURCE_DATE_EPOCH=context"]);
+      assert.equal(created, COMMITTED);
+      // The ARG has the number.
+      assert.equal(label, String(Date.parse(COMMITTED) / 1000));
       const dockerfile = `ARG SOURCE_DATE_EPOCH=source\nFROM scratch AS source\nADD ${url} /\nFROM scratch\nCOPY Dockerfile /\n`;
       assert.equal((await createdBy(bench.context({ Dockerfile: dockerfile }))).created, COMMITTED);
     });
