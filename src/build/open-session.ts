@@ -14,6 +14,7 @@ import { temporaryPath } from "../store/blobs.ts";
 import { makeDurable } from "../store/durability.ts";
 import { defaultStoreRoot, openStore } from "../store/open-store.ts";
 import { makeThreadPool, workerEntry } from "../threads/thread-pool.ts";
+import { watchStoreSize } from "./watch-store-size.ts";
 
 export interface SessionOptions {
   /** The store's directory; `defaultStoreRoot` when absent. */
@@ -24,6 +25,8 @@ export interface SessionOptions {
   readonly credentials?: CredentialsProvider;
   readonly authFile?: string;
   readonly tlsVerify?: boolean;
+  /** What the store may take on disk, in bytes: what was least recently used goes. No limit when absent. */
+  readonly storeMaxBytes?: number;
 }
 
 /**
@@ -42,6 +45,8 @@ export function openSession(options: SessionOptions = {}): Session {
   const store = openStore(options.root ?? defaultStoreRoot(process.env));
   const pool = makeThreadPool({ entry: workerEntry() });
   const work = makeLayerWork(pool);
+  const { storeMaxBytes: maxBytes, emit = () => {} } = options;
+  const sizeWatch = maxBytes === undefined ? undefined : watchStoreSize(store, { maxBytes, emit });
   const registries = new Map<boolean, Promise<RegistryClient>>();
   let holder: Promise<Holder> | undefined;
   let sandbox: Sandbox | undefined;
@@ -82,7 +87,7 @@ export function openSession(options: SessionOptions = {}): Session {
     access: {
       store,
       work,
-      emit: options.emit ?? (() => {}),
+      emit,
       signal: options.signal ?? new AbortController().signal,
       layersUnderWay: new Map(),
       openRegistry({ insecure = false } = {}) {
@@ -100,6 +105,7 @@ export function openSession(options: SessionOptions = {}): Session {
       await (await settled(holder))?.[Symbol.asyncDispose]();
       await pool[Symbol.asyncDispose]();
       for (const registry of registries.values()) await (await settled(registry))?.[Symbol.asyncDispose]();
+      await sizeWatch?.[Symbol.asyncDispose]();
       await makeDurable(store);
       await store[Symbol.asyncDispose]();
     },

@@ -19,6 +19,8 @@ export interface CommandWorld {
 export interface CommandContext extends CommandWorld {
   /** The store that `--root` names; undefined: the default. */
   root(): string | undefined;
+  /** What the store may take, of `--store-max` or SLIPWAY_STORE_MAX, in bytes. */
+  storeMaxBytes(): number | undefined;
   isDebug(): boolean;
   /** Aborted by Ctrl-C and its like, with a BuildError `aborted`. */
   readonly signal: AbortSignal;

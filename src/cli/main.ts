@@ -11,6 +11,7 @@ import {
 } from "./command-context.ts";
 import { COMMANDS, respell } from "./command-table.ts";
 import { makeOption, takeGoSpellings } from "./make-option.ts";
+import { parseSize } from "./parse-values.ts";
 import { type SignalWatch, watchSignals } from "./watch-signals.ts";
 
 const EXAMPLES = `
@@ -71,6 +72,10 @@ function makeContext(
     signal: signals.signal,
     sources: new Map(),
     root: () => findCommand().optsWithGlobals().root,
+    storeMaxBytes() {
+      const size = findCommand().optsWithGlobals().storeMax ?? world.env.SLIPWAY_STORE_MAX;
+      return size ? parseSize(size, "--store-max") : undefined;
+    },
     isDebug: () => findCommand().optsWithGlobals().debug === true,
     setStatus(status) {
       outcome.status = status;
@@ -131,6 +136,7 @@ function addGlobalOptions(command: Command, settings: { readonly isHidden: boole
     if (!command.options.some(({ long }) => long === option.long)) command.addOption(option);
   };
   add("--root <dir>", "the store (default: $SLIPWAY_ROOT, else the usual data directory)");
+  add("--store-max <size>", "what the store may take (default: $SLIPWAY_STORE_MAX, else any size)");
   const isShortTaken = command.options.some(({ short }) => short === "-D");
   add(isShortTaken ? "--debug" : "-D, --debug", "tell the causes of errors");
 }
@@ -138,7 +144,7 @@ function addGlobalOptions(command: Command, settings: { readonly isHidden: boole
 /** Puts docker's other spellings into ours, and `help COMMAND` into `COMMAND --help`. */
 function spellCommand(args: readonly string[]): readonly string[] {
   let position = 0;
-  while (args[position]?.startsWith("-")) position += args[position] === "--root" ? 2 : 1;
+  while (args[position]?.startsWith("-")) position += /^--(?:root|store-max)$/.test(args[position]!) ? 2 : 1;
   const globals = args.slice(0, position);
   const rest = args.slice(position);
   if (rest[0] === "help") return [...globals, ...rest.slice(1), "--help"];

@@ -8,7 +8,12 @@ export async function withSession<T>(
   work: (session: Session) => Promise<T>,
   options: Pick<SessionOptions, "emit" | "authFile" | "tlsVerify"> = {},
 ): Promise<T> {
-  await using session = openSession({ ...options, root: context.root(), signal: context.signal });
+  await using session = openSession({
+    ...options,
+    root: context.root(),
+    storeMaxBytes: context.storeMaxBytes(),
+    signal: context.signal,
+  });
   return await work(session);
 }
 

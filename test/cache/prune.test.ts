@@ -102,6 +102,27 @@ describe("the store's size", { skip: runMissing }, () => {
     );
   });
 
+  test("--store-max keeps the store below it, also while a build runs", async () => {
+    await buildLarge("base", 1);
+    await run(["rmi", "base"]);
+    const max = (await total()) + 10 * MIB;
+    for (let n = 0; n < 5; n++) {
+      const text = await buildLarge(`n${n}`, 4, ["--store-max", String(max)]);
+      assert.doesNotMatch(text, /WARNING/);
+      assert.ok((await total()) <= max);
+      await run(["rmi", `n${n}`]);
+    }
+    // Two of them fit; the last one is there.
+    assert.match(await buildLarge("n4", 4), /CACHED/);
+    const small = await bench.run(["images"], { env: { SLIPWAY_STORE_MAX: "1m" } });
+    assert.equal(small.code, 0);
+    const { stderr } = await bench.build("FROM busybox\n", { args: ["-t", "x", "--store-max", "1m"] });
+    assert.match(
+      stderr,
+      /^WARNING: the store takes .*, more than the 1\.05MB that it may: images with a name/m,
+    );
+  });
+
   test("a running build loses nothing, also what it has only looked up", async () => {
     const dockerfile = `FROM busybox
 RUN echo first > /first
