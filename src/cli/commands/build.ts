@@ -44,7 +44,7 @@ async function runBuild(directory: string, flags: BuildFlags, context: CommandCo
   };
   let result: BuildResult | undefined;
   try {
-    result = await build({ ...options, root: context.root(), signal: context.signal, emit });
+    result = await build({ ...options, root: context.root(), storeMaxBytes: context.storeMaxBytes(), signal: context.signal, emit });
   } finally {
     progress.close(result !== undefined);
   }
