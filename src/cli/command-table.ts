@@ -115,6 +115,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "Remove what no image, container or running build needs",
     load: async () => (await import("./commands/prune.ts")).definePrune,
   },
+  {
+    name: "verify",
+    group: "Store",
+    summary: "Check the whole store",
+    load: async () => (await import("./commands/verify.ts")).defineVerify,
+  },
 ];
 
 /** docker's other spellings of the same: what begins like a key stands for its value. */

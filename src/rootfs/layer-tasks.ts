@@ -1,6 +1,7 @@
 import { noteDroppedBytes } from "../threads/free-buffers.ts";
 import type { TaskContext, Tasks } from "../threads/task.ts";
 import { Transferred } from "../threads/task.ts";
+import { type CheckLayerRequest, checkLayer, digestFile } from "./check-layer.ts";
 import { type BlockToCompress, compressBlock } from "./compress-block.ts";
 import type { SelectCopyRequest } from "./copy-request.ts";
 import { digestLayer } from "./digest-layer.ts";
@@ -46,6 +47,9 @@ export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
     makeWorkdirLayer: (request: WorkdirRequest) => makeWorkdirLayer(request),
     indexUpperDirectory: (request: UpperRequest, context: TaskContext) =>
       indexUpperDirectory(request, () => context.throwIfAborted()),
+    checkLayer: (request: CheckLayerRequest, context: TaskContext) =>
+      checkLayer(request, () => context.throwIfAborted()),
+    digestFile: (path: string, context: TaskContext) => digestFile(path, () => context.throwIfAborted()),
     digestLayer: (layer: Layer, context: TaskContext) => digestLayer(layer, () => context.throwIfAborted()),
     materialiseLayer: (request: MaterialiseRequest, context: TaskContext) =>
       materialiseLayer(request, () => context.throwIfAborted()),

@@ -1,6 +1,7 @@
 import { rm } from "node:fs/promises";
 import type { Digest } from "../oci/digest.ts";
 import type { ThreadPool } from "../threads/thread-pool.ts";
+import type { CheckLayerRequest } from "./check-layer.ts";
 import type { CopySelection, SelectCopyRequest, WriteCopyRequest, WrittenLayer } from "./copy-request.ts";
 import type { LayerDigest } from "./digest-layer.ts";
 import type { DigestSubtreeRequest } from "./digest-subtree.ts";
@@ -48,6 +49,10 @@ export interface LayerWork {
   indexUpperDirectory(request: UpperRequest, options?: WorkOptions): Promise<Layer>;
   packLayer(request: PackRequest, options?: WorkOptions): Promise<PackedLayer>;
   digestLayer(layer: Layer, options?: WorkOptions): Promise<LayerDigest>;
+  /** What is wrong with a layer of the store; undefined when all is well. */
+  checkLayer(request: CheckLayerRequest, options?: WorkOptions): Promise<string | undefined>;
+  /** SHA-256 of a file, in hex. */
+  digestFile(path: string, options?: WorkOptions): Promise<string>;
   materialiseLayer(request: MaterialiseRequest, options?: WorkOptions): Promise<void>;
   /** False when the layer needs to be unpacked. */
   writeLayerErofs(request: LayerErofsRequest, options?: WorkOptions): Promise<boolean>;
@@ -91,6 +96,8 @@ export function makeLayerWork(pool: ThreadPool): LayerWork {
     indexUpperDirectory: (request, options) => run("indexUpperDirectory", request, options),
     packLayer: (request, options) => run("packLayer", request, options),
     digestLayer: (layer, options) => run("digestLayer", layer, options),
+    checkLayer: (request, options) => run("checkLayer", request, options),
+    digestFile: (path, options) => run("digestFile", path, options),
     materialiseLayer: (request, options) => run("materialiseLayer", request, options),
     writeLayerErofs: (request, options) => run("writeLayerErofs", request, options),
     digestSubtree: (request, options) => run("digestSubtree", request, options),
