@@ -1,22 +1,17 @@
-import type { ContextOptions } from "../context/context-options.ts";
-import { openContext } from "../context/open-context.ts";
-import { parseDockerfile } from "../dockerfile/parse-dockerfile.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { hintNearest } from "../errors/suggest-nearest.ts";
-import { formatPlatform, hostPlatform, parsePlatform } from "../oci/platform.ts";
+import { formatPlatform } from "../oci/platform.ts";
 import type { Plan, PlanOptions } from "../plan/plan.ts";
 import { solvePlan } from "../solve/solve-plan.ts";
 import type { BuildOptions, BuildResult } from "./build-options.ts";
 import type { BuildOutput } from "./build-output.ts";
 import { checkOutputs, exportImages } from "./export-images.ts";
-import { makeLazyRemotes } from "./open-remotes.ts";
-import { openSession } from "./open-session.ts";
+import { lintBuild } from "./lint-build.ts";
+import { openInputs } from "./open-inputs.ts";
 import { planWithEpoch } from "./plan-with-epoch.ts";
-import { openNamedContexts, resolvePlan } from "./resolve-plan.ts";
+import { resolvePlan } from "./resolve-plan.ts";
 
 const DEFAULT_JOBS = 16;
-/** Of an archive that is the build context, unpacked. */
-const MAX_CONTEXT_BYTES = 8 * 2 ** 30;
 
 /**
  * Builds what a Dockerfile describes, from its text to its outputs.
@@ -26,37 +21,18 @@ const MAX_CONTEXT_BYTES = 8 * 2 ** 30;
 export async function build(options: BuildOptions): Promise<BuildResult> {
   const { outputs = [{ type: "image", names: [], push: false }], tags = [] } = options;
   checkOutputs(outputs, tags);
-  await using session = openSession(options);
+  await using inputs = await openInputs(options);
+  const { session, remotes, syntax, tree, trees, secrets } = inputs;
   const { access } = session;
-  const secrets = options.secrets ?? new Map<string, Uint8Array>();
-  await using remotes = makeLazyRemotes({
-    store: access.store,
-    secrets,
-    ssh: options.ssh?.get("default"),
-    environment: process.env,
-    maxDownloadBytes: options.maxDownloadBytes,
-  });
-  const contextOptions: ContextOptions = {
-    store: access.store,
-    work: session.contextWork,
-    openRemotes: () => remotes.open(),
-    ssh: options.ssh?.get("default") ?? ownAgent(process.env),
-    maxContextBytes: options.maxContextBytes ?? MAX_CONTEXT_BYTES,
-    signal: access.signal,
-  };
-  const keepGitDir = /^(?:1|t|true)$/i.test(options.buildArgs?.BUILDKIT_CONTEXT_KEEP_GIT_DIR ?? "");
-  const { tree, dockerfile } = await openContext({ ...options, keepGitDir }, contextOptions);
-  options.onDockerfile?.(dockerfile);
-  const syntax = parseDockerfile(dockerfile.bytes, { file: dockerfile.file });
-  const { named, trees } = await openNamedContexts(options.buildContexts ?? {}, contextOptions);
   const resolve = (plan: PlanOptions) => resolvePlan(access, syntax, { plan, pull: options.pull });
-  const { plan, findImage, epochSeconds } = await planWithEpoch(resolve, planOptions(options, named), {
+  const { plan, findImage, bases, epochSeconds } = await planWithEpoch(resolve, inputs.planOptions, {
     openRemotes: () => remotes.open(),
     contextOf: (name) => (name === "context" ? options.context : options.buildContexts?.[name]),
     emit: access.emit,
     signal: access.signal,
   });
   tellAboutPlan(plan, access.emit);
+  lintBuild(inputs, { plan, bases });
   checkTargets(outputs, [...new Set(plan.outputs.map(({ target }) => target))]);
 
   const results = await solvePlan(plan, {
@@ -92,46 +68,6 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
     })),
     ...(root && { root }),
     leftOut: plan.leftOut.map(({ name }) => name),
-  };
-}
-
-/** For a repository that the user names on the command line; a Dockerfile gets an agent only by `ssh`. */
-function ownAgent({ SSH_AUTH_SOCK: path }: NodeJS.ProcessEnv): ContextOptions["ssh"] {
-  return path ? { kind: "socket", path } : undefined;
-}
-
-function planOptions(options: BuildOptions, namedContexts: PlanOptions["namedContexts"]): PlanOptions {
-  const buildPlatform = hostPlatform(process.arch);
-  const platforms = (options.platforms ?? []).map((text) => parsePlatform(text, buildPlatform));
-  const {
-    target,
-    targets,
-    buildArgs,
-    labels,
-    network,
-    shmSizeBytes,
-    ulimits,
-    resources,
-    extraHosts,
-    noCache,
-    noCacheFilter,
-  } = options;
-  return {
-    target,
-    targets,
-    buildArgs,
-    labels,
-    network,
-    shmSizeBytes,
-    ulimits,
-    resources,
-    extraHosts,
-    noCache,
-    noCacheFilter,
-    namedContexts,
-    buildPlatform,
-    platforms: platforms.length === 0 ? [buildPlatform] : platforms,
-    implicitPlatform: platforms.length === 0,
   };
 }
 

@@ -8,7 +8,7 @@ import type { ImageAccess, ResolvedImage } from "../image/image-access.ts";
 import { openOciLayout } from "../image/open-oci-layout.ts";
 import { type ResolveOptions, resolveImage } from "../image/resolve-image.ts";
 import { formatPlatform, type Platform } from "../oci/platform.ts";
-import type { ImageBase, NamedContext, Plan, PlanOptions, SourceStep } from "../plan/plan.ts";
+import type { ImageBase, ImageNeed, NamedContext, Plan, PlanOptions, SourceStep } from "../plan/plan.ts";
 import { planBuild } from "../plan/plan-build.ts";
 
 const OCI_LAYOUT = "oci-layout://";
@@ -18,7 +18,15 @@ export interface ResolvedPlan {
   readonly plan: Plan;
   /** The image of an image source: known from planning, or, where only files of it are wanted, looked up now. */
   readonly findImage: (step: SourceStep) => Promise<ResolvedImage>;
+  /** What planning asked for. */
+  readonly bases: readonly ImageBase[];
 }
+
+/** Finds each image once. */
+type FindImage = (image: {
+  readonly reference: string;
+  readonly platform: Platform;
+}) => Promise<ResolvedImage>;
 
 /** Plans, fetches the configs of the images that the plan asks for, and plans again until it asks for none. */
 export async function resolvePlan(
@@ -26,31 +34,42 @@ export async function resolvePlan(
   syntax: SyntaxTree,
   options: { readonly plan: PlanOptions; readonly pull?: boolean },
 ): Promise<ResolvedPlan> {
+  const find = makeImageFinder(access, options);
+  const { result, bases } = await resolveNeeds((known) => planBuild(syntax, options.plan, known), find);
+  return { plan: result, findImage: (step) => findSource(step, find), bases };
+}
+
+/** Images by what a Dockerfile or a named context calls them; each is looked up once. */
+export function makeImageFinder(access: ImageAccess, { pull }: { readonly pull?: boolean }): FindImage {
   const images = new Map<string, Promise<ResolvedImage>>();
-  const find = ({ reference, platform }: { readonly reference: string; readonly platform: Platform }) => {
+  return ({ reference, platform }) => {
     const key = `${reference} ${formatPlatform(platform)}`;
     let image = images.get(key);
     if (image === undefined) {
-      image = openImage(access, reference, { platform, pull: options.pull });
+      image = openImage(access, reference, { platform, pull });
       image.catch(() => {});
       images.set(key, image);
     }
     return image;
   };
+}
+
+/** Asks until nothing is needed any more. */
+export async function resolveNeeds<Result extends object>(
+  ask: (bases: readonly ImageBase[]) => Result | { readonly needs: readonly ImageNeed[] },
+  find: FindImage,
+): Promise<{ readonly result: Result; readonly bases: readonly ImageBase[] }> {
   const bases: ImageBase[] = [];
   for (;;) {
-    const planned = planBuild(syntax, options.plan, bases);
-    if (!("needs" in planned)) return { plan: planned, findImage: (step) => findSource(step, find) };
-    bases.push(
-      ...(await Promise.all(
-        planned.needs.map(async (need) => {
-          const { config } = await find(need).catch((error) => {
-            throw explain(error, need);
-          });
-          return { ...need, config };
-        }),
-      )),
-    );
+    const result = ask(bases);
+    if (!("needs" in result)) return { result, bases };
+    const found = result.needs.map(async (need) => {
+      const { config } = await find(need).catch((error) => {
+        throw explain(error, need);
+      });
+      return { ...need, config };
+    });
+    bases.push(...(await Promise.all(found)));
   }
 }
 

@@ -49,6 +49,8 @@ export interface BuildFlags {
   readonly noTlsVerify?: true;
   readonly progress?: string;
   readonly quiet?: true;
+  readonly check?: true;
+  readonly call?: string;
   readonly provenance?: string;
   readonly sbom?: string;
 }
@@ -140,6 +142,12 @@ export function makeBuildOptions(): Option[] {
     makeOption("--no-tls-verify", "the same as --tls-verify=false", { isHidden: true }),
     makeOption("--progress <mode>", "auto, plain, tty or quiet", { group: TELL }),
     makeOption("-q, --quiet", "nothing but the image id, on stdout", { group: TELL }),
+    makeOption("--check", "only check the Dockerfile: the same as --call check", { group: TELL }),
+    makeOption(
+      "--call <method>",
+      "build, check, outline (what the target takes) or targets, each with ,format=json",
+      { group: TELL },
+    ),
     ...WITHOUT_EFFECT.map((flags) => makeOption(flags, "has no effect", { isHidden: true })),
     ...LATER.map((flags) =>
       makeOption(flags, "not there yet", { isHidden: true, isRepeatable: flags.includes("<") }),
@@ -161,11 +169,9 @@ export const LATER = [
   "--cache-from <value>",
   "--cache-to <value>",
   "--cache-ttl <value>",
-  "--call <value>",
   "--cap-add <value>",
   "--cap-drop <value>",
   "--cert-dir <value>",
-  "--check",
   "--ignorefile <value>",
   "--isolation <value>",
   "--normalize-modes",

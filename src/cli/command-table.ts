@@ -20,6 +20,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/build.ts")).defineBuild,
   },
   {
+    name: "check",
+    group: "Build",
+    summary: "Check a Dockerfile without building it",
+    load: async () => (await import("./commands/check.ts")).defineCheck,
+  },
+  {
+    name: "parse",
+    group: "Build",
+    summary: "Show how a Dockerfile is read",
+    load: async () => (await import("./commands/parse.ts")).defineParse,
+  },
+  {
     name: "images",
     group: "Images",
     summary: "List the images of the store",

@@ -15,6 +15,7 @@ export type BuildErrorCode =
   | "aborted"
   | "authentication"
   | "cache"
+  | "check-failed"
   | "context"
   | "copy-source-missing"
   | "copy-failed"

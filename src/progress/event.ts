@@ -3,7 +3,14 @@ import type { SourceSpan } from "../errors/build-error.ts";
 /** What a build tells while it goes on. Times are milliseconds since 1970. The library yields these; only `cli/` draws them. */
 export type BuildEvent =
   | { readonly kind: "note"; readonly time: number; readonly message: string; readonly span?: SourceSpan }
-  | { readonly kind: "warning"; readonly time: number; readonly message: string; readonly span?: SourceSpan }
+  | {
+      readonly kind: "warning";
+      readonly time: number;
+      readonly message: string;
+      readonly span?: SourceSpan;
+      /** The finding of a build check; `message` is its detail. */
+      readonly check?: { readonly rule: string; readonly description: string; readonly url: string };
+    }
   /** A piece of work begins: a step of the plan, a pull, an export. `id` is unique in a build. */
   | {
       readonly kind: "start";

@@ -2,13 +2,18 @@ import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { build } from "../../build/build.ts";
-import type { BuildResult } from "../../build/build-options.ts";
+import type { BuildOptions, BuildResult } from "../../build/build-options.ts";
 import { formatImageReference, parseImageReference } from "../../oci/reference.ts";
-import type { EventSink } from "../../progress/event.ts";
+import { cleanText } from "../../progress/clean-text.ts";
+import type { BuildEvent, EventSink } from "../../progress/event.ts";
+import { hasColor, makeStyle } from "../../progress/style.ts";
 import { type BuildFlags, makeBuildOptions } from "../build-flags.ts";
 import type { CommandContext } from "../command-context.ts";
 import { describeBuild } from "../describe-build.ts";
+import { type Finding, formatFindings, type NamedText } from "../format-findings.ts";
+import { parseCall } from "../parse-call.ts";
 import { readBuildFlags } from "../read-build-flags.ts";
+import { locate, nameText, runCall } from "../run-call.ts";
 import { parseProgressMode, startProgress } from "../start-progress.ts";
 
 const EXAMPLES = `
@@ -31,22 +36,49 @@ export function defineBuild(command: Command, context: CommandContext): void {
   command.action((directory: string, flags: BuildFlags) => runBuild(directory, flags, context));
 }
 
-async function runBuild(directory: string, flags: BuildFlags, context: CommandContext): Promise<void> {
+/** Builds, or answers the question about the build that `--call` asks. */
+export async function runBuild(directory: string, flags: BuildFlags, context: CommandContext): Promise<void> {
+  const call = parseCall(flags.call, flags.check);
   const mode = flags.quiet
     ? "quiet"
     : parseProgressMode(flags.progress ?? (context.env.BUILDKIT_PROGRESS || "auto"));
   const options = await readBuildFlags(directory, flags, context);
+  const place = {
+    root: context.root(),
+    storeMaxBytes: context.storeMaxBytes(),
+    signal: context.signal,
+  };
+  if (call.method !== "build") {
+    const emit: EventSink = (event) => {
+      if (event.kind === "note" && mode !== "quiet")
+        context.stderr.write(`Note: ${cleanText(event.message)}\n`);
+    };
+    await runCall({ ...call, method: call.method }, { ...options, ...place, emit }, context);
+    return;
+  }
   const progress = await startProgress(context, { mode, verb: "Built" });
-  const warnings: { readonly message: string }[] = [];
+  const warnings: Warning[] = [];
+  const findings: Finding[] = [];
+  let dockerfile: NamedText = { name: "", text: "" };
+  const onDockerfile: BuildOptions["onDockerfile"] = (read) => {
+    dockerfile = nameText(read);
+    options.onDockerfile?.(read);
+  };
   const emit: EventSink = (event) => {
-    if (event.kind === "warning") warnings.push({ message: event.message });
-    progress.emit(event);
+    if (event.kind === "warning") warnings.push(event);
+    // What the checks find is shown at the end, where it is seen.
+    if (event.kind === "warning" && event.check !== undefined && event.span !== undefined) {
+      findings.push({ ...event.check, detail: event.message, span: event.span });
+    } else progress.emit(event);
   };
   let result: BuildResult | undefined;
   try {
-    result = await build({ ...options, root: context.root(), storeMaxBytes: context.storeMaxBytes(), signal: context.signal, emit });
+    result = await build({ ...options, ...place, onDockerfile, emit });
   } finally {
     progress.close(result !== undefined);
+    const style = makeStyle(hasColor(context.stderr, context.env));
+    const text = formatFindings(findings, { dockerfile, isDebug: context.isDebug(), style });
+    if (mode !== "quiet") context.stderr.write(text);
   }
   await writeFacts(result, flags, { warnings, env: context.env, options });
   const ids = result.images.map(({ configDigest }) => `${configDigest}\n`).join("");
@@ -73,7 +105,9 @@ async function writeFacts(
   ];
   const facts = {
     "buildx.build.ref": `slipway/slipway/${randomBytes(16).toString("hex").slice(0, 25)}`,
-    ...(/^(?:1|t|true)$/i.test(env.BUILDX_METADATA_WARNINGS ?? "") && { "buildx.build.warnings": warnings }),
+    ...(/^(?:1|t|true)$/i.test(env.BUILDX_METADATA_WARNINGS ?? "") && {
+      "buildx.build.warnings": warnings.map(describeWarning),
+    }),
     ...(isSingle && { "containerimage.config.digest": first.configDigest }),
     ...(root && { "containerimage.descriptor": root, "containerimage.digest": root.digest }),
     ...(names.length > 0 && { "image.name": [...new Set(names.map(fullName))].join(",") }),
@@ -81,8 +115,22 @@ async function writeFacts(
   await writeFile(metadataFile, `${JSON.stringify(facts, undefined, 2)}\n`);
 }
 
+type Warning = Extract<BuildEvent, { kind: "warning" }>;
+
+/** BuildKit's form of a warning: texts are bytes. */
+function describeWarning({ message, span, check }: Warning) {
+  const line = span === undefined ? "" : ` (line ${span.startLine})`;
+  const toBase64 = (text: string) => Buffer.from(text).toString("base64");
+  return {
+    level: 1,
+    short: toBase64(check === undefined ? message : `${check.rule}: ${message}${line}`),
+    ...(check && { detail: [toBase64(check.description)], url: check.url }),
+    ...(span && { range: locate(span).ranges }),
+  };
+}
+
 interface FactsContext {
-  readonly warnings: readonly { readonly message: string }[];
+  readonly warnings: readonly Warning[];
   readonly env: NodeJS.ProcessEnv;
   readonly options: Awaited<ReturnType<typeof readBuildFlags>>;
 }

@@ -1,0 +1,40 @@
+import type { Command } from "commander";
+import { type BuildFlags, makeBuildOptions } from "../build-flags.ts";
+import type { CommandContext } from "../command-context.ts";
+import { makeOption } from "../make-option.ts";
+import { parseFormat } from "../parse-call.ts";
+import { runBuild } from "./build.ts";
+
+const EXAMPLES = `
+Examples:
+  slipway check .
+  slipway check --format=json -f app.Dockerfile . > findings.json
+
+Exit status: 1 when something was found. "# check=skip=RULE" above an instruction, or at the top of the
+file, leaves a check out.
+`;
+
+/** What a look at a Dockerfile needs of the options of `build`; the others are taken, too, so that one command line does for both. */
+const SHOWN = ["--file", "--build-arg", "--build-context", "--platform", "--target", "--pull"];
+
+export function defineCheck(command: Command, context: CommandContext): void {
+  command
+    .usage("[OPTIONS] DIRECTORY | URL | -")
+    .argument("<context>", "the build context")
+    .addHelpText("after", EXAMPLES)
+    .addOption(makeOption("--format <format>", "text or json"));
+  for (const option of makeBuildOptions()) {
+    if (option.long === "--check" || option.long === "--call") continue;
+    if (!SHOWN.includes(option.long ?? "")) option.hideHelp();
+    option.helpGroup("Options:");
+    command.addOption(option);
+  }
+  command.action(
+    (directory: string, { format = "text", ...flags }: BuildFlags & { readonly format?: string }) =>
+      runBuild(
+        directory,
+        { ...flags, call: `check,format=${parseFormat(format) ? "json" : "text"}` },
+        context,
+      ),
+  );
+}
