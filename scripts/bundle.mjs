@@ -16,6 +16,8 @@ import { build } from "esbuild";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
 const entries = ["cli", "index", "worker", "holder"];
+/** These run anywhere, browsers too: nothing of Node's is in them. */
+const pureEntries = ["dockerfile"];
 const CHUNK_LIFE_MS = 3_600_000;
 
 // bin/slipway compares the sources with this file's time, so that a checkout never runs a stale bundle: what changes while this
@@ -24,22 +26,31 @@ const begun = new Date();
 mkdirSync(dist, { recursive: true });
 const fresh = mkdtempSync(join(root, "dist/.new-"));
 try {
-  await build({
+  const common = {
     absWorkingDir: root,
-    entryPoints: entries.map((name) => `src/${name}.ts`),
     outdir: fresh,
     bundle: true,
-    splitting: true,
     format: "esm",
-    platform: "node",
-    target: "node24",
     minifySyntax: true,
     minifyWhitespace: true,
+    logLevel: "warning",
+  };
+  await build({
+    ...common,
+    entryPoints: pureEntries.map((name) => `src/${name}.ts`),
+    platform: "browser",
+    target: "es2024",
+  });
+  await build({
+    ...common,
+    entryPoints: entries.map((name) => `src/${name}.ts`),
+    splitting: true,
+    platform: "node",
+    target: "node24",
     external: ["koffi"],
     banner: {
       js: 'import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);',
     },
-    logLevel: "warning",
   });
   publish();
 } catch {
@@ -63,5 +74,5 @@ function publish() {
 }
 
 function isEntry(name) {
-  return entries.includes(name.replace(/\.js$/, ""));
+  return [...entries, ...pureEntries].includes(name.replace(/\.js$/, ""));
 }
