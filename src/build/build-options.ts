@@ -38,6 +38,8 @@ export interface BuildOptions extends SessionOptions {
   readonly wantManifests?: boolean;
   readonly noCache?: boolean;
   readonly noCacheFilter?: readonly string[];
+  /** Tell, as notes, for each step that is not in the cache what changed. */
+  readonly explain?: boolean;
   /** Ask registries for the images that the Dockerfile names even when the store has them. */
   readonly pull?: boolean;
   /** By id. */

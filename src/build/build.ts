@@ -37,6 +37,7 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
 
   const results = await solvePlan(plan, {
     access,
+    explain: options.explain,
     openSandbox: () => session.openSandbox(),
     contexts: new Map([...trees, ["context", tree]]),
     findImage,

@@ -49,6 +49,7 @@ export interface BuildFlags {
   readonly noTlsVerify?: true;
   readonly progress?: string;
   readonly quiet?: true;
+  readonly explain?: true;
   readonly check?: true;
   readonly call?: string;
   readonly provenance?: string;
@@ -141,6 +142,7 @@ export function makeBuildOptions(): Option[] {
     }),
     makeOption("--no-tls-verify", "the same as --tls-verify=false", { isHidden: true }),
     makeOption("--progress <mode>", "auto, plain, tty or quiet", { group: TELL }),
+    makeOption("--explain", "tell what changed for each step that is not in the cache", { group: TELL }),
     makeOption("-q, --quiet", "nothing but the image id, on stdout", { group: TELL }),
     makeOption("--check", "only check the Dockerfile: the same as --call check", { group: TELL }),
     makeOption(

@@ -128,6 +128,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/prune.ts")).definePrune,
   },
   {
+    name: "explain",
+    group: "Build",
+    summary: "Tell what a build took from the cache, and why not the rest",
+    load: async () => (await import("./commands/explain.ts")).defineExplain,
+  },
+  {
     name: "verify",
     group: "Store",
     summary: "Check the whole store",

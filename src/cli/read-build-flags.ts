@@ -64,6 +64,7 @@ export async function readBuildFlags(
     squash: flags.squash ? "all" : flags.squashNew ? "new" : undefined,
     wantManifests: flags.metadataFile !== undefined || (flags.iidfile !== undefined && platforms.length > 1),
     noCache: flags.noCache,
+    explain: flags.explain,
     noCacheFilter: flags.noCacheFilter.flatMap((text) => text.split(",")),
     pull: flags.pull,
     secrets: new Map(await Promise.all(flags.secret.map((text) => readSecret(text, context.env)))),

@@ -10,10 +10,11 @@ import type { MakeIgnoreMatcher } from "./ignore-matcher.ts";
 import { indexUpperDirectory, type UpperRequest } from "./index-upper-directory.ts";
 import { type IngestRequest, ingestLayer, readFileChunks } from "./ingest-layer.ts";
 import type { Layer } from "./layer.ts";
+import { listSelection } from "./list-selection.ts";
 import { makeWorkdirLayer, type WorkdirRequest } from "./make-workdir-layer.ts";
 import { type MaterialiseRequest, materialiseLayer } from "./materialise-layer.ts";
 import { type PackRequest, packLayer } from "./pack-layer.ts";
-import { selectCopy } from "./select-copy.ts";
+import { type PlainSelection, selectCopy } from "./select-copy.ts";
 import { type PlainWriteCopyRequest, writeCopyLayer } from "./write-copy-layer.ts";
 import { type LayerErofsRequest, writeLayerErofs } from "./write-layer-erofs.ts";
 
@@ -34,6 +35,7 @@ export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
       selectCopy(request, copyOptions(context)),
     writeCopyLayer: (request: PlainWriteCopyRequest, context: TaskContext) =>
       writeCopyLayer(request, copyOptions(context, request.selection.totalBytes)),
+    listSelection: (selection: PlainSelection) => listSelection(selection),
     digestSubtree: (request: DigestSubtreeRequest, context: TaskContext) =>
       digestSubtree(request, copyOptions(context)),
     ingestLayer: (request: IngestRequest & { readonly filePath?: string }, context: TaskContext) => {

@@ -41,6 +41,8 @@ export interface LayerWork {
   ): Promise<IngestedLayer>;
   /** @throws BuildError `copy-source-missing`, `copy-failed`, `option-invalid`. */
   selectCopy(request: SelectCopyRequest, options?: WorkOptions): Promise<CopySelection>;
+  /** The files of a selection with the beginnings of their digests, compressed: `list-selection.ts`. */
+  listSelection(selection: CopySelection, options?: WorkOptions): Promise<Uint8Array>;
   /** @throws BuildError `copy-failed`. */
   writeCopyLayer(request: WriteCopyRequest, options?: WorkOptions): Promise<WrittenLayer>;
   /** The layer of a WORKDIR: an empty tar when the directory exists. */
@@ -87,6 +89,9 @@ export function makeLayerWork(pool: ThreadPool): LayerWork {
       const found = await run<Omit<CopySelection, keyof AsyncDisposable>>("selectCopy", request, options);
       const dispose = () => rm(found.selectionPath, { force: true });
       return { ...found, [Symbol.asyncDispose]: dispose };
+    },
+    listSelection({ [Symbol.asyncDispose]: _, ...plain }, options) {
+      return run("listSelection", plain, options);
     },
     writeCopyLayer({ selection, ...request }, options) {
       const { [Symbol.asyncDispose]: _, ...plain } = selection;

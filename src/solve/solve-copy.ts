@@ -2,6 +2,7 @@ import { makeCopyContentKey, makeCopyKey } from "../cache/step-key.ts";
 import type { CopySource, CopyStep, StepId } from "../plan/plan.ts";
 import type { CopyRequestSource, CopyTree } from "../rootfs/copy-request.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
+import { hasFileList, writeFileList } from "../store/builds.ts";
 import { reportStep } from "./report-step.ts";
 import { runOnce } from "./run-once.ts";
 import { asRootfs, type SolveContext } from "./solve-plan.ts";
@@ -23,6 +24,7 @@ export async function solveCopy(step: CopyStep, context: SolveContext): Promise<
     const byDefinition = definitionKey && reuseRecord(step, definitionKey, context);
     if (byDefinition !== undefined) {
       report.cached();
+      context.trace.add({ step, key: definitionKey!, outcome: "hit", recordId: byDefinition.id });
       return addLayer(base, byDefinition, context);
     }
 
@@ -47,16 +49,19 @@ export async function solveCopy(step: CopyStep, context: SolveContext): Promise<
       contentDigest: selection.contentDigest,
       epochSeconds: context.epochSeconds,
     });
+    const content = selection.contentDigest;
+    if (!hasFileList(store, content)) writeFileList(store, content, await work.listSelection(selection));
     const byContent = reuseRecord(step, contentKey, context);
     if (byContent !== undefined) {
       if (definitionKey !== undefined) aliasRecord(store, byContent, definitionKey);
       report.cached();
+      context.trace.add({ step, key: contentKey, outcome: "hit", recordId: byContent.id, content });
       return addLayer(base, byContent, context);
     }
 
     const baseLayers = needsBase ? await loadLayers(base) : [];
     const keys = definitionKey === undefined ? [contentKey] : [definitionKey, contentKey];
-    const record = await runOnce({ step, keys, report }, context, async () => {
+    const record = await runOnce({ step, keys, report, content }, context, async () => {
       const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
         work.writeCopyLayer(
           { selection, base: baseLayers, layersDirectory, mtime: context.epochSeconds },

@@ -1,16 +1,21 @@
+import type { KeyChange } from "../cache/explain-miss.ts";
+import { formatChanges } from "../cache/format-changes.ts";
 import type { RemoteSources } from "../context/remote-sources.ts";
 import { attachSpan, BuildError } from "../errors/build-error.ts";
 import type { ImageAccess, ResolvedImage } from "../image/image-access.ts";
 import type { Plan, SourceStep, Step, StepId } from "../plan/plan.ts";
+import type { EventSink } from "../progress/event.ts";
 import type { CopyTree } from "../rootfs/copy-request.ts";
 import type { SshAgent } from "../sandbox/holder-protocol.ts";
 import type { Sandbox } from "../sandbox/run-container.ts";
+import type { StoredBuildStep } from "../store/builds.ts";
 import { makeLimit } from "./limit.ts";
 import { solveCopy } from "./solve-copy.ts";
 import { solveRemote } from "./solve-remote.ts";
 import { solveRun } from "./solve-run.ts";
 import { solveWorkdir } from "./solve-workdir.ts";
 import type { Solved, SolvedRootfs } from "./solved.ts";
+import { type BuildTrace, makeBuildTrace, nameProject } from "./trace-build.ts";
 
 export interface SolveOptions {
   readonly access: ImageAccess;
@@ -30,12 +35,15 @@ export interface SolveOptions {
   readonly epochSeconds?: number;
   /** Agents of ssh mounts, by id. */
   readonly ssh?: ReadonlyMap<string, SshAgent>;
+  /** Tell for each step that is not in the cache what changed, as notes. */
+  readonly explain?: boolean;
 }
 
 /** What the kinds of steps share while a plan is solved. */
 export interface SolveContext extends SolveOptions {
   /** The result of a step that the current one stands on; solved once, whoever asks. */
   readonly solve: (id: StepId) => Promise<Solved>;
+  readonly trace: BuildTrace;
   readonly limitRuns: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
@@ -52,6 +60,7 @@ export async function solvePlan(plan: Plan, options: SolveOptions): Promise<Solv
   const context: SolveContext = {
     ...options,
     access: { ...options.access, signal },
+    trace: makeBuildTrace(options.access.store, nameProject(plan, options.contexts)),
     limitRuns: makeLimit(options.jobs),
     solve(id) {
       let result = results.get(id);
@@ -72,11 +81,20 @@ export async function solvePlan(plan: Plan, options: SolveOptions): Promise<Solv
   };
   const outputs = await Promise.allSettled(plan.outputs.map(({ rootfs }) => context.solve(rootfs)));
   await Promise.allSettled(results.values());
+  const traced = context.trace.finish(signal.aborted ? "failed" : "done");
+  if (options.explain) tellMisses(traced, options.access.emit);
   if (signal.aborted) throw signal.reason;
   return outputs.map((output) => {
     if (output.status === "rejected") throw output.reason;
     return asRootfs(output.value);
   });
+}
+
+function tellMisses(steps: readonly StoredBuildStep[], emit: EventSink): void {
+  for (const { name, changes } of steps) {
+    const list = JSON.parse(changes) as readonly KeyChange[];
+    if (list.length > 0) emit({ kind: "note", time: Date.now(), message: `${name}: ${formatChanges(list)}` });
+  }
 }
 
 function withSpan(error: unknown, { span }: Step): unknown {

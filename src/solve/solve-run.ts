@@ -45,6 +45,7 @@ export async function solveRun(step: RunStep, context: SolveContext): Promise<So
       if (found !== undefined) {
         for (const earlier of keys) aliasRecord(store, found, earlier);
         report.cached();
+        context.trace.add({ step, key, outcome: "hit", recordId: found.id });
         return addLayer(base, found, context);
       }
       keys.push(key);

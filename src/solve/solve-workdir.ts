@@ -18,6 +18,7 @@ export async function solveWorkdir(step: WorkdirStep, context: SolveContext): Pr
     const found = reuseRecord(step, key, context);
     if (found !== undefined) {
       report.cached();
+      context.trace.add({ step, key, outcome: "hit", recordId: found.id });
       return addLayer(base, found, context);
     }
     const layers = await loadLayers(base);

@@ -1,0 +1,50 @@
+import { inflateRawSync } from "node:zlib";
+
+/** One file that differs between two COPYs. */
+export interface FileChange {
+  readonly path: string;
+  /** `new`, `removed`, `content`, `mode 0644 -> 0755`, `owner 0:0 -> 1:1`, `directory -> file`; several with commas. */
+  readonly change: string;
+}
+
+type Listed = readonly [meta: string, content: string];
+
+/** Compares lists of files as they are kept beside a COPY's key; in the order of the paths. */
+export function diffFiles(earlier: Uint8Array, now: Uint8Array): FileChange[] {
+  const before = readList(earlier);
+  const after = readList(now);
+  const changes: FileChange[] = [];
+  for (const path of [...new Set([...before.keys(), ...after.keys()])].sort()) {
+    const [one, other] = [before.get(path), after.get(path)];
+    if (one === undefined) changes.push({ path, change: "new" });
+    else if (other === undefined) changes.push({ path, change: "removed" });
+    else {
+      const change = describe(one, other);
+      if (change !== "") changes.push({ path, change });
+    }
+  }
+  return changes;
+}
+
+function describe([metaBefore, before]: Listed, [metaAfter, after]: Listed): string {
+  const [typeBefore, modeBefore, ownerBefore, xattrsBefore] = metaBefore.split(" ");
+  const [typeAfter, modeAfter, ownerAfter, xattrsAfter] = metaAfter.split(" ");
+  if (typeBefore !== typeAfter) return `${typeBefore} -> ${typeAfter}`;
+  const parts: string[] = [];
+  if (before !== after) parts.push(typeAfter === "symlink" ? `target ${before} -> ${after}` : "content");
+  if (modeBefore !== modeAfter && typeAfter !== "symlink") parts.push(`mode ${modeBefore} -> ${modeAfter}`);
+  if (ownerBefore !== ownerAfter) parts.push(`owner ${ownerBefore} -> ${ownerAfter}`);
+  if (xattrsBefore !== xattrsAfter) parts.push("extended attributes");
+  return parts.join(", ");
+}
+
+function readList(bytes: Uint8Array): Map<string, Listed> {
+  const text = inflateRawSync(bytes).toString("utf8");
+  const lines = text === "" ? [] : text.split("\n");
+  return new Map(
+    lines.map((line) => {
+      const [path, meta, content] = JSON.parse(line) as [string, string, string];
+      return [path, [meta, content]];
+    }),
+  );
+}

@@ -1,0 +1,99 @@
+import type { Command } from "commander";
+import type { KeyChange } from "../../cache/explain-miss.ts";
+import { formatChanges } from "../../cache/format-changes.ts";
+import { BuildError } from "../../errors/build-error.ts";
+import { listBuildSteps, listBuilds, type StoredBuild, type StoredBuildStep } from "../../store/builds.ts";
+import type { Store } from "../../store/open-store.ts";
+import type { CommandContext } from "../command-context.ts";
+import { formatAge } from "../format-age.ts";
+import { formatTable } from "../format-table.ts";
+import { makeOption } from "../make-option.ts";
+import { parseListFormat } from "../parse-list-format.ts";
+import { withSession } from "../with-session.ts";
+
+interface ExplainFlags {
+  readonly list?: true;
+  readonly verbose?: true;
+  readonly format?: string;
+}
+
+export function defineExplain(command: Command, context: CommandContext): void {
+  command
+    .argument("[build]", "its id, or the beginning of it (default: the last one)")
+    .usage("[OPTIONS] [BUILD]")
+    .addOption(makeOption("-l, --list", "list the builds that are remembered"))
+    .addOption(makeOption("-v, --verbose", "all files that changed, not only the first ten"))
+    .addOption(makeOption("--format <format>", "table, or json"))
+    .action(async (id: string | undefined, { list, verbose, format }: ExplainFlags) => {
+      const isJson = parseListFormat(format) === "json";
+      const text = await withSession(context, async ({ access: { store } }) => {
+        if (list) return isJson ? listJson(store) : listTable(store);
+        const build = findBuild(store, id);
+        const steps = listBuildSteps(store, build.id);
+        return isJson ? buildJson(build, steps) : buildText(build, steps, verbose === true);
+      });
+      context.stdout.write(text);
+    });
+}
+
+function findBuild(store: Store, id: string | undefined): StoredBuild {
+  const builds = listBuilds(store);
+  const found = id === undefined ? builds.slice(0, 1) : builds.filter((build) => build.id.startsWith(id));
+  const [build] = found;
+  if (build !== undefined && found.length === 1) return build;
+  const reason = found.length > 1 ? "more than one build begins with it" : "no such build is remembered";
+  throw new BuildError(
+    "option-invalid",
+    id === undefined
+      ? "Cannot explain a build: none is remembered"
+      : `Cannot explain the build "${id}": ${reason}`,
+    { hint: id === undefined ? undefined : 'List them with "slipway explain --list"' },
+  );
+}
+
+function buildText(build: StoredBuild, steps: readonly StoredBuildStep[], isVerbose: boolean): string {
+  const head = `Build ${build.id}, ${formatAge(Date.now() - build.created)} ago${build.outcome === "failed" ? ", failed" : ""}\n\n`;
+  const lines = steps.map(({ name, stage, outcome, changes }) => {
+    const list = JSON.parse(changes) as readonly KeyChange[];
+    const filesShown = isVerbose ? Number.POSITIVE_INFINITY : undefined;
+    const why = list.length === 0 ? "" : `: ${formatChanges(list, { filesShown })}`;
+    return `${outcome.toUpperCase().padEnd(6)} ${/^\d*$/.test(stage) ? "" : `[${stage}] `}${name}${why}\n`;
+  });
+  return head + lines.join("");
+}
+
+function buildJson(build: StoredBuild, steps: readonly StoredBuildStep[]): string {
+  const shown = {
+    id: build.id,
+    created: new Date(build.created).toISOString(),
+    outcome: build.outcome,
+    steps: steps.map(({ stage, name, outcome, key, parts, changes }) => ({
+      stage,
+      name,
+      outcome,
+      key,
+      parts: JSON.parse(parts),
+      changes: JSON.parse(changes),
+    })),
+  };
+  return `${JSON.stringify(shown, undefined, 2)}\n`;
+}
+
+function listTable(store: Store): string {
+  return formatTable([
+    ["BUILD", "CREATED", "OUTCOME", "STEPS", "HITS"],
+    ...listBuilds(store).map((build) => {
+      const steps = listBuildSteps(store, build.id);
+      const hits = steps.filter(({ outcome }) => outcome === "hit" || outcome === "shared").length;
+      const age = `${formatAge(Date.now() - build.created)} ago`;
+      return [build.id, age, build.outcome, String(steps.length), String(hits)];
+    }),
+  ]);
+}
+
+function listJson(store: Store): string {
+  return listBuilds(store)
+    .map(({ id, created, outcome }) => ({ id, created: new Date(created).toISOString(), outcome }))
+    .map((row) => `${JSON.stringify(row)}\n`)
+    .join("");
+}

@@ -1,0 +1,44 @@
+import { deflateRawSync } from "node:zlib";
+import { pathToText, textFromBytes } from "./rootfs-path.ts";
+import type { PlainSelection } from "./select-copy.ts";
+import { SelectionReader } from "./selection-file.ts";
+
+/** More than a context has; what comes after is left out. */
+const ENTRY_LIMIT = 200_000;
+const HASH_BYTES = 9;
+
+/**
+ * One file of a COPY, in a list that is kept beside its key: path, `type mode uid:gid`, and what it holds (the beginning of its
+ * SHA-256, a link's target).
+ */
+export type ListedFile = readonly [path: string, meta: string, content: string];
+
+/** What a COPY selected, for whoever asks later what changed: lines of JSON (`ListedFile`), compressed (raw deflate). */
+export function listSelection({
+  selectionPath,
+  items,
+  request,
+}: Pick<PlainSelection, "selectionPath" | "items" | "request">): Uint8Array {
+  const lines: string[] = [];
+  using reader = new SelectionReader(selectionPath);
+  for (const item of items) {
+    const source = request.sources[item.source]!;
+    const root =
+      source.kind === "path" && item.kind === "directory" ? source.path.replace(/^\/|\/$/g, "") : "";
+    for (let at = item.start; at < item.end && lines.length < ENTRY_LIMIT; ) {
+      const { selected, next } = reader.read(at);
+      const { entry } = selected;
+      const below = pathToText(entry.path).slice(1);
+      const path =
+        item.kind === "leaf" ? textFromBytes(item.name) : `${root}${root && below ? "/" : ""}${below}`;
+      const content =
+        entry.linkTarget ??
+        (entry.contentHash ? Buffer.from(entry.contentHash).toString("base64url", 0, HASH_BYTES) : "");
+      const xattrs = entry.xattrs === undefined ? "" : ` ${Object.keys(entry.xattrs).sort().join(",")}`;
+      const meta = `${entry.type} ${entry.mode.toString(8).padStart(4, "0")} ${entry.uid}:${entry.gid}${xattrs}`;
+      lines.push(JSON.stringify([path, meta, content] satisfies ListedFile));
+      at = next;
+    }
+  }
+  return deflateRawSync(lines.join("\n"), { level: 6 });
+}

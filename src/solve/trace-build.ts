@@ -1,0 +1,108 @@
+import { randomBytes } from "node:crypto";
+import { diffFiles } from "../cache/diff-files.ts";
+import { countDifferences, explainMiss, type KeyChange } from "../cache/explain-miss.ts";
+import type { StepKey } from "../cache/step-key.ts";
+import type { Plan, Step } from "../plan/plan.ts";
+import type { CopyTree } from "../rootfs/copy-request.ts";
+import {
+  findEarlierSteps,
+  readFileList,
+  type StoredBuild,
+  type StoredBuildStep,
+  writeBuild,
+} from "../store/builds.ts";
+import type { Store } from "../store/open-store.ts";
+
+/** What became of a step, as its solver tells it. */
+export interface TracedStep {
+  readonly step: Step;
+  readonly key: StepKey;
+  readonly outcome: StoredBuildStep["outcome"];
+  readonly recordId?: string;
+  /** Of a COPY. */
+  readonly content?: string;
+}
+
+/** Collects what the steps of a build came to; the last word on a step counts. */
+export interface BuildTrace {
+  add(step: TracedStep): void;
+  /** Keeps the build in the store, with what changed for each miss; returns that. */
+  finish(outcome: StoredBuild["outcome"]): readonly StoredBuildStep[];
+}
+
+export function makeBuildTrace(store: Store, project: string): BuildTrace {
+  const steps = new Map<number, TracedStep>();
+  return {
+    add(traced) {
+      steps.set(traced.step.id, traced);
+    },
+    finish(outcome) {
+      const traced = [...steps.values()].sort((one, other) => one.step.id - other.step.id);
+      if (traced.length === 0) return [];
+      const stored = traced.map((one) => describeStep(store, one, { project, traced }));
+      const id = randomBytes(6).toString("hex");
+      writeBuild(store, { id, created: Date.now(), project, outcome }, stored);
+      return stored;
+    },
+  };
+}
+
+/** What is the same for builds of one context and one Dockerfile. */
+export function nameProject(plan: Plan, contexts: ReadonlyMap<string, CopyTree>): string {
+  const context = contexts.get("context");
+  const file = plan.steps.find(({ span }) => span !== undefined)?.span?.file ?? "";
+  return `${context?.kind === "directory" ? context.directory : ""}\0${file}`;
+}
+
+/** `[builder 2/4] RUN make` without what is in brackets. */
+export function plainName({ name }: Step): string {
+  return name.replace(/^\[[^\]]*\] /, "");
+}
+
+interface TraceContext {
+  readonly project: string;
+  readonly traced: readonly TracedStep[];
+}
+
+function describeStep(store: Store, traced: TracedStep, context: TraceContext): StoredBuildStep {
+  const { step, key, outcome, recordId = null, content = null } = traced;
+  const described = {
+    number: step.id,
+    stage: step.stage,
+    name: plainName(step),
+    outcome,
+    key: key.key,
+    recordId,
+    content,
+    parts: key.parts,
+  };
+  const isMiss = outcome === "miss" || outcome === "failed";
+  const changes = isMiss ? findChanges(store, { ...described, changes: "" }, { ...context, step }) : [];
+  return { ...described, changes: JSON.stringify(changes) };
+}
+
+function findChanges(
+  store: Store,
+  now: StoredBuildStep,
+  { project, traced, step }: TraceContext & { readonly step: Step },
+): KeyChange[] {
+  if (step.ignoreCache) return [{ part: "none", message: "the build was told not to use the cache" }];
+  const [nearest] = findEarlierSteps(store, now, project)
+    .map((earlier) => ({ earlier, distance: countDifferences(earlier.parts, now.parts) }))
+    .filter(({ distance }) => Number.isFinite(distance))
+    .sort((one, other) => one.distance - other.distance);
+  if (nearest === undefined) return [{ part: "none", message: "it was never built before" }];
+  const { earlier } = nearest;
+  if (earlier.key === now.key)
+    return [{ part: "none", message: "nothing changed, but its result is no longer in the store" }];
+  return explainMiss(earlier.parts, now.parts, {
+    nameOf(recordId) {
+      const found = traced.find((one) => one.recordId === recordId);
+      return found && plainName(found.step);
+    },
+    filesBetween(before, after) {
+      const [one, other] = [readFileList(store, before), readFileList(store, after)];
+      return one && other && diffFiles(one, other);
+    },
+  });
+}
