@@ -104,6 +104,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/cat.ts")).defineCat,
   },
   {
+    name: "login",
+    group: "Images",
+    summary: "Log in to a registry",
+    load: async () => (await import("./commands/login.ts")).defineLogin,
+  },
+  {
+    name: "logout",
+    group: "Images",
+    summary: "Log out of a registry",
+    load: async () => (await import("./commands/logout.ts")).defineLogout,
+  },
+  {
     name: "run",
     group: "Containers",
     summary: "Run a command in an image, and throw its changes away",

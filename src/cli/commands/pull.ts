@@ -4,14 +4,16 @@ import { formatImageReference, parseImageReference } from "../../oci/reference.t
 import type { CommandContext } from "../command-context.ts";
 import { choosePlatform } from "../find-image.ts";
 import { makeOption } from "../make-option.ts";
+import { addRegistryFlags, type RegistryFlags, readRegistryFlags } from "../registry-flags.ts";
 import { withProgress } from "../with-session.ts";
 
-interface PullOptions {
+interface PullOptions extends RegistryFlags {
   readonly platform?: string;
   readonly quiet?: true;
 }
 
 export function definePull(command: Command, context: CommandContext): void {
+  addRegistryFlags(command);
   command
     .argument("<name>", "NAME[:TAG|@DIGEST]")
     .usage("[OPTIONS] NAME[:TAG|@DIGEST]")
@@ -26,7 +28,7 @@ export function definePull(command: Command, context: CommandContext): void {
           const image = await pullImage(access, reference, platform);
           await Promise.all(image.layers.map((layer) => layer.load()));
         },
-        { verb: "Pulled", mode: options.quiet ? "quiet" : "auto" },
+        { ...readRegistryFlags(options), verb: "Pulled", mode: options.quiet ? "quiet" : "auto" },
       );
       context.stdout.write(`${formatImageReference(reference)}\n`);
     });

@@ -8,16 +8,19 @@ import { findImage as findStoredImage, findTags } from "../../store/images.ts";
 import type { CommandContext } from "../command-context.ts";
 import { findImage } from "../find-image.ts";
 import { makeOption } from "../make-option.ts";
+import { addRegistryFlags, type RegistryFlags, readRegistryFlags } from "../registry-flags.ts";
 import { openStoredManifest } from "../stored-manifests.ts";
 import { withProgress } from "../with-session.ts";
 
 export function definePush(command: Command, context: CommandContext): void {
+  addRegistryFlags(command);
   command
     .argument("<name>", "NAME[:TAG]")
     .usage("[OPTIONS] NAME[:TAG]")
     .addOption(makeOption("-q, --quiet", "no progress"))
-    .action(async (name: string, options: { readonly quiet?: true }) => {
+    .action(async (name: string, options: RegistryFlags & { readonly quiet?: true }) => {
       const { descriptor, tag } = await withProgress(context, ({ access }) => push(access, name), {
+        ...readRegistryFlags(options),
         verb: "Pushed",
         mode: options.quiet ? "quiet" : "auto",
       });
