@@ -44,6 +44,8 @@ export interface SelectCopyRequest {
   readonly base?: readonly Layer[];
   /** Where the selection file is put (a temporary directory of the store). */
   readonly temporaryDirectory: string;
+  /** Digests of files that were read before (`fileDigestsPath`); every file is read when absent. */
+  readonly fileDigestsPath?: string;
 }
 
 /** What `selectCopy` found: a file on disk, so that its size does not matter. Dispose it, used or not. */

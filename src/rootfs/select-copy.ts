@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
+import { type FileDigests, openFileDigests } from "../store/file-digests.ts";
 import { addEntry, CanonicalHash } from "./canonical-hash.ts";
 import type {
   CopyRequestSource,
@@ -75,6 +76,7 @@ class Selector implements Disposable {
   readonly #options: SelectOptions;
   readonly #writer: SelectionWriter;
   readonly #hash = new CanonicalHash();
+  readonly #digests: FileDigests | undefined;
   readonly #owner: Owner | undefined;
   readonly #changeMode: ModeChange | undefined;
   readonly #exclude: IgnoreMatcher | undefined;
@@ -89,7 +91,8 @@ class Selector implements Disposable {
     this.#request = request;
     this.#options = options;
     this.#writer = writer;
-    const { chown, chmod, exclude = [] } = request;
+    const { chown, chmod, exclude = [], fileDigestsPath } = request;
+    this.#digests = fileDigestsPath === undefined ? undefined : openFileDigests(fileDigestsPath);
     this.#owner = chown === undefined || chown === "" ? undefined : ownerOf(chown, request);
     this.#changeMode = chmod === undefined || chmod === "" ? undefined : parseModeChange(chmod);
     this.#exclude = exclude.length === 0 ? undefined : options.makeIgnoreMatcher(exclude);
@@ -120,6 +123,7 @@ class Selector implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#digests?.[Symbol.dispose]();
     for (const tree of this.#trees.values()) tree[Symbol.dispose]();
   }
 
@@ -152,7 +156,7 @@ class Selector implements Disposable {
     const name = bytesFromText(source.name);
     const { unpack: mayUnpack } = this.#request;
     this.#addItem({ source: number, kind: "leaf", name, mtime: source.mtime, mayUnpack }, () => {
-      const contentHash = this.#hashContent(tree.read(node));
+      const contentHash = this.#hashNode(tree, node);
       this.#add({ entry: this.#adjust({ ...entry, contentHash }) }, path, { name });
     });
   }
@@ -239,7 +243,7 @@ class Selector implements Disposable {
   #addOne(walk: Walk, node: SourceNode, { role, name }: { role: EntryRole; name?: string }): void {
     const { tree, names, root } = walk;
     const isFile = node.entry.type === "file";
-    const contentHash = isFile ? (node.entry.contentHash ?? this.#hashContent(tree.read(node))) : undefined;
+    const contentHash = isFile ? (node.entry.contentHash ?? this.#hashNode(tree, node)) : undefined;
     const path = name === undefined ? relative(node.entry.path, root) : ROOT;
     const { dataOffset, hardLinkOf: _, ...entry } = this.#adjust(node.entry);
     const written: Entry = {
@@ -294,6 +298,17 @@ class Selector implements Disposable {
         ? entry.mode
         : this.#changeMode(entry.mode, entry.type === "directory");
     return { ...entry, uid, gid, mode };
+  }
+
+  /** A file that is as it was when it was last read is not read again. */
+  #hashNode(tree: SourceTree, node: SourceNode): Uint8Array {
+    const { stamp } = node;
+    if (stamp === undefined || this.#digests === undefined) return this.#hashContent(tree.read(node));
+    const known = this.#digests.find(stamp);
+    if (known !== undefined) return known;
+    const hash = this.#hashContent(tree.read(node));
+    this.#digests.keep(stamp, hash);
+    return hash;
   }
 
   #hashContent(content: Iterable<Uint8Array>): Uint8Array {

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { BuildError } from "../errors/build-error.ts";
+import type { FileStamp } from "../store/file-digests.ts";
 import type { CopyTree } from "./copy-request.ts";
 import { type DiskEntry, listDiskDirectory, readDiskEntry } from "./disk-entry.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
@@ -17,6 +18,8 @@ export interface SourceNode {
   /** Trees of layers: where the bytes are. */
   readonly layer?: number;
   readonly dataPath?: RootfsPath;
+  /** Directories on disk: what tells whether the file is as it was. */
+  readonly stamp?: FileStamp;
 }
 
 /** A tree that is copied from. Whoever opens it disposes it. */
@@ -131,7 +134,7 @@ class DirectorySource implements SourceTree {
     const xattrs = entry.type === "symlink" ? undefined : this.#readXattrs(asBytePath(filePath));
     const owned: Entry = { ...entry, uid: 0, gid: 0, ...(xattrs === undefined ? {} : { xattrs }) };
     const hasOthers = entry.type === "file" && stats.nlink > 1n;
-    return { entry: owned, ...(hasOthers ? { inode: `${stats.dev}:${stats.ino}` } : {}) };
+    return { entry: owned, stamp: stats, ...(hasOthers ? { inode: `${stats.dev}:${stats.ino}` } : {}) };
   }
 
   #readEntry(path: RootfsPath): DiskEntry | undefined {

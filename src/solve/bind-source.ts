@@ -5,6 +5,7 @@ import type { Layer } from "../rootfs/layer.ts";
 import { pathToText } from "../rootfs/rootfs-path.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { openUnionTree } from "../rootfs/union-tree.ts";
+import { fileDigestsPath } from "../store/file-digests.ts";
 import { asRootfs, type SolveContext } from "./solve-plan.ts";
 import type { SolvedFiles } from "./solved.ts";
 import { loadLayers } from "./step-record.ts";
@@ -70,6 +71,7 @@ async function selectPart(
       destination: CONTEXT_PART,
       link: true,
       temporaryDirectory: store.temporaryDirectory,
+      fileDigestsPath: fileDigestsPath(store),
     },
     { signal },
   );

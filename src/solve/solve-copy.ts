@@ -3,6 +3,7 @@ import type { CopySource, CopyStep, StepId } from "../plan/plan.ts";
 import type { CopyRequestSource, CopyTree } from "../rootfs/copy-request.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { hasFileList, writeFileList } from "../store/builds.ts";
+import { fileDigestsPath } from "../store/file-digests.ts";
 import { reportStep } from "./report-step.ts";
 import { runOnce } from "./run-once.ts";
 import { asRootfs, type SolveContext } from "./solve-plan.ts";
@@ -41,6 +42,7 @@ export async function solveCopy(step: CopyStep, context: SolveContext): Promise<
         link: step.link,
         unpack: unpacks(step, sources),
         temporaryDirectory: store.temporaryDirectory,
+        fileDigestsPath: fileDigestsPath(store),
         ...(needsNames(step.chown) && { base: await loadLayers(base) }),
       },
       { signal },

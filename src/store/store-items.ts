@@ -175,7 +175,13 @@ export function hasRow({ database }: Store, path: string): boolean {
 
 async function listDatabase(store: Store): Promise<StoreItem> {
   let sizeBytes = 0;
-  for (const name of ["db.sqlite", "db.sqlite-wal", "db.sqlite-shm"])
+  for (const name of [
+    "db.sqlite",
+    "db.sqlite-wal",
+    "db.sqlite-shm",
+    "file-digests.sqlite",
+    "file-digests.sqlite-wal",
+  ])
     sizeBytes += await measurePath(join(store.root, name));
   return { kind: "database", id: "db.sqlite", path: "db.sqlite", sizeBytes, used: Date.now() };
 }

@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { selectCopy } from "./select-copy.ts";
+
+/** More than a tick of the clock that stamps files. */
+const SETTLED_MS = 120;
+
+describe("selectCopy() with digests of files that were read before", () => {
+  let root: string;
+  let context: string;
+  beforeEach(() => {
+    root = mkdtempSync(join(tmpdir(), "slipway-digests-"));
+    context = join(root, "context");
+    mkdirSync(context);
+  });
+  afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+  /** The digest, and how many bytes were read for it. */
+  const select = (fileDigestsPath?: string) => {
+    let readBytes = 0;
+    const { contentDigest, selectionPath } = selectCopy(
+      {
+        sources: [
+          { kind: "path", tree: { kind: "directory", directory: context, ignorePatterns: [] }, path: "/" },
+        ],
+        destination: "/",
+        temporaryDirectory: root,
+        ...(fileDigestsPath && { fileDigestsPath }),
+      },
+      {
+        makeIgnoreMatcher: () => ({ excludes: () => false, canSkipDirectory: () => false }),
+        onProgress: (done) => {
+          readBytes = done;
+        },
+      },
+    );
+    rmSync(selectionPath);
+    return { contentDigest, readBytes };
+  };
+  const cached = () => select(join(root, "digests.sqlite"));
+  const write = (name: string, text: string) => writeFileSync(join(context, name), text);
+
+  it("reads a file once, and again when it has changed", async () => {
+    write("a", "12345");
+    write("b", "123");
+    await sleep(SETTLED_MS);
+    assert.equal(cached().readBytes, 8);
+    assert.deepEqual(cached(), { ...select(), readBytes: 0 });
+    write("b", "321");
+    assert.deepEqual(cached(), { ...select(), readBytes: 3 });
+  });
+
+  it("sees a change of the same size whose mtime was set back", async () => {
+    write("a", "12345");
+    await sleep(SETTLED_MS);
+    cached();
+    const { atime, mtime } = statSync(join(context, "a"));
+    write("a", "54321");
+    utimesSync(join(context, "a"), atime, mtime);
+    assert.deepEqual(cached(), { ...select(), readBytes: 5 });
+  });
+
+  it("sees a file that another was renamed over", async () => {
+    write("a", "12345");
+    write("other", "abcde");
+    await sleep(SETTLED_MS);
+    cached();
+    renameSync(join(context, "other"), join(context, "a"));
+    assert.equal(cached().contentDigest, select().contentDigest);
+  });
+
+  it("sees every change that comes within a tick of the clock", () => {
+    for (let n = 0; n < 300; n++) {
+      write("a", String(n).padStart(5));
+      assert.equal(cached().contentDigest, select().contentDigest, String(n));
+    }
+  });
+
+  it("takes modes from the disk, not from before", async () => {
+    write("a", "12345");
+    await sleep(SETTLED_MS);
+    const before = cached();
+    chmodSync(join(context, "a"), 0o755);
+    assert.notEqual(cached().contentDigest, before.contentDigest);
+  });
+
+  it("reads everything when the digests cannot be read", () => {
+    write("a", "12345");
+    writeFileSync(join(root, "digests.sqlite"), "garbage ".repeat(1000));
+    assert.deepEqual(cached(), { ...select(), readBytes: 5 });
+    assert.ok(existsSync(join(root, "digests.sqlite")));
+  });
+});
