@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import type { TestContext } from "node:test";
 
 /** The folder with conformance data and corpus, beside the repository; SLIPWAY_SHARED names another place. */
 const sharedRoot = resolve(import.meta.dirname, "..", process.env.SLIPWAY_SHARED ?? "../shared");
@@ -19,4 +20,11 @@ export function skipWithout(...parts: readonly string[]): string | false {
 export function readSharedRows<Row>(...parts: readonly string[]): readonly Row[] {
   const path = sharedPath(...parts);
   return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as readonly Row[]) : [];
+}
+
+/** `readSharedRows` for a test that runs them all: their number is printed with it. */
+export function readCases<Row>(t: TestContext, ...parts: readonly string[]): readonly Row[] {
+  const rows = readSharedRows<Row>(...parts);
+  t.diagnostic(`${parts.join("/")}: ${rows.length} cases`);
+  return rows;
 }

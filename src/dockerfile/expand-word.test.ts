@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { readSharedRows, skipWithout } from "../../test/shared-data.ts";
+import { readCases, skipWithout } from "../../test/shared-data.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { expand, expandWord, expandWords } from "./expand-word.ts";
 
@@ -21,7 +21,7 @@ test("expandWord() does what the conformance data says", {
     matched?: string[];
     unmatched?: string[];
   };
-  const rows = readSharedRows<Row>(...FOLDER, "shell_word.json");
+  const rows = readCases<Row>(t, ...FOLDER, "shell_word.json");
   for (const row of rows) {
     const run = () => expand(row.word, row.env, { ignoreCase: row.platform === "windows" });
     if (row.error) {
@@ -37,14 +37,13 @@ test("expandWord() does what the conformance data says", {
     if (row.matched) assert.deepEqual([...matched].sort(), row.matched, row.name);
     if (row.unmatched) assert.deepEqual([...unmatched].sort(), row.unmatched, row.name);
   }
-  t.diagnostic(`${rows.length} cases`);
 });
 
 test("expandWords() splits as the conformance data says", {
   skip: skipWithout(...FOLDER, "shell_words.json"),
-}, () => {
+}, (t) => {
   type Row = { words: string; env: Record<string, string>; result: string[] };
-  for (const { words, env, result } of readSharedRows<Row>(...FOLDER, "shell_words.json")) {
+  for (const { words, env, result } of readCases<Row>(t, ...FOLDER, "shell_words.json")) {
     assert.deepEqual(expandWords(words, env), result, words);
   }
 });

@@ -14,6 +14,11 @@ export function isSpace(code: number): boolean {
   );
 }
 
+/** ASCII white space, but for the line end. */
+export function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09 || (code >= 0x0b && code <= 0x0d);
+}
+
 /** The index of the first character from `start` that is no white space; the length when there is none. */
 export function skipSpaces(text: string, start = 0): number {
   let at = start;

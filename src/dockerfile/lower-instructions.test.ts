@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readSharedRows, skipWithout } from "../../test/shared-data.ts";
+import { readCases, skipWithout } from "../../test/shared-data.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 import type { CopyInstruction, Instruction, RunInstruction } from "./instruction.ts";
@@ -38,7 +38,7 @@ test("lowerInstruction() says what the conformance data expects", {
       Files?: { Name: string; Data: string; Chomp?: boolean }[] | null;
     };
   };
-  const rows = readSharedRows<Row>(...FOLDER, "instructions.json").filter(
+  const rows = readCases<Row>(t, ...FOLDER, "instructions.json").filter(
     ({ dockerfile }) => dockerfile !== undefined,
   );
   for (const { name, dockerfile, errorEquals, errorContains, expect } of rows) {
@@ -76,7 +76,6 @@ test("lowerInstruction() says what the conformance data expects", {
       );
     }
   }
-  t.diagnostic(`${rows.length} cases`);
 });
 
 test("lowerInstructions() reads what comments say about stages and ARGs", () => {
@@ -99,9 +98,9 @@ test("lowerInstructions() reads what comments say about stages and ARGs", () => 
 
 test("parsePorts() gives the ports of the conformance data", {
   skip: skipWithout(...FOLDER, "expose_ports.json"),
-}, () => {
+}, (t) => {
   type Row = { specs: string[]; ports?: string[]; error?: boolean; errorEquals?: string };
-  for (const { specs, ports, error, errorEquals } of readSharedRows<Row>(...FOLDER, "expose_ports.json")) {
+  for (const { specs, ports, error, errorEquals } of readCases<Row>(t, ...FOLDER, "expose_ports.json")) {
     const run = () => specs.flatMap(parsePorts);
     if (error)
       assert.throws(run, (thrown: Error) => thrown.message.includes(errorEquals ?? ""), specs.join());
@@ -111,7 +110,7 @@ test("parsePorts() gives the ports of the conformance data", {
 
 test("parseGitReference() reads the references of the conformance data", {
   skip: skipWithout(...FOLDER, "git_refs.json"),
-}, () => {
+}, (t) => {
   type Expected = {
     Remote: string;
     ShortName: string;
@@ -122,7 +121,7 @@ test("parseGitReference() reads the references of the conformance data", {
     MTime?: string;
   };
   type Row = { ref: string; expected: Expected | null; err?: string };
-  for (const { ref, expected, err } of readSharedRows<Row>(...FOLDER, "git_refs.json")) {
+  for (const { ref, expected, err } of readCases<Row>(t, ...FOLDER, "git_refs.json")) {
     if (err !== undefined) {
       assert.throws(
         () => parseGitReference(ref),

@@ -1,5 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
-import { isSpace } from "./is-space.ts";
+import { isBlank, isSpace, skipSpaces } from "./is-space.ts";
 import { shorten } from "./shorten.ts";
 import type { EscapeCharacter, SyntaxPair } from "./syntax-tree.ts";
 
@@ -57,16 +57,28 @@ function wholeLine(rest: string): readonly string[] {
   return rest === "" ? [] : [rest];
 }
 
+/** At blanks, which `rest` neither begins nor ends with. */
 function splitBlanks(rest: string): readonly string[] {
-  return rest === "" ? [] : rest.split(BLANKS);
+  const words: string[] = [];
+  let start = 0;
+  for (let at = 0; at < rest.length; at++) {
+    if (!isBlank(rest.charCodeAt(at))) continue;
+    words.push(rest.slice(start, at));
+    while (isBlank(rest.charCodeAt(at + 1))) at++;
+    start = at + 1;
+  }
+  if (start < rest.length) words.push(rest.slice(start));
+  return words;
 }
 
 /** HEALTHCHECK: a type, then a command as RUN has it. */
 function parseHealthcheck(rest: string): ParsedArguments {
   if (rest === "") return plain([]);
-  const [, type, command] = /^(\S+)\s*([\s\S]*)$/.exec(rest)!;
-  const parsed = parseJsonArray(command!) ?? plain(wholeLine(command!));
-  return { ...parsed, arguments: [type!, ...parsed.arguments] };
+  let end = 0;
+  while (end < rest.length && !isSpace(rest.charCodeAt(end))) end++;
+  const command = rest.slice(skipSpaces(rest, end));
+  const parsed = parseJsonArray(command) ?? plain(wholeLine(command));
+  return { ...parsed, arguments: [rest.slice(0, end), ...parsed.arguments] };
 }
 
 /**

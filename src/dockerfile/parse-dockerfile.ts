@@ -21,6 +21,9 @@ export interface ParseOptions {
 /** In bytes, without the line end: BuildKit's limit for one physical line. */
 const MAX_LINE_BYTES = 65_535;
 
+/** Shared by all that have none. */
+const NONE: readonly never[] = Object.freeze([]);
+
 /** Stands for bytes that are not UTF-8. */
 const REPLACEMENT = "\uFFFD";
 
@@ -40,7 +43,7 @@ export function parseDockerfile(text: string | Uint8Array, options: ParseOptions
   const emptyContinuations: EmptyContinuation[] = [];
   let escapeMark: EscapeCharacter = "\\";
   let mayBeDirective = true;
-  let comments: string[] = [];
+  let comments: readonly string[] = NONE;
 
   while (reader.next()) {
     const line = reader.line;
@@ -57,8 +60,9 @@ export function parseDockerfile(text: string | Uint8Array, options: ParseOptions
     }
     if (line[start] === "#") {
       const comment = trimSpaces(line.slice(start + 1));
-      if (comment === "") comments = [];
-      else comments.push(comment);
+      if (comment === "") comments = NONE;
+      else if (comments === NONE) comments = [comment];
+      else (comments as string[]).push(comment);
       continue;
     }
     if (start === line.length) continue;
@@ -72,8 +76,10 @@ export function parseDockerfile(text: string | Uint8Array, options: ParseOptions
     }
     try {
       const node = parseNode(logical.text, { escapeMark, comments, span });
-      const starts = holdsHeredocs(node) ? findHeredocs(logical.text) : [];
-      const heredocs = starts.map((heredoc) => readHeredoc(reader, heredoc));
+      const heredocs =
+        logical.text.includes("<<") && holdsHeredocs(node)
+          ? findHeredocs(logical.text).map((heredoc) => readHeredoc(reader, heredoc))
+          : NONE;
       if (isLossy) checkEncoding(logical.text, heredocs);
       instructions.push(
         heredocs.length === 0 ? node : withHeredocs(node, heredocs, { ...span, endLine: reader.number }),
@@ -81,7 +87,7 @@ export function parseDockerfile(text: string | Uint8Array, options: ParseOptions
     } catch (error) {
       throw attachSpan(error, span);
     }
-    comments = [];
+    comments = NONE;
   }
   if (instructions.length === 0) refuseAt(reader, reader.number, "file with no instructions");
   return { file, text: decoded, escape: escapeMark, directives, instructions, emptyContinuations };
@@ -226,9 +232,15 @@ function parseNode(line: string, context: NodeContext): SyntaxNode {
   const { keyword, flags, rest } = splitCommand(line);
   const lower = keyword.toLowerCase();
   const { comments, span } = context;
-  const common = { keyword, line, flags, heredocs: [], comments, span };
-  if (lower !== "onbuild") return { ...common, ...parseArguments(lower, rest, context.escapeMark) };
-  const node = { ...common, arguments: [], isJson: false };
+  // Written out: of a large file these objects are what takes the time.
+  if (lower !== "onbuild") {
+    const { arguments: values, isJson, pairs } = parseArguments(lower, rest, context.escapeMark);
+    const node = { keyword, line, flags, arguments: values, isJson, heredocs: NONE, comments, span };
+    return pairs === undefined
+      ? node
+      : Object.assign<typeof node, Pick<SyntaxNode, "pairs">>(node, { pairs });
+  }
+  const node = { keyword, line, flags, arguments: NONE, isJson: false, heredocs: NONE, comments, span };
   if (rest === "") return node;
   // Never more than one level deep: `ONBUILD ONBUILD` is refused later, and a file of them must not exhaust the stack.
   const nested = splitCommand(rest).keyword.toLowerCase();
@@ -237,14 +249,14 @@ function parseNode(line: string, context: NodeContext): SyntaxNode {
       ? {
           keyword: rest.slice(0, nested.length),
           line: rest,
-          flags: [],
-          arguments: [],
+          flags: NONE,
+          arguments: NONE,
           isJson: false,
-          heredocs: [],
-          comments: [],
+          heredocs: NONE,
+          comments: NONE,
           span,
         }
-      : parseNode(rest, { ...context, comments: [] });
+      : parseNode(rest, { ...context, comments: NONE });
   return { ...node, trigger };
 }
 

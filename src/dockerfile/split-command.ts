@@ -1,4 +1,4 @@
-import { isSpace, skipSpaces, trimSpaces } from "./is-space.ts";
+import { isBlank, isSpace, skipSpaces, trimSpaces } from "./is-space.ts";
 
 export interface Command {
   readonly keyword: string;
@@ -10,16 +10,26 @@ export interface Command {
 /** Cuts a logical line into keyword, `--flags` and the rest. `--` alone ends the flags. */
 export function splitCommand(line: string): Command {
   const trimmed = trimSpaces(line);
-  const end = trimmed.search(/[\t\v\f\r ]/);
-  if (end < 0) return { keyword: trimmed, flags: [], rest: "" };
+  const end = findBlank(trimmed);
+  if (end < 0) return { keyword: trimmed, flags: NONE, rest: "" };
   const keyword = trimmed.slice(0, end);
   const { flags, at } = readFlags(trimmed, end);
   return { keyword, flags, rest: trimSpaces(trimmed.slice(at)) };
 }
 
+const NONE: readonly string[] = Object.freeze([]);
+
+function findBlank(text: string): number {
+  for (let at = 0; at < text.length; at++) {
+    if (isBlank(text.charCodeAt(at))) return at;
+  }
+  return -1;
+}
+
 function readFlags(text: string, start: number): { flags: readonly string[]; at: number } {
+  let at = skipSpaces(text, start);
+  if (!text.startsWith("--", at)) return { flags: NONE, at };
   const flags: string[] = [];
-  let at = start;
   while (true) {
     at = skipSpaces(text, at);
     if (!text.startsWith("--", at)) return { flags, at };

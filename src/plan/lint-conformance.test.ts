@@ -64,7 +64,7 @@ const rows = readSharedRows<Row>(...FILE);
 
 test("the lint cases are there", { skip: skipWithout(...FILE) }, (t) => {
   assert.ok(rows.length > 30);
-  t.diagnostic(`${rows.length} cases`);
+  t.diagnostic(`${FILE.join("/")}: ${rows.length} cases`);
 });
 
 for (const row of rows) {

@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { planText } from "../../test/plan-text.ts";
-import { readSharedRows, skipWithout } from "../../test/shared-data.ts";
+import { readCases, skipWithout } from "../../test/shared-data.ts";
 import { BuildError } from "../errors/build-error.ts";
 
 test("accepts and refuses what the conformance data does", {
   skip: skipWithout("conformance", "parser", "accept_reject.json"),
-}, () => {
+}, (t) => {
   type Row = { name: string; dockerfile: string; ok: boolean; errorEquals?: string };
-  for (const { name, dockerfile, ok, errorEquals } of readSharedRows<Row>(
+  for (const { name, dockerfile, ok, errorEquals } of readCases<Row>(
+    t,
     "conformance",
     "parser",
     "accept_reject.json",
