@@ -104,6 +104,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/cat.ts")).defineCat,
   },
   {
+    name: "size",
+    group: "Images",
+    summary: "Show what makes an image big",
+    load: async () => (await import("./commands/size.ts")).defineSize,
+  },
+  {
+    name: "diff",
+    group: "Images",
+    summary: "Show which files differ between two images",
+    load: async () => (await import("./commands/diff.ts")).defineDiff,
+  },
+  {
     name: "login",
     group: "Images",
     summary: "Log in to a registry",

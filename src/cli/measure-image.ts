@@ -1,0 +1,126 @@
+import type { ImageAccess } from "../image/image-access.ts";
+import { openStoredImage } from "../image/resolve-image.ts";
+import type { Digest } from "../oci/digest.ts";
+import { findHidden, ownBytes } from "../rootfs/find-hidden.ts";
+import { IndexReader } from "../rootfs/index-reader.ts";
+import type { Layer } from "../rootfs/layer.ts";
+import { type DirectorySize, measureDirectories } from "../rootfs/measure-directories.ts";
+import { pathToText, ROOT } from "../rootfs/rootfs-path.ts";
+import { openUnionTree } from "../rootfs/union-tree.ts";
+import type { StoredImage } from "../store/images.ts";
+import { keepLargest } from "./keep-largest.ts";
+import { listLayerInstructions } from "./layer-instructions.ts";
+import { takeBreaths } from "./take-breaths.ts";
+
+/** Sizes are bytes of files, without the tar around them. Layers count from 1, the base's first. */
+export interface ImageMeasure {
+  readonly id: Digest;
+  /** Of all layers. */
+  readonly sizeBytes: number;
+  /** What of it later layers overwrite or delete. */
+  readonly hiddenBytes: number;
+  readonly layers: readonly LayerMeasure[];
+  /** The biggest ones, with all that is below them. */
+  readonly directories: readonly {
+    readonly path: string;
+    readonly sizeBytes: number;
+    readonly fileCount: number;
+  }[];
+  /** The biggest ones. */
+  readonly hidden: readonly {
+    readonly path: string;
+    readonly sizeBytes: number;
+    readonly layer: number;
+    readonly hiddenBy: number;
+    readonly how: "overwritten" | "deleted";
+  }[];
+}
+
+interface LayerMeasure {
+  readonly layer: number;
+  readonly createdBy: string;
+  readonly sizeBytes: number;
+  readonly fileCount: number;
+  /** As the registry has it, compressed; unknown for what was never exported. */
+  readonly compressedBytes?: number;
+  /** What of this layer later ones hide. */
+  readonly hiddenBytes: number;
+}
+
+/** Reads the indexes of an image's layers. `text` is what the user called it; `top`: how many directories and hidden files to name. */
+export async function measureImage(
+  access: ImageAccess,
+  image: StoredImage,
+  { text, top }: { readonly text: string; readonly top: number },
+): Promise<ImageMeasure> {
+  const { signal } = access;
+  const { config, layers: lazy } = await openStoredImage(access, image, text);
+  const layers = await Promise.all(lazy.map((layer) => layer.load()));
+  const hiddenBytes = layers.map(() => 0);
+  const hidden = keepLargest<ImageMeasure["hidden"][number]>(top);
+  for (const position of layers.keys()) {
+    for await (const file of takeBreaths(findHidden(layers, position), signal)) {
+      hiddenBytes[file.layer]! += file.sizeBytes;
+      hidden.offer({
+        ...file,
+        path: pathToText(file.path),
+        layer: file.layer + 1,
+        hiddenBy: file.hiddenBy + 1,
+      });
+    }
+  }
+  const createdBy = listLayerInstructions(config);
+  const measured: LayerMeasure[] = [];
+  for (const [position, layer] of layers.entries()) {
+    const compressedBytes = lazy[position]!.blob?.size;
+    measured.push({
+      layer: position + 1,
+      createdBy: createdBy[position]!,
+      ...(await countFiles(layer, signal)),
+      ...(compressedBytes !== undefined && { compressedBytes }),
+      hiddenBytes: hiddenBytes[position]!,
+    });
+  }
+  return {
+    id: image.configDigest,
+    sizeBytes: sum(measured.map(({ sizeBytes }) => sizeBytes)),
+    hiddenBytes: sum(hiddenBytes),
+    layers: measured,
+    directories: (await listDirectories(layers, { top, signal })).map((directory) => ({
+      ...directory,
+      path: pathToText(directory.path),
+    })),
+    hidden: hidden.list(),
+  };
+}
+
+async function countFiles(
+  layer: Layer,
+  signal: AbortSignal,
+): Promise<{ readonly sizeBytes: number; readonly fileCount: number }> {
+  using index = new IndexReader(layer.indexPath);
+  let sizeBytes = 0;
+  let fileCount = 0;
+  for await (const entry of takeBreaths(index.scan(ROOT), signal)) {
+    sizeBytes += ownBytes(entry);
+    if (entry.type !== "directory" && entry.type !== "whiteout") fileCount++;
+  }
+  return { sizeBytes, fileCount };
+}
+
+async function listDirectories(
+  layers: readonly Layer[],
+  { top, signal }: { readonly top: number; readonly signal: AbortSignal },
+): Promise<readonly DirectorySize[]> {
+  using tree = openUnionTree(layers);
+  const largest = keepLargest<DirectorySize>(top);
+  for await (const directory of takeBreaths(measureDirectories(tree.walk()), signal)) {
+    // The root is the image.
+    if (directory.path !== ROOT) largest.offer(directory);
+  }
+  return largest.list();
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,20 @@
+import { setImmediate } from "node:timers/promises";
+
+/** How long the main thread may go on without looking at signals and streams. */
+const BREATH_MS = 15;
+
+/** Synchronous work, bit by bit: between the bits others have their turn, and Ctrl-C ends it. What is `undefined` is left out. */
+export async function* takeBreaths<Value>(
+  values: Iterable<Value | undefined>,
+  signal: AbortSignal,
+): AsyncGenerator<Value> {
+  let last = performance.now();
+  for (const value of values) {
+    if (performance.now() - last > BREATH_MS) {
+      await setImmediate();
+      signal.throwIfAborted();
+      last = performance.now();
+    }
+    if (value !== undefined) yield value;
+  }
+}
