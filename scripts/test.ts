@@ -26,6 +26,8 @@ const PACKAGES = [
   "openssl",
   // A small root file system for RUN.
   "busybox-static",
+  // What a build opens.
+  "strace",
 ];
 
 const TESTS = ["src/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts"];

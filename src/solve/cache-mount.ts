@@ -14,19 +14,51 @@ import { loadLayers } from "./step-record.ts";
 export type CacheMount = Extract<RunMount, { type: "cache" }>;
 
 /** A cache mount's directory, held until it is disposed. */
-export interface OpenCacheMount extends Disposable {
+interface OpenCacheMount extends Disposable {
   readonly directory: string;
+}
+
+/** The directories of a RUN's cache mounts, held until they are disposed. */
+export interface OpenCacheMounts extends Disposable {
+  directoryOf(mount: CacheMount): string;
+}
+
+/**
+ * Opens the cache mounts of one RUN. All RUNs wait for theirs in the same order, so that no two wait for each other; a cache that
+ * is mounted twice is taken once.
+ */
+export async function openCacheMounts(
+  mounts: readonly RunMount[],
+  context: SolveContext,
+): Promise<OpenCacheMounts> {
+  using held = new DisposableStack();
+  const directories = new Map<string, string>();
+  const caches = mounts.filter((mount): mount is CacheMount => mount.type === "cache");
+  for (const mount of caches.toSorted((one, other) => (nameCache(one) < nameCache(other) ? -1 : 1))) {
+    const name = nameCache(mount);
+    if (!directories.has(name))
+      directories.set(name, held.use(await openCacheMount(mount, context)).directory);
+  }
+  const kept = held.move();
+  return {
+    directoryOf: (mount) => directories.get(nameCache(mount))!,
+    [Symbol.dispose]: () => kept.dispose(),
+  };
+}
+
+/** An id may hold anything. A cache with a seed is another one than the same id without. */
+function nameCache(mount: CacheMount): string {
+  const seed = mount.from === undefined ? "" : `\0${mount.source ?? ""}`;
+  return createHash("sha256").update(`${mount.id}${seed}`).digest("hex");
 }
 
 /**
  * Opens the directory of a cache mount; it lives as long as the store. `shared` is used by anybody at once; `locked` waits for
  * its turn, also for another process's; `private` takes another copy when all are in use.
  */
-export async function openCacheMount(mount: CacheMount, context: SolveContext): Promise<OpenCacheMount> {
+async function openCacheMount(mount: CacheMount, context: SolveContext): Promise<OpenCacheMount> {
   const { store, signal } = context.access;
-  // An id may hold anything. A cache with a seed is another one than the same id without.
-  const seed = mount.from === undefined ? "" : `\0${mount.source ?? ""}`;
-  const name = createHash("sha256").update(`${mount.id}${seed}`).digest("hex");
+  const name = nameCache(mount);
   switch (mount.sharing) {
     case "shared":
       return held(await makeDirectory(name, mount, context), undefined);

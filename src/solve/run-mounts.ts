@@ -3,7 +3,7 @@ import type { RunMount, RunStep } from "../plan/plan.ts";
 import type { AgentSocket, MemoryFile } from "../sandbox/holder-protocol.ts";
 import type { ContainerOptions } from "../sandbox/run-container.ts";
 import { openBindSource } from "./bind-source.ts";
-import { openCacheMount } from "./cache-mount.ts";
+import { type OpenCacheMounts, openCacheMounts } from "./cache-mount.ts";
 import type { SolveContext } from "./solve-plan.ts";
 
 /** What a RUN's mounts come to for the sandbox; held until it is disposed. */
@@ -34,7 +34,8 @@ export async function openRunMounts(step: RunStep, context: SolveContext): Promi
     held: new DisposableStack(),
   };
   try {
-    for (const mount of step.mounts) await addMount(mount, context, collected);
+    const caches = collected.held.use(await openCacheMounts(step.mounts, context));
+    for (const mount of step.mounts) await addMount(mount, context, { ...collected, caches });
   } catch (error) {
     collected.held.dispose();
     throw error;
@@ -56,7 +57,11 @@ export async function openRunMounts(step: RunStep, context: SolveContext): Promi
   return { ...collected, [Symbol.dispose]: () => collected.held.dispose() };
 }
 
-async function addMount(mount: RunMount, context: SolveContext, collected: Collected): Promise<void> {
+async function addMount(
+  mount: RunMount,
+  context: SolveContext,
+  { caches, ...collected }: Collected & { readonly caches: OpenCacheMounts },
+): Promise<void> {
   switch (mount.type) {
     case "tmpfs": {
       const size = mount.sizeBytes === undefined ? [] : [`size=${mount.sizeBytes}`];
@@ -83,11 +88,10 @@ async function addMount(mount: RunMount, context: SolveContext, collected: Colle
       return;
     }
     case "cache": {
-      const { directory } = collected.held.use(await openCacheMount(mount, context));
       addBind(collected, {
         kind: "directory",
         destination: mount.target,
-        source: directory,
+        source: caches.directoryOf(mount),
         readOnly: mount.readOnly,
       });
       return;

@@ -55,7 +55,7 @@ export function nameProject(plan: Plan, contexts: ReadonlyMap<string, CopyTree>)
 }
 
 /** `[builder 2/4] RUN make` without what is in brackets. */
-export function plainName({ name }: Step): string {
+function plainName({ name }: Step): string {
   return name.replace(/^\[[^\]]*\] /, "");
 }
 

@@ -96,3 +96,16 @@ test("when the build that runs a step is killed, the one that waits runs it", {
   assert.equal(readFileSync(join(cache, "runs"), "utf8"), "run\nrun\n");
   rmSync(cache, { recursive: true });
 });
+
+test("locked cache mounts in another order, or mounted twice, make nobody wait for ever", {
+  skip,
+  timeout: 60_000,
+}, async () => {
+  const mount = (id: string, target = id) => `--mount=type=cache,id=${id},target=/${target},sharing=locked`;
+  const run = (n: number, ...mounts: readonly string[]) =>
+    start(bench.context({ Dockerfile: `FROM busybox\nRUN ${mounts.join(" ")} sleep 0.2; echo ${n}\n` }));
+  const builds = Array.from({ length: 6 }, (_, n) =>
+    n % 2 === 0 ? run(n, mount("x"), mount("y"), mount("x", "twice")) : run(n, mount("y"), mount("x")),
+  );
+  for (const { ended } of builds) assert.equal((await ended).code, 0);
+});
