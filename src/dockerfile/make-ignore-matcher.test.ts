@@ -118,3 +118,13 @@ test("matching takes no longer for a pattern with many stars", () => {
   assert.equal(matcher.excludes(`${"a".repeat(2000)}/${"a/".repeat(1000)}c`), false);
   assert.ok(performance.now() - start < 1000);
 });
+
+test("findPattern() names the pattern that decides", () => {
+  const matcher = makeIgnoreMatcher(["*.md", "!README.md", "docs", " # no comment "]);
+  assert.equal(matcher.findPattern("notes.md"), "*.md");
+  assert.equal(matcher.findPattern("README.md"), undefined);
+  assert.equal(matcher.findPattern("docs/a/b.txt"), "docs");
+  assert.equal(matcher.findPattern("docs/a/README.md"), "docs");
+  assert.equal(matcher.findPattern("# no comment"), "# no comment");
+  assert.equal(matcher.findPattern("main.go"), undefined);
+});

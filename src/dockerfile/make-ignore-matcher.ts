@@ -8,6 +8,8 @@ export interface IgnoreMatcher {
   excludes(path: string): boolean;
   /** Whether a walk may pass a directory by: it is left out, and no later `!` pattern can bring anything below it back. */
   canSkipDirectory(path: string): boolean;
+  /** The pattern that leaves a path out: the last one that matches it or a directory above it. */
+  findPattern(path: string): string | undefined;
   /** Whether any pattern begins with `!`. */
   readonly hasNegations: boolean;
 }
@@ -19,7 +21,8 @@ export interface IgnoreMatcher {
  * @throws BuildError `context` for a malformed pattern.
  */
 export function makeIgnoreMatcher(patterns: readonly string[]): IgnoreMatcher {
-  const compiled = patterns.flatMap(compileLine);
+  const lines = patterns.flatMap((line) => compileLine(line).map((pattern) => ({ line, pattern })));
+  const compiled = lines.map(({ pattern }) => pattern);
   // Results for the directories above the path that was asked for last: a walk asks for neighbours.
   const trail: { readonly path: string; readonly result: Result }[] = [];
 
@@ -50,12 +53,22 @@ export function makeIgnoreMatcher(patterns: readonly string[]): IgnoreMatcher {
       const { isExcluded, matched, places } = resultOf(clean);
       if (!isExcluded) return false;
       // From there on everything below is excluded, but for what a later negation matches.
-      const decisive = compiled.findLastIndex((pattern, i) => matched[i] === 1 && !pattern.isNegated);
+      const decisive = findDecisive(compiled, matched);
       return !compiled.some(
         (pattern, i) => i > decisive && pattern.isNegated && pattern.canMatchBelow(clean, places[i]!),
       );
     },
+    findPattern(path) {
+      const clean = cleanRelative(path);
+      if (clean === ".") return undefined;
+      const { isExcluded, matched } = resultOf(clean);
+      return isExcluded ? trimSpaces(lines[findDecisive(compiled, matched)]!.line) : undefined;
+    },
   };
+}
+
+function findDecisive(patterns: readonly IgnorePattern[], matched: Uint8Array): number {
+  return patterns.findLastIndex((pattern, i) => matched[i] === 1 && !pattern.isNegated);
 }
 
 interface Result {

@@ -11,6 +11,8 @@ export type CopyTree =
       readonly directory: string;
       /** Lines of the ignore file, already parsed; `[]` for none. */
       readonly ignorePatterns: readonly string[];
+      /** Where they come from, for messages. */
+      readonly ignoreFile?: string;
     };
 
 export type CopyRequestSource =

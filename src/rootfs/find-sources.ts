@@ -83,7 +83,7 @@ export function missing(tree: SourceTree, path: RootfsPath): BuildError {
 }
 
 function hintFor(tree: SourceTree, path: RootfsPath): string | undefined {
-  if (tree.isIgnored(path)) return "The ignore file leaves it out";
+  if (tree.isIgnored(path)) return `The ignore file leaves it out: ${tree.describePattern(path)}`;
   let existing = path;
   let absent = path;
   while (existing !== ROOT) {
@@ -94,7 +94,9 @@ function hintFor(tree: SourceTree, path: RootfsPath): string | undefined {
       return `"${pathToText(existing)}" is a symlink to "${textFromBytes(node.entry.linkTarget!)}", which is not there`;
     }
     if (node !== undefined) break;
-    if (tree.isIgnored(existing)) return `The ignore file leaves "${pathToText(existing)}" out`;
+    if (tree.isIgnored(existing)) {
+      return `The ignore file leaves "${pathToText(existing)}" out: ${tree.describePattern(existing)}`;
+    }
   }
   const node = tree.lookup(path);
   if (node?.entry.type === "symlink") {

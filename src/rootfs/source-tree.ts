@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { basename } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
 import type { FileStamp } from "../store/file-digests.ts";
 import type { CopyTree } from "./copy-request.ts";
@@ -32,11 +33,13 @@ export interface SourceTree extends Disposable {
   read(node: SourceNode): Iterable<Uint8Array>;
   /** Whether a path that `lookup` does not find is there all the same, left out by an ignore pattern. */
   isIgnored(path: RootfsPath): boolean;
+  /** The ignore pattern that leaves a path out, and the name of its file: `"*.md" in .dockerignore`. */
+  describePattern(path: RootfsPath): string;
 }
 
 export function openSourceTree(tree: CopyTree, makeIgnoreMatcher: MakeIgnoreMatcher): SourceTree {
   if (tree.kind === "layers") return new LayersSource(openUnionTree(tree.layers));
-  return new DirectorySource(tree.directory, makeIgnoreMatcher(tree.ignorePatterns));
+  return new DirectorySource(tree, makeIgnoreMatcher(tree.ignorePatterns));
 }
 
 class LayersSource implements SourceTree {
@@ -63,6 +66,10 @@ class LayersSource implements SourceTree {
     return false;
   }
 
+  describePattern(): string {
+    return "";
+  }
+
   [Symbol.dispose](): void {
     this.#tree[Symbol.dispose]();
   }
@@ -77,11 +84,16 @@ function withInode(found: SourceNode): SourceNode {
 class DirectorySource implements SourceTree {
   readonly #directory: string;
   readonly #matcher: IgnoreMatcher;
+  readonly #ignoreFile: string | undefined;
   readonly #readXattrs: ReadXattrs = makeReadXattrs();
 
-  constructor(directory: string, matcher: IgnoreMatcher) {
+  constructor(
+    { directory, ignoreFile }: { readonly directory: string; readonly ignoreFile?: string },
+    matcher: IgnoreMatcher,
+  ) {
     this.#directory = directory;
     this.#matcher = matcher;
+    this.#ignoreFile = ignoreFile && basename(ignoreFile);
   }
 
   lookup(path: RootfsPath): SourceNode | undefined {
@@ -126,6 +138,11 @@ class DirectorySource implements SourceTree {
 
   isIgnored(path: RootfsPath): boolean {
     return this.#readEntry(path) !== undefined && this.lookup(path) === undefined;
+  }
+
+  describePattern(path: RootfsPath): string {
+    const pattern = `"${this.#matcher.findPattern(textFromBytes(path))}"`;
+    return this.#ignoreFile === undefined ? pattern : `${pattern} in ${this.#ignoreFile}`;
   }
 
   [Symbol.dispose](): void {}
