@@ -30,10 +30,12 @@ interface LeaseRow {
 export function takeLease(database: DatabaseSync): Lease {
   const id = randomUUID();
   const bootId = readBootId();
-  const started = Date.now();
+  const inserted = Date.now();
   database
     .prepare("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, ?)")
-    .run(id, bootId, readPidNamespace(), process.pid, readStartTime(process.pid) ?? "", started, started);
+    .run(id, bootId, readPidNamespace(), process.pid, readStartTime(process.pid) ?? "", inserted, inserted);
+  // Not before others can see the lease: whoever looked at the leases earlier takes what was used until then.
+  const started = Date.now();
   const beat = database.prepare("UPDATE leases SET heartbeat = ? WHERE id = ?");
   const timer = setInterval(() => beat.run(Date.now(), id), HEARTBEAT_MS);
   timer.unref();

@@ -34,8 +34,9 @@ const STAYS: ReadonlySet<ItemKind> = new Set(["database", "temporary"]);
 export async function reclaim(store: Store, options: ReclaimOptions): Promise<Reclaimed> {
   const { maxBytes, usedBefore = Number.MAX_SAFE_INTEGER, all = false, ignoreOwn, signal } = options;
   dropDeadLeases(store.database);
-  // Looked at before everything else: what is used from now on is used later than this.
-  const keepTime = Math.min(findKeepTime(store, { ignoreOwn }), Date.now() + 1, usedBefore);
+  // The clock first, then the leases: who is not among these began later, and uses things later than this.
+  const now = Date.now();
+  const keepTime = Math.min(now, findKeepTime(store, { ignoreOwn }), usedBefore);
   if (maxBytes !== undefined) {
     const leftBytes = totalBytes(await listItems(store));
     if (leftBytes <= maxBytes) return { items: [], freedBytes: 0, leftBytes };
