@@ -12,6 +12,7 @@ import type { WorkdirRequest } from "./make-workdir-layer.ts";
 import type { MaterialiseRequest } from "./materialise-layer.ts";
 import type { PackedLayer, PackRequest } from "./pack-layer.ts";
 import type { RewriteTimesRequest } from "./rewrite-times.ts";
+import type { LayersNeeded, SettlePathsRequest } from "./settle-paths.ts";
 import type { SquashRequest } from "./squash-layers.ts";
 import type { WriteTreeTarRequest } from "./tree-tar.ts";
 import type { LayerErofsRequest } from "./write-layer-erofs.ts";
@@ -39,6 +40,8 @@ export interface LayerWork {
     request: IngestRequest & { readonly bytes: AsyncIterable<Uint8Array> | string },
     options?: WorkOptions,
   ): Promise<IngestedLayer>;
+  /** How many layers below the given ones it takes to know what a COPY's paths are: `settle-paths.ts`. */
+  settlePaths(request: SettlePathsRequest, options?: WorkOptions): Promise<LayersNeeded>;
   /** @throws BuildError `copy-source-missing`, `copy-failed`, `option-invalid`. */
   selectCopy(request: SelectCopyRequest, options?: WorkOptions): Promise<CopySelection>;
   /** The files of a selection with the beginnings of their digests, compressed: `list-selection.ts`. */
@@ -85,6 +88,7 @@ export function makeLayerWork(pool: ThreadPool): LayerWork {
         input: bytes,
       });
     },
+    settlePaths: (request, options) => run("settlePaths", request, options),
     async selectCopy(request, options) {
       const found = await run<Omit<CopySelection, keyof AsyncDisposable>>("selectCopy", request, options);
       const dispose = () => rm(found.selectionPath, { force: true });

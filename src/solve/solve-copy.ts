@@ -4,6 +4,7 @@ import type { CopyRequestSource, CopyTree } from "../rootfs/copy-request.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { hasFileList, writeFileList } from "../store/builds.ts";
 import { fileDigestsPath } from "../store/file-digests.ts";
+import { loadCopiedLayers } from "./load-copied-layers.ts";
 import { reportStep } from "./report-step.ts";
 import { runOnce } from "./run-once.ts";
 import { asRootfs, type SolveContext } from "./solve-plan.ts";
@@ -29,7 +30,7 @@ export async function solveCopy(step: CopyStep, context: SolveContext): Promise<
       return addLayer(base, byDefinition, context);
     }
 
-    const opened = await openSources(sources);
+    const opened = await openSources(step, sources, context);
     const needsBase = !step.link;
     await using selection = await work.selectCopy(
       {
@@ -85,14 +86,19 @@ type Opened =
   | { readonly kind: "tree"; readonly tree: CopyTree }
   | { readonly kind: "download"; readonly file: DownloadedFile };
 
-async function openSources(sources: ReadonlyMap<StepId, Solved>): Promise<ReadonlyMap<StepId, Opened>> {
-  const open = async (solved: Solved): Promise<Opened> => {
+async function openSources(
+  step: CopyStep,
+  sources: ReadonlyMap<StepId, Solved>,
+  { access }: SolveContext,
+): Promise<ReadonlyMap<StepId, Opened>> {
+  const open = async (from: StepId, solved: Solved): Promise<Opened> => {
     if (solved.kind === "download") return { kind: "download", file: await solved.open() };
     if (solved.kind === "files") return { kind: "tree", tree: await solved.open() };
-    return { kind: "tree", tree: { kind: "layers", layers: await loadLayers(solved) } };
+    const layers = await loadCopiedLayers({ step, from, layers: solved.layers }, access);
+    return { kind: "tree", tree: { kind: "layers", layers } };
   };
   return new Map(
-    await Promise.all([...sources].map(async ([id, solved]) => [id, await open(solved)] as const)),
+    await Promise.all([...sources].map(async ([id, solved]) => [id, await open(id, solved)] as const)),
   );
 }
 

@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { type BuildBench, openBuildBench } from "../build-bench.ts";
+import { pushLayout, writeLayeredLayout } from "../layered-image.ts";
+import type { MemberLike } from "../make-layers.ts";
+import { type RunningRegistry, registryMissing, startRegistry } from "../start-registry.ts";
+
+/** Bottom first. */
+const LAYERS: readonly (readonly MemberLike[])[] = [
+  [
+    { name: "base/" },
+    { name: "base/f", content: "at the bottom\n" },
+    { name: "etc/" },
+    { name: "etc/gone", content: "hidden\n" },
+    { name: "etc/old", content: "old\n" },
+    { name: "sub/" },
+    { name: "sub/low", content: "hidden\n" },
+  ],
+  [
+    { name: "etc/" },
+    { name: "etc/.wh.gone" },
+    { name: "etc/middle", content: "in the middle\n" },
+    { name: "lib", type: "symlink", linkName: "usr/lib" },
+    { name: "usr/" },
+    { name: "usr/lib/" },
+    { name: "usr/lib/x", content: "usrmerge\n" },
+  ],
+  [
+    { name: "etc/" },
+    { name: "etc/top", content: "on top\n" },
+    { name: "etc/to-middle", type: "symlink", linkName: "middle" },
+    { name: "etc/to-bottom", type: "symlink", linkName: "/base/f" },
+    { name: "hard", type: "hardlink", linkName: "etc/middle" },
+    { name: "sub/" },
+    { name: "sub/.wh..wh..opq" },
+    { name: "sub/new", content: "new\n" },
+  ],
+];
+
+describe("COPY --from=IMAGE", { skip: registryMissing }, () => {
+  let registry: RunningRegistry;
+  let digests: readonly string[];
+  before(async () => {
+    registry = await startRegistry();
+    using bench = await openBuildBench();
+    const layout = join(bench.directory, "layout");
+    ({ digests } = await writeLayeredLayout(layout, LAYERS));
+    await pushLayout(layout, `${registry.host}/layered:1`);
+  });
+  after(() => registry[Symbol.asyncDispose]());
+
+  /** Which layers (0 is the bottom) the registry is asked for, one number for each request, sorted. */
+  async function fetchedBy(work: () => Promise<void>): Promise<number[]> {
+    const start = readFileSync(registry.logPath, "utf8").length;
+    await work();
+    const log = readFileSync(registry.logPath, "utf8").slice(start);
+    const blobs = [...log.matchAll(/"GET \/v2\/layered\/blobs\/([^ ]+) HTTP/g)].map(([, digest]) => digest!);
+    return blobs
+      .map((digest) => digests.indexOf(digest))
+      .filter((layer) => layer >= 0)
+      .sort();
+  }
+  const copy = (source: string) =>
+    `FROM scratch\nCOPY --from=${registry.host}/layered:1 ${source} /copied/\n`;
+  async function fetchedToCopy(
+    source: string,
+    expected: Readonly<Record<string, string>>,
+  ): Promise<number[]> {
+    using bench = await openBuildBench();
+    const destination = join(bench.directory, "out");
+    const fetched = await fetchedBy(() => build(bench, copy(source), [`-otype=local,dest=${destination}`]));
+    for (const [path, text] of Object.entries(expected)) {
+      assert.equal(readFileSync(join(destination, "copied", path), "utf8"), text);
+    }
+    return fetched;
+  }
+  async function build(bench: BuildBench, dockerfile: string, args: readonly string[] = []): Promise<void> {
+    const { code, stderr } = await bench.build(dockerfile, { args });
+    assert.equal(code, 0, stderr);
+  }
+
+  it("asks for no layer below the one that has the file", async () => {
+    assert.deepEqual(await fetchedToCopy("/etc/top", { top: "on top\n" }), [2]);
+    assert.deepEqual(await fetchedToCopy("/etc/middle", { middle: "in the middle\n" }), [1, 2]);
+    assert.deepEqual(await fetchedToCopy("/etc/old", { old: "old\n" }), [0, 1, 2]);
+    assert.deepEqual(await fetchedToCopy("/etc/top /etc/middle", { top: "on top\n" }), [1, 2]);
+  });
+
+  it("follows symlinks and hard links as far down as they lead", async () => {
+    assert.deepEqual(await fetchedToCopy("/etc/to-middle", { "to-middle": "in the middle\n" }), [1, 2]);
+    assert.deepEqual(await fetchedToCopy("/etc/to-bottom", { "to-bottom": "at the bottom\n" }), [0, 1, 2]);
+    assert.deepEqual(await fetchedToCopy("/lib/x", { x: "usrmerge\n" }), [1, 2]);
+    assert.deepEqual(await fetchedToCopy("/hard", { hard: "in the middle\n" }), [1, 2]);
+  });
+
+  it("asks for all layers of a directory, unless one of them hides what is below it", async () => {
+    assert.deepEqual(await fetchedToCopy("/etc", { top: "on top\n", old: "old\n" }), [0, 1, 2]);
+    assert.deepEqual(await fetchedToCopy("/etc/t*p", { top: "on top\n" }), [0, 1, 2]);
+    assert.deepEqual(await fetchedToCopy("/usr/lib", { x: "usrmerge\n" }), [0, 1, 2]);
+  });
+
+  it("takes an opaque directory and a whiteout at their word", async () => {
+    assert.deepEqual(await fetchedToCopy("/sub", { new: "new\n" }), [2]);
+    using bench = await openBuildBench();
+    const fetched = await fetchedBy(async () => {
+      const { code, stderr } = await bench.build(copy("/etc/gone"));
+      assert.equal(code, 1);
+      assert.match(stderr, /Cannot copy "\/etc\/gone": it is not there/);
+    });
+    assert.deepEqual(fetched, [1, 2]);
+  });
+
+  it("fetches a layer once for all stages of a build that need it", async () => {
+    using bench = await openBuildBench();
+    const from = `${registry.host}/layered:1`;
+    const stage = (name: string, source: string) =>
+      `FROM scratch AS ${name}\nCOPY --from=${from} ${source} /${name}\n`;
+    const dockerfile = `${stage("a", "/etc/old")}${stage("b", "/base/f")}FROM ${from}\nCOPY --from=a / /\nCOPY --from=b / /\nCOPY --from=${from} /etc/t* /\n`;
+    assert.deepEqual(await fetchedBy(() => build(bench, dockerfile)), [0, 1, 2]);
+  });
+
+  it("fetches nothing for a layer that the store has", async () => {
+    using bench = await openBuildBench();
+    await build(bench, copy("/etc/old"));
+    assert.deepEqual(await fetchedBy(() => build(bench, copy("/etc"))), []);
+  });
+
+  it("fetches a layer once for two processes on one store", async () => {
+    using bench = await openBuildBench();
+    const fetched = await fetchedBy(async () => {
+      await Promise.all([build(bench, copy("/etc/old")), build(bench, copy("/base/f"))]);
+    });
+    assert.deepEqual(fetched, [0, 1, 2]);
+  });
+});
