@@ -104,6 +104,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/cat.ts")).defineCat,
   },
   {
+    name: "copy",
+    group: "Images",
+    summary: "Copy an image between registries, layouts and archives",
+    load: async () => (await import("./commands/copy.ts")).defineCopy,
+  },
+  {
     name: "size",
     group: "Images",
     summary: "Show what makes an image big",

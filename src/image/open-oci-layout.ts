@@ -1,6 +1,7 @@
 import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { BuildError } from "../errors/build-error.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { digestHex, isDigest } from "../oci/digest.ts";
@@ -24,18 +25,36 @@ export async function openOciLayout(
   access: ImageAccess,
   layout: { readonly directory: string; readonly selector?: string; readonly platform: Platform },
 ): Promise<ReadImage> {
-  const { directory, selector, platform } = layout;
+  const { name, root, read, openBlob } = await readOciLayout(layout);
+  const { platform } = layout;
+  return readImage(access, root, { name, platform, read, origin: { name, openBlob } });
+}
+
+/** An image of a layout as its documents and blobs. */
+export interface OciLayout {
+  /** For messages. */
+  readonly name: string;
+  /** What index.json lists under the tag or digest: a manifest or an index. */
+  readonly root: Descriptor;
+  /** A manifest, index or config, verified. */
+  read(descriptor: Descriptor): Promise<Uint8Array>;
+  /** Not verified. */
+  openBlob(descriptor: Descriptor): Readable;
+}
+
+/** @throws BuildError `image-not-found`, `image-invalid`. */
+export async function readOciLayout(layout: {
+  readonly directory: string;
+  readonly selector?: string;
+}): Promise<OciLayout> {
+  const { directory, selector } = layout;
   const name = `oci-layout://${directory}${selector === undefined ? "" : isDigest(selector) ? `@${selector}` : `:${selector}`}`;
-  const index = await readIndex(directory, name);
-  return readImage(access, chooseRoot(index, selector, name), {
+  return {
     name,
-    platform,
+    root: chooseRoot(await readIndex(directory, name), selector, name),
     read: (descriptor) => readDocument(directory, descriptor, name),
-    origin: {
-      name,
-      openBlob: (descriptor) => createReadStream(blobPath(directory, descriptor)),
-    },
-  });
+    openBlob: (descriptor) => createReadStream(blobPath(directory, descriptor), { highWaterMark: 1 << 20 }),
+  };
 }
 
 async function readIndex(directory: string, name: string): Promise<ImageIndex> {

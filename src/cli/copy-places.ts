@@ -1,0 +1,116 @@
+import { randomUUID } from "node:crypto";
+import { createReadStream, createWriteStream } from "node:fs";
+import { mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { BuildError } from "../errors/build-error.ts";
+import type { CopySource, CopyTarget } from "../export/copy-image.ts";
+import { copyFromLayout, copyToLayout } from "../export/copy-layout.ts";
+import { copyFromRegistry, copyToRegistry } from "../export/copy-registry.ts";
+import type { ImageAccess } from "../image/image-access.ts";
+import { type ImageReference, parseImageReference } from "../oci/reference.ts";
+import { encodeTarMember, TAR_END } from "../rootfs/tar-writer.ts";
+import { unpackArchive } from "./unpack-archive.ts";
+
+/** What an argument of `copy` names, in skopeo's words. */
+export type CopyPlace =
+  | { readonly kind: "registry"; readonly reference: ImageReference }
+  | { readonly kind: "layout" | "archive"; readonly path: string; readonly tag?: string };
+
+/**
+ * `NAME[:TAG|@DIGEST]` or `docker://NAME`, `oci:DIRECTORY[:TAG]`, `oci-archive:FILE[:TAG]`.
+ *
+ * @throws BuildError `option-invalid`.
+ */
+export function parseCopyPlace(text: string): CopyPlace {
+  const [, kind, rest = ""] = /^(oci|oci-archive):(.*)$/s.exec(text) ?? [];
+  if (kind === undefined) {
+    return { kind: "registry", reference: parseImageReference(text.replace(/^docker:\/\//, "")) };
+  }
+  // A tag has no slash, a path after a colon would.
+  const [, path = "", tag] = /^(.*?)(?::([^:/]*))?$/s.exec(rest) ?? [];
+  if (path === "" || tag === "") {
+    throw new BuildError("option-invalid", `Cannot use "${text}": it is not ${kind}:PATH[:TAG]`);
+  }
+  return { kind: kind === "oci" ? "layout" : "archive", path, tag };
+}
+
+/** Hands the source to `use`; an archive lies open in a directory as long as that takes. */
+export async function withCopySource<T>(
+  access: ImageAccess,
+  place: CopyPlace,
+  use: (source: CopySource) => Promise<T>,
+): Promise<T> {
+  const { signal } = access;
+  if (place.kind === "registry") {
+    const registry = await access.openRegistry();
+    return use(copyFromRegistry({ registry, reference: place.reference, signal }));
+  }
+  if (place.kind === "layout") {
+    return use(await copyFromLayout({ directory: place.path, tag: place.tag, signal }));
+  }
+  return withDirectory(access, async (directory) => {
+    await stat(place.path).catch((error: Error) => {
+      throw new BuildError("option-invalid", `Cannot read "${place.path}": ${error.message}`, {
+        cause: error,
+      });
+    });
+    await unpackArchive(createReadStream(place.path), { directory, name: place.path, signal });
+    return use(await copyFromLayout({ directory, tag: place.tag, signal }));
+  });
+}
+
+/** Hands the target to `use`; an archive appears when that has ended well. */
+export async function withCopyTarget<T>(
+  access: ImageAccess,
+  place: CopyPlace,
+  use: (target: CopyTarget) => Promise<T>,
+): Promise<T> {
+  const { signal } = access;
+  if (place.kind === "registry") {
+    const registry = await access.openRegistry();
+    return use(copyToRegistry({ registry, reference: place.reference, signal }));
+  }
+  if (place.kind === "layout") {
+    return use(await copyToLayout({ directory: place.path, tag: place.tag, signal }));
+  }
+  return withDirectory(access, async (directory) => {
+    const result = await use(await copyToLayout({ directory, tag: place.tag, signal }));
+    const temporary = `${place.path}.${randomUUID()}.tmp`;
+    try {
+      await pipeline(Readable.from(encodeLayout(directory)), createWriteStream(temporary, { flags: "wx" }), {
+        signal,
+      });
+      await rename(temporary, place.path);
+    } finally {
+      await rm(temporary, { force: true });
+    }
+    return result;
+  });
+}
+
+async function withDirectory<T>({ store }: ImageAccess, use: (directory: string) => Promise<T>): Promise<T> {
+  const directory = await mkdtemp(join(store.temporaryDirectory, "copy-"));
+  try {
+    return await use(directory);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** The same layout gives the same bytes. */
+async function* encodeLayout(directory: string): AsyncGenerator<Uint8Array> {
+  const fields = { uid: 0, gid: 0, mtime: 0, mtimeNs: 0, linkName: "", deviceMajor: 0, deviceMinor: 0 };
+  for (const name of ["blobs", "blobs/sha256"]) {
+    yield encodeTarMember({ ...fields, name, type: "directory", mode: 0o755, size: 0 });
+  }
+  const blobs = (await readdir(join(directory, "blobs/sha256"))).sort();
+  for (const name of [...blobs.map((blob) => `blobs/sha256/${blob}`), "index.json", "oci-layout"]) {
+    const { size } = await stat(join(directory, name));
+    yield encodeTarMember({ ...fields, name, type: "file", mode: 0o644, size });
+    yield* createReadStream(join(directory, name), { highWaterMark: 1 << 20 });
+    yield Buffer.alloc((512 - (size % 512)) % 512);
+  }
+  yield TAR_END;
+}
