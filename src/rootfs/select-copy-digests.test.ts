@@ -42,7 +42,11 @@ describe("selectCopy() with digests of files that were read before", () => {
         ...(fileDigestsPath && { fileDigestsPath }),
       },
       {
-        makeIgnoreMatcher: () => ({ excludes: () => false, canSkipDirectory: () => false, findPattern: () => undefined }),
+        makeIgnoreMatcher: () => ({
+          excludes: () => false,
+          canSkipDirectory: () => false,
+          findPattern: () => undefined,
+        }),
         onProgress: (done) => {
           readBytes = done;
         },
