@@ -38,6 +38,8 @@ export interface BuildOptions extends SessionOptions {
   readonly wantManifests?: boolean;
   readonly noCache?: boolean;
   readonly noCacheFilter?: readonly string[];
+  /** Results that are older, in milliseconds, are not taken from the cache. */
+  readonly cacheTtlMs?: number;
   /** Tell, as notes, for each step that is not in the cache what changed. */
   readonly explain?: boolean;
   /** Ask registries for the images that the Dockerfile names even when the store has them. */

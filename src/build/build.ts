@@ -38,6 +38,7 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
   const results = await solvePlan(plan, {
     access,
     explain: options.explain,
+    cacheTtlMs: options.cacheTtlMs,
     openSandbox: () => session.openSandbox(),
     contexts: new Map([...trees, ["context", tree]]),
     findImage,

@@ -25,6 +25,7 @@ export interface BuildFlags {
   readonly metadataFile?: string;
   readonly noCache?: true;
   readonly noCacheFilter: readonly string[];
+  readonly cacheTtl?: string;
   readonly secret: readonly string[];
   readonly allow: readonly string[];
   readonly network?: string;
@@ -112,6 +113,9 @@ export function makeBuildOptions(): Option[] {
     makeOption("--iidfile <file>", "write the image id there", { group: RESULT }),
     makeOption("--metadata-file <file>", "write digests and names there, as JSON", { group: RESULT }),
     makeOption("--no-cache", "run every step", { group: CACHE }),
+    makeOption("--cache-ttl <duration>", "take only results from the cache that are younger, like 24h", {
+      group: CACHE,
+    }),
     makeOption("--no-cache-filter <stages>", "run every step of these stages", many(CACHE)),
     makeOption("--secret <attributes>", "id=ID,src=FILE or id=ID,env=NAME", many(RUN)),
     makeOption("--allow <entitlement>", "network.host, security.insecure, device or device=NAME", many(RUN)),
@@ -170,7 +174,6 @@ export const LATER = [
   "--builder <value>",
   "--cache-from <value>",
   "--cache-to <value>",
-  "--cache-ttl <value>",
   "--cap-add <value>",
   "--cap-drop <value>",
   "--cert-dir <value>",

@@ -9,14 +9,20 @@ const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_0
  * @throws BuildError `option-invalid`.
  */
 export function parseUntil(text: string, now: number): number {
-  if (/^(?:\d+(?:\.\d+)?[smhd])+$/.test(text)) {
-    const parts = [...text.matchAll(/(\d+(?:\.\d+)?)([smhd])/g)];
-    return now - parts.reduce((sum, [, number, unit]) => sum + Number(number) * UNITS[unit!]!, 0);
-  }
+  const age = parseAge(text);
+  if (age !== undefined) return now - age;
   if (/^\d{9,11}$/.test(text)) return Number(text) * 1000;
   const date = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
   if (!Number.isNaN(date)) return date;
   throw new BuildError("option-invalid", `Cannot use "until=${text}" for --filter: it is no time`, {
     hint: "Write a duration like 24h, or a date like 2024-01-31T12:00:00Z",
   });
+}
+
+/** `24h`, `1h30m`, `7d`, `0` in milliseconds; undefined when it is no duration. */
+export function parseAge(text: string): number | undefined {
+  if (text === "0") return 0;
+  if (!/^(?:\d+(?:\.\d+)?[smhd])+$/.test(text)) return undefined;
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)([smhd])/g)];
+  return parts.reduce((sum, [, number, unit]) => sum + Number(number) * UNITS[unit!]!, 0);
 }

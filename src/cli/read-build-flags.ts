@@ -13,6 +13,7 @@ import { parseOutput } from "./parse-output.ts";
 import { parseResources } from "./parse-resources.ts";
 import { readSecret } from "./parse-secret.ts";
 import { parseSsh } from "./parse-ssh.ts";
+import { parseAge } from "./parse-until.ts";
 import {
   parseEntitlement,
   parseExtraHost,
@@ -65,6 +66,7 @@ export async function readBuildFlags(
     wantManifests: flags.metadataFile !== undefined || (flags.iidfile !== undefined && platforms.length > 1),
     noCache: flags.noCache,
     explain: flags.explain,
+    cacheTtlMs: flags.cacheTtl === undefined ? undefined : readCacheTtl(flags.cacheTtl),
     noCacheFilter: flags.noCacheFilter.flatMap((text) => text.split(",")),
     pull: flags.pull,
     secrets: new Map(await Promise.all(flags.secret.map((text) => readSecret(text, context.env)))),
@@ -194,6 +196,14 @@ function readChunks({ stdin, signal }: CommandContext): AsyncIterable<Uint8Array
 
 function parseLimit(text: string | undefined, option: string): number | undefined {
   return text === undefined ? undefined : parseSize(text, option);
+}
+
+function readCacheTtl(text: string): number {
+  const age = parseAge(text);
+  if (age !== undefined) return age;
+  throw new BuildError("option-invalid", `Cannot use "${text}" for --cache-ttl: it is no duration`, {
+    hint: "Write it like 24h or 1h30m",
+  });
 }
 
 function parseJobs(text: string): number {

@@ -35,6 +35,8 @@ export interface SolveOptions {
   readonly epochSeconds?: number;
   /** Agents of ssh mounts, by id. */
   readonly ssh?: ReadonlyMap<string, SshAgent>;
+  /** Results that are older, in milliseconds, are not taken from the cache. */
+  readonly cacheTtlMs?: number;
   /** Tell for each step that is not in the cache what changed, as notes. */
   readonly explain?: boolean;
 }
@@ -60,7 +62,9 @@ export async function solvePlan(plan: Plan, options: SolveOptions): Promise<Solv
   const context: SolveContext = {
     ...options,
     access: { ...options.access, signal },
-    trace: makeBuildTrace(options.access.store, nameProject(plan, options.contexts)),
+    trace: makeBuildTrace(options.access.store, nameProject(plan, options.contexts), {
+      cacheTtlMs: options.cacheTtlMs,
+    }),
     limitRuns: makeLimit(options.jobs),
     solve(id) {
       let result = results.get(id);

@@ -10,8 +10,11 @@ import type { SolveContext } from "./solve-plan.ts";
 import type { SolvedRootfs } from "./solved.ts";
 
 /** A step's result from the cache; undefined when there is none, or none is wanted. */
-export function reuseRecord(step: Step, { key }: StepKey, { access }: SolveContext): StepRecord | undefined {
-  return step.ignoreCache ? undefined : findRecord(access.store, key);
+export function reuseRecord(step: Step, { key }: StepKey, context: SolveContext): StepRecord | undefined {
+  if (step.ignoreCache) return undefined;
+  const found = findRecord(context.access.store, key);
+  const { cacheTtlMs = Number.POSITIVE_INFINITY } = context;
+  return found !== undefined && Date.now() - found.created >= cacheTtlMs ? undefined : found;
 }
 
 /**

@@ -30,7 +30,11 @@ export interface BuildTrace {
   finish(outcome: StoredBuild["outcome"]): readonly StoredBuildStep[];
 }
 
-export function makeBuildTrace(store: Store, project: string): BuildTrace {
+export function makeBuildTrace(
+  store: Store,
+  project: string,
+  { cacheTtlMs }: { readonly cacheTtlMs?: number } = {},
+): BuildTrace {
   const steps = new Map<number, TracedStep>();
   return {
     add(traced) {
@@ -39,7 +43,7 @@ export function makeBuildTrace(store: Store, project: string): BuildTrace {
     finish(outcome) {
       const traced = [...steps.values()].sort((one, other) => one.step.id - other.step.id);
       if (traced.length === 0) return [];
-      const stored = traced.map((one) => describeStep(store, one, { project, traced }));
+      const stored = traced.map((one) => describeStep(store, one, { project, traced, cacheTtlMs }));
       const id = randomBytes(6).toString("hex");
       writeBuild(store, { id, created: Date.now(), project, outcome }, stored);
       return stored;
@@ -62,6 +66,7 @@ function plainName({ name }: Step): string {
 interface TraceContext {
   readonly project: string;
   readonly traced: readonly TracedStep[];
+  readonly cacheTtlMs: number | undefined;
 }
 
 function describeStep(store: Store, traced: TracedStep, context: TraceContext): StoredBuildStep {
@@ -84,7 +89,7 @@ function describeStep(store: Store, traced: TracedStep, context: TraceContext): 
 function findChanges(
   store: Store,
   now: StoredBuildStep,
-  { project, traced, step }: TraceContext & { readonly step: Step },
+  { project, traced, cacheTtlMs, step }: TraceContext & { readonly step: Step },
 ): KeyChange[] {
   if (step.ignoreCache) return [{ part: "none", message: "the build was told not to use the cache" }];
   const [nearest] = findEarlierSteps(store, now, project)
@@ -93,8 +98,10 @@ function findChanges(
     .sort((one, other) => one.distance - other.distance);
   if (nearest === undefined) return [{ part: "none", message: "it was never built before" }];
   const { earlier } = nearest;
-  if (earlier.key === now.key)
-    return [{ part: "none", message: "nothing changed, but its result is no longer in the store" }];
+  if (earlier.key === now.key) {
+    const why = cacheTtlMs === undefined ? "no longer in the store" : "too old, or no longer in the store";
+    return [{ part: "none", message: `nothing changed, but its result is ${why}` }];
+  }
   return explainMiss(earlier.parts, now.parts, {
     nameOf(recordId) {
       const found = traced.find((one) => one.recordId === recordId);

@@ -29,6 +29,8 @@ export interface StoredBuildStep {
 
 /** How many builds are remembered. */
 const BUILDS_MAX = 100;
+/** How many lists of files builds may have made that go on. */
+const LISTS_OF_RUNNING = 200;
 /** How many earlier steps are looked at for the nearest. */
 const CANDIDATES = 20;
 
@@ -49,7 +51,9 @@ export function writeBuild(store: Store, build: StoredBuild, steps: readonly Sto
       .run(BUILDS_MAX);
     database
       .prepare(
-        "DELETE FROM file_lists WHERE digest NOT IN (SELECT content FROM build_steps WHERE content IS NOT NULL)",
+        // The newest may be of builds that go on.
+        `DELETE FROM file_lists WHERE digest NOT IN (SELECT content FROM build_steps WHERE content IS NOT NULL)
+         AND rowid <= (SELECT max(rowid) FROM file_lists) - ${LISTS_OF_RUNNING}`,
       )
       .run();
   });

@@ -106,6 +106,15 @@ COPY --from=builder /built /built
     assert.match((await explain())[0]!, /: nothing changed, but its result is no longer in the store$/);
   });
 
+  test("--cache-ttl takes no results that are older", async () => {
+    await build("--cache-ttl", "1h");
+    assert.ok((await explain()).every((line) => /^HIT /.test(line)));
+    await build("--cache-ttl", "0");
+    assert.match((await explain())[0]!, /^MISS .*: nothing changed, but its result is too old, or no longer/);
+    const { stderr } = await bench.run(["build", "--cache-ttl", "soon", directory]);
+    assert.match(stderr, /^Error: Cannot use "soon" for --cache-ttl: it is no duration/);
+  });
+
   test("a failed build is remembered, and is nothing to compare with", async () => {
     write("Dockerfile", `${dockerfile}RUN exit 3\n`);
     assert.equal((await bench.run(["build", directory])).code, 1);
