@@ -17,37 +17,79 @@ export interface LogKeeper {
 }
 
 export function makeLogKeeper(): LogKeeper {
-  const head: LogChunk[] = [];
-  const tail: LogChunk[] = [];
-  let headBytes = 0;
-  let tailBytes = 0;
+  const head = makeChunkList();
+  const tail = makeChunkList();
   let droppedBytes = 0;
-  const addTail = (chunk: LogChunk): void => {
-    tail.push(chunk);
-    tailBytes += chunk.data.length;
-    while (tailBytes > TAIL_BYTES) {
-      const [first] = tail;
-      const dropped = Math.min(first!.data.length, tailBytes - TAIL_BYTES);
-      if (dropped === first!.data.length) tail.shift();
-      else tail[0] = { stream: first!.stream, data: first!.data.subarray(dropped) };
-      tailBytes -= dropped;
-      droppedBytes += dropped;
-    }
-  };
   return {
     add(stream, data) {
-      const headPart = data.subarray(0, HEAD_BYTES - headBytes);
-      if (headPart.length > 0) head.push({ stream, data: Buffer.from(headPart) });
-      headBytes += headPart.length;
-      const rest = data.subarray(headPart.length);
-      if (rest.length > 0) addTail({ stream, data: Buffer.from(rest) });
+      const headPart = data.subarray(0, HEAD_BYTES - head.bytes());
+      head.add(stream, headPart);
+      tail.add(stream, data.subarray(headPart.length));
+      droppedBytes += tail.cutTo(TAIL_BYTES);
     },
     chunks() {
-      if (droppedBytes === 0) return [...head, ...tail];
+      if (droppedBytes === 0) return [...head.chunks(), ...tail.chunks()];
       const note = Buffer.from(`\n[${droppedBytes} bytes are not kept]\n`);
-      return [...head, { stream: "stdout", data: note }, ...tail];
+      return [...head.chunks(), { stream: "stdout", data: note }, ...tail.chunks()];
     },
   };
+}
+
+const BLOCK_BYTES = 16 << 10;
+/** Streams may take turns at every byte. */
+const FIRST_BYTES = 64;
+
+interface Block {
+  readonly stream: LogChunk["stream"];
+  buffer: Buffer;
+  start: number;
+  end: number;
+}
+
+/** Chunks in blocks, for a log may come byte by byte. */
+function makeChunkList() {
+  const blocks: Block[] = [];
+  let total = 0;
+  return {
+    bytes: () => total,
+    add(stream: LogChunk["stream"], data: Uint8Array): void {
+      for (let at = 0; at < data.length; ) {
+        let last = blocks.at(-1);
+        if (last === undefined || last.stream !== stream || last.end === BLOCK_BYTES) {
+          last = { stream, buffer: Buffer.allocUnsafe(FIRST_BYTES), start: 0, end: 0 };
+          blocks.push(last);
+        }
+        const wanted = Math.min(BLOCK_BYTES, last.end + data.length - at);
+        if (wanted > last.buffer.length) last.buffer = grow(last.buffer, wanted);
+        const part = data.subarray(at, at + BLOCK_BYTES - last.end);
+        last.buffer.set(part, last.end);
+        last.end += part.length;
+        at += part.length;
+      }
+      total += data.length;
+    },
+    /** Drops what is too much at the beginning; returns how much that was. */
+    cutTo(maxBytes: number): number {
+      let dropped = 0;
+      while (total > maxBytes) {
+        const [first] = blocks;
+        const part = Math.min(first!.end - first!.start, total - maxBytes);
+        first!.start += part;
+        if (first!.start === first!.end) blocks.shift();
+        total -= part;
+        dropped += part;
+      }
+      return dropped;
+    },
+    chunks: (): LogChunk[] =>
+      blocks.map(({ stream, buffer, start, end }) => ({ stream, data: buffer.subarray(start, end) })),
+  };
+}
+
+function grow(buffer: Buffer, wantedBytes: number): Buffer {
+  const grown = Buffer.allocUnsafe(Math.min(BLOCK_BYTES, Math.max(wantedBytes, 2 * buffer.length)));
+  buffer.copy(grown);
+  return grown;
 }
 
 /** Keeps the log of a record that is in the store. */
