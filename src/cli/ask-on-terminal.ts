@@ -5,7 +5,8 @@ import type { CommandContext } from "./command-context.ts";
 /**
  * Asks for a line on the terminal. With `isSecret` nothing of what is typed is shown.
  *
- * @returns undefined when the input ends, or was ended by Ctrl-C, before the line does.
+ * @returns undefined when the input ends before the line does.
+ * @throws the signal's reason, after Ctrl-C.
  */
 export async function askOnTerminal(
   { stdin, stdout, signal }: CommandContext,
@@ -21,11 +22,8 @@ export async function askOnTerminal(
     return await new Promise<string | undefined>((resolve, reject) => {
       lines.once("line", resolve);
       lines.once("close", () => resolve(undefined));
-      lines.once("SIGINT", () => {
-        // Without the echo the terminal makes no signal of it either.
-        if (isSecret) process.kill(process.pid, "SIGINT");
-        resolve(undefined);
-      });
+      // Without the echo the terminal makes no signal of Ctrl-C either.
+      lines.once("SIGINT", () => process.kill(process.pid, "SIGINT"));
       signal.addEventListener("abort", () => reject(signal.reason), { once: true });
     });
   } finally {

@@ -153,28 +153,50 @@ test("login says what is missing", async () => {
   assert.match(await fail(["login", "-u", "a", "--password-stdin", "a b"], "x"), /"a b" as a registry/);
 });
 
-test("login asks on a terminal, and the password is not shown", {
-  skip: skip || (!existsSync("/usr/bin/script") && "script is missing (apt-get install bsdutils)"),
-}, async () => {
-  await using registry = await startRegistry({ htpasswd: true });
-  const { env, root, path } = makeHome();
-  const command = `${slipwayPath} login ${registry.host}`;
-  const terminal = spawn("script", ["-qec", command, "/dev/null"], {
+/** Runs `login HOST` on a terminal and types an answer when something that is asked for appears. */
+async function loginOnTerminal(
+  host: string,
+  { env, root }: Pick<ReturnType<typeof makeHome>, "env" | "root">,
+  answers: Readonly<Record<string, string>>,
+) {
+  const terminal = spawn("script", ["-qec", `${slipwayPath} login ${host}`, "/dev/null"], {
     stdio: ["pipe", "pipe", "inherit"],
     env: { ...process.env, ...env, SLIPWAY_ROOT: root },
   });
   let seen = "";
   terminal.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-    if (!seen.includes("Username: ") && (seen + chunk).includes("Username: "))
-      terminal.stdin.write("tester\n");
-    if (!seen.includes("Password: ") && (seen + chunk).includes("Password: "))
-      terminal.stdin.write("secret\r");
+    for (const [question, answer] of Object.entries(answers)) {
+      if (!seen.includes(question) && (seen + chunk).includes(question)) terminal.stdin.write(answer);
+    }
     seen += chunk;
   });
   const [code] = await once(terminal, "close");
   terminal.stdin.end();
+  return { code, seen };
+}
+
+const skipTerminal =
+  skip || (!existsSync("/usr/bin/script") && "script is missing (apt-get install bsdutils)");
+
+test("login asks on a terminal, and the password is not shown", { skip: skipTerminal }, async () => {
+  await using registry = await startRegistry({ htpasswd: true });
+  const home = makeHome();
+  const answers = { "Username: ": "tester\n", "Password: ": "secret\r" };
+  const { code, seen } = await loginOnTerminal(registry.host, home, answers);
   assert.equal(code, 0, seen);
   assert.doesNotMatch(seen, /secret/);
   assert.match(seen, /Login Succeeded/);
-  assert.match(readFileSync(path, "utf8"), /dGVzdGVyOnNlY3JldA==/);
+  assert.match(readFileSync(home.path, "utf8"), /dGVzdGVyOnNlY3JldA==/);
+});
+
+test("Ctrl-C at the password ends login as a signal would", { skip: skipTerminal }, async () => {
+  await using registry = await startRegistry({ htpasswd: true });
+  const home = makeHome();
+  const { code, seen } = await loginOnTerminal(registry.host, home, {
+    "Username: ": "tester\n",
+    "Password: ": "sec\u0003",
+  });
+  assert.equal(code, 130, seen);
+  assert.doesNotMatch(seen, /sec|Succeeded/);
+  assert.ok(!existsSync(home.path));
 });
