@@ -12,6 +12,7 @@ const PACKAGES = [
   ...basePackages,
   // RUN
   "crun",
+  "runc",
   "passt",
   // ssh mounts with keys
   "openssh-client",
@@ -28,6 +29,10 @@ const PACKAGES = [
   "busybox-static",
   // What a build opens.
   "strace",
+  // Other hands that make and read archives and repositories.
+  "bzip2",
+  "git",
+  "zstd",
 ];
 
 const TESTS = ["src/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts"];
