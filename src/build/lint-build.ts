@@ -27,11 +27,12 @@ export function lintBuild(
   const stages = new Set(
     lowerInstructions(inputs.syntax).stages.flatMap(({ span }, i) => (leftOut.has(span.startLine) ? [] : i)),
   );
-  const { warnings, failsBuild } = lintDockerfile(inputs.syntax, {
+  const { warnings, failsBuild, unknownChecks } = lintDockerfile(inputs.syntax, {
     ...lintOptions(inputs),
     stages,
     findBase: makeBaseFinder(inputs, bases),
   });
+  tellUnknown(unknownChecks, inputs);
   for (const { rule, detail, description, url, span } of warnings) {
     emit({
       kind: "warning",
@@ -45,8 +46,8 @@ export function lintBuild(
 }
 
 /**
- * The checks over all stages. The configs of base images are fetched for them; where one cannot be had, its checks are left
- * out with a note.
+ * The checks over all stages. The configs of base images are fetched for them; DIFFERS: where one cannot be had, its checks are
+ * left out with a note.
  *
  * @throws BuildError as `lintDockerfile`.
  */
@@ -73,7 +74,10 @@ export async function lintAllStages(
         return known(name, platform);
       },
     });
-    if (wanted.length === 0) return result;
+    if (wanted.length === 0) {
+      tellUnknown(result.unknownChecks, inputs);
+      return result;
+    }
     const found = wanted.map(async (base): Promise<readonly ImageBase[]> => {
       try {
         return [{ ...base, config: (await find(base)).config }];
@@ -85,6 +89,15 @@ export async function lintAllStages(
       }
     });
     bases.push(...(await Promise.all(found)).flat());
+  }
+}
+
+/** DIFFERS: a misspelt name would switch off nothing, silently. */
+function tellUnknown(unknown: LintResult["unknownChecks"], { session, syntax }: BuildInputs): void {
+  const span = syntax.directives.find(({ key }) => key === "check")?.span;
+  for (const { name, hint } of unknown) {
+    const message = `There is no check "${name}"${hint === undefined ? "" : `. ${hint}`}`;
+    session.access.emit({ kind: "warning", time: Date.now(), message, span });
   }
 }
 

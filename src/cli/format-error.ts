@@ -21,7 +21,8 @@ export function formatError(error: unknown, options: FormatErrorOptions): string
 
 function formatExpected(error: BuildError, style: Style, { sources }: FormatErrorOptions): string[] {
   const lines = [`${style("red", "Error:")} ${style("bold", cleanLines(error.message))}`];
-  if (error.span !== undefined) lines.push("", ...formatSource(error.span, style, sources));
+  if (error.span !== undefined)
+    lines.push("", ...formatSource(error.span, style, { sources, message: error.message }));
   const logTail = (error.logTail ?? []).map(cleanText);
   if (logTail.some((line) => line !== "")) {
     lines.push(

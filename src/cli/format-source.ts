@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { relative } from "node:path";
 import type { SourceSpan } from "../errors/build-error.ts";
+import { type FaultPlace, findFault } from "../errors/find-fault.ts";
 import { cleanText } from "../progress/clean-text.ts";
 import type { Style } from "../progress/style.ts";
 
@@ -9,6 +10,13 @@ const AROUND = 2;
 /** How many marked lines are shown, first and last ones; a heredoc may be long. */
 const MARKED_MAX = 14;
 
+export interface SourceOptions {
+  /** Texts that spans point into and that are no files, by name. */
+  readonly sources: ReadonlyMap<string, string>;
+  /** The error's: what it quotes is marked. */
+  readonly message?: string;
+}
+
 /**
  * `Dockerfile:12:1`, and the lines of the text with the place marked. The text is looked up in `sources`, then on disk; where
  * it is in neither, only the place is told.
@@ -16,11 +24,13 @@ const MARKED_MAX = 14;
 export function formatSource(
   span: SourceSpan,
   style: Style,
-  sources: ReadonlyMap<string, string>,
+  { sources, message = "" }: SourceOptions,
 ): readonly string[] {
-  const column = span.startColumn === undefined ? "" : `:${span.startColumn}`;
-  const lines = [style("cyan", `${shortPath(span.file)}:${span.startLine}${column}`)];
   const text = readSource(span.file, sources)?.split(/\r?\n/);
+  const fault = text && findFault(message, span, text);
+  const startColumn = fault?.line === span.startLine ? fault.startColumn : span.startColumn;
+  const column = startColumn === undefined ? "" : `:${startColumn}`;
+  const lines = [style("cyan", `${shortPath(span.file)}:${span.startLine}${column}`)];
   if (text === undefined || text.length < span.startLine) return lines;
   if (text.at(-1) === "") text.pop();
 
@@ -35,9 +45,9 @@ export function formatSource(
     }
     const gutter = `${isMarked ? style("red", ">") : " "} ${style("dim", `${String(number).padStart(width)} │`)}`;
     lines.push(`${gutter} ${cleanText(text[number - 1]!)}`.trimEnd());
-    if (number === span.startLine) {
-      const mark = underline(text[number - 1]!, span);
-      if (mark !== "") lines.push(`  ${" ".repeat(width)} ${style("dim", "│")} ${style("red", mark)}`);
+    if (number === fault?.line) {
+      const mark = underline(text[number - 1]!, fault);
+      lines.push(`  ${" ".repeat(width)} ${style("dim", "│")} ${style("red", mark)}`);
     }
   }
   return lines;
@@ -48,17 +58,11 @@ function isElided(number: number, { startLine, endLine }: SourceSpan): boolean {
   return number >= startLine + MARKED_MAX / 2 && number <= endLine - MARKED_MAX / 2;
 }
 
-/** Carets under a part of a line; nothing when the whole line is meant. */
-function underline(line: string, { startColumn, endColumn }: SourceSpan): string {
-  if (startColumn === undefined) return "";
-  const end = Math.min(endColumn ?? line.length + 1, line.length + 1);
-  const isWhole = line.slice(0, startColumn - 1).trim() === "" && line.slice(end - 1).trim() === "";
-  if (isWhole || end <= startColumn) return "";
+/** Carets under a part of a line. */
+function underline(line: string, { startColumn, endColumn }: FaultPlace): string {
   const before = cleanText(line.slice(0, startColumn - 1));
-  return (
-    " ".repeat(before.length) +
-    "^".repeat(Math.max(1, cleanText(line.slice(startColumn - 1, end - 1)).length))
-  );
+  const marked = cleanText(line.slice(startColumn - 1, endColumn - 1));
+  return " ".repeat(before.length) + "^".repeat(Math.max(1, marked.length));
 }
 
 function readSource(file: string, sources: ReadonlyMap<string, string>): string | undefined {

@@ -97,10 +97,14 @@ export function isCheckOn(name: CheckName, options: CheckOptions): boolean {
   return !options.skipAll && !options.skip.includes(name);
 }
 
-/** Names in the options that no check has, each with a hint. */
-export function unknownChecks(
-  options: CheckOptions,
-): readonly { readonly name: string; readonly hint?: string }[] {
+/** A name that no check has, with the one that may have been meant. */
+export interface UnknownCheck {
+  readonly name: string;
+  readonly hint?: string;
+}
+
+/** Names in the options that no check has. */
+export function findUnknownChecks(options: CheckOptions): readonly UnknownCheck[] {
   return [...options.skip, ...options.experimental].flatMap((name) =>
     name === "" || CHECK_NAMES.includes(name as CheckName)
       ? []

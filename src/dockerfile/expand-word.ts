@@ -35,7 +35,7 @@ export interface Expansion {
   readonly unmatched: ReadonlySet<string>;
 }
 
-/** In characters. An expansion bomb (`ENV B=$A$A`, and so on) ends here; Linux takes at most 128 KiB for one variable. */
+/** DIFFERS: a limit, in characters. An expansion bomb (`ENV B=$A$A`, and so on) ends here; Linux takes at most 128 KiB for one variable. */
 export const MAX_EXPANDED_LENGTH = 1 << 20;
 
 /** Value times pattern, in characters, for all patterns of one expansion. */

@@ -107,7 +107,7 @@ function tokenize(pattern: string): { tokens: Token[]; source: string } {
   return { tokens, source: `${source}$` };
 }
 
-/** A class as Go's `filepath.Match` has it: not empty, no bare `-` or `]` as a member. */
+/** A class as Go's `filepath.Match` has it: not empty, no bare `-` or `]` as a member. DIFFERS: `\d` is the letter d. */
 function parseClass(
   pattern: string,
   characters: readonly string[],

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseCheckOptions, unknownChecks } from "./check-options.ts";
+import { findUnknownChecks, parseCheckOptions } from "./check-options.ts";
 import { CHECK_NAMES, checkRule } from "./check-rules.ts";
 import { type LintOptions, lintDockerfile } from "./lint-dockerfile.ts";
 import { parseDockerfile } from "./parse-dockerfile.ts";
@@ -147,7 +147,7 @@ test("wrong check options are an error with its place, and an unknown check is t
     hint: 'Did you mean "skip"?',
     span: { file: "Dockerfile", startLine: 1, endLine: 1 },
   });
-  assert.deepEqual(unknownChecks(parseCheckOptions("skip=JSONArgsRecomended")), [
+  assert.deepEqual(findUnknownChecks(parseCheckOptions("skip=JSONArgsRecomended")), [
     { name: "JSONArgsRecomended", hint: 'Did you mean "JSONArgsRecommended"?' },
   ]);
 });

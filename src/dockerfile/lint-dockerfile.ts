@@ -6,9 +6,11 @@ import { checkFile } from "./check-file.ts";
 import {
   type CheckOptions,
   DEFAULT_CHECK_OPTIONS,
+  findUnknownChecks,
   isCheckOn,
   mergeCommentOptions,
   parseCheckOptions,
+  type UnknownCheck,
 } from "./check-options.ts";
 import { type CheckName, checkRule } from "./check-rules.ts";
 import { checkStages } from "./check-stages.ts";
@@ -51,6 +53,8 @@ export interface LintResult {
   readonly warnings: readonly LintWarning[];
   /** The check directive says `error=true` and there is a finding: a build must fail. */
   readonly failsBuild: boolean;
+  /** Names in the directive that no check has; they do nothing. */
+  readonly unknownChecks: readonly UnknownCheck[];
 }
 
 /** Takes a finding, unless it is switched off for the whole file or by a comment above the instruction. */
@@ -84,7 +88,11 @@ export function lintDockerfile(tree: SyntaxTree, options: LintOptions = {}): Lin
   warnings.sort(
     (a, b) => a.span.startLine - b.span.startLine || (a.detail < b.detail ? -1 : a.detail > b.detail ? 1 : 0),
   );
-  return { warnings, failsBuild: checks.isError && warnings.length > 0 };
+  return {
+    warnings,
+    failsBuild: checks.isError && warnings.length > 0,
+    unknownChecks: findUnknownChecks(checks),
+  };
 }
 
 function readCheckOptions(tree: SyntaxTree, options: LintOptions): CheckOptions {

@@ -37,6 +37,7 @@ export function lowerHealthcheck(node: SyntaxNode): Required<Healthcheck> {
   };
   switch (type.toUpperCase()) {
     case "NONE":
+      // DIFFERS: its flags have been checked as well.
       if (command.length > 0) throw refuse("HEALTHCHECK NONE takes no arguments");
       return { Test: ["NONE"], Interval: 0, Timeout: 0, StartPeriod: 0, StartInterval: 0, Retries: 0 };
     case "CMD":

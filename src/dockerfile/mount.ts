@@ -111,6 +111,7 @@ function checkKeys(spec: MountSpec, type: MountType, values: ReadonlyMap<string,
       refuse(spec.text, `unexpected key '${key}' for mount type '${type}'`);
     }
   };
+  // DIFFERS: wherever it stands, before `type` as well.
   onlyFor("required", ["secret", "ssh"]);
   onlyFor("size", ["tmpfs"]);
   onlyFor("env", ["secret"]);

@@ -141,6 +141,7 @@ function parsePairs(keyword: string, rest: string, escapeMark: EscapeCharacter):
       throw new BuildError(
         "dockerfile-syntax",
         `Cannot parse "${keyword.toUpperCase()} ${shorten(rest)}": ${keyword.toUpperCase()} must have two arguments`,
+        { hint: `Write ${keyword.toUpperCase()} NAME=VALUE` },
       );
     }
     return [
@@ -153,6 +154,7 @@ function parsePairs(keyword: string, rest: string, escapeMark: EscapeCharacter):
       throw new BuildError(
         "dockerfile-syntax",
         `Cannot parse "${keyword.toUpperCase()} ${shorten(rest)}": can't find = in "${shorten(word)}", must be of the form: name=value`,
+        { hint: 'A value that holds blanks stands in quotes: NAME="a b"' },
       );
     }
     return { key: word.slice(0, equals), value: word.slice(equals + 1), hasEquals: true };

@@ -49,6 +49,7 @@ export function parseDockerfile(text: string | Uint8Array, options: ParseOptions
     const line = reader.line;
     const start = skipSpaces(line);
     const isShebang = reader.number === 1 && line.startsWith("#!");
+    // DIFFERS: directives after a shebang count.
     if (mayBeDirective && !isShebang) {
       const directive = parseDirective(line.slice(start));
       mayBeDirective = directive !== undefined;
@@ -103,7 +104,7 @@ function decode(text: string | Uint8Array): { decoded: string; isLossy: boolean 
   }
 }
 
-/** Bytes that are not UTF-8 may stand in a comment, but what is built must not differ from what is written. */
+/** DIFFERS: bytes that are not UTF-8 may stand in a comment, but what is built must not differ from what is written. */
 function checkEncoding(line: string, heredocs: readonly Heredoc[]): void {
   if (!line.includes(REPLACEMENT) && !heredocs.some(({ content }) => content.includes(REPLACEMENT))) return;
   throw new BuildError("dockerfile-syntax", "Cannot parse the instruction: it is not valid UTF-8");

@@ -1,4 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
+import { hintNearest } from "../errors/suggest-nearest.ts";
 
 /** A git repository and what of it is meant, as BuildKit reads `URL#ref:subdir` and `URL?key=value`. */
 export interface GitReference {
@@ -71,8 +72,8 @@ interface Parts {
 }
 
 function finish(text: string, parts: Parts): GitReference {
-  const refuse = (problem: string): never => {
-    throw new BuildError("option-invalid", `Cannot use the git reference "${text}": ${problem}`);
+  const refuse: Refuse = (problem, hint) => {
+    throw new BuildError("option-invalid", `Cannot use the git reference "${text}": ${problem}`, { hint });
   };
   const query = parseQuery(parts.query ?? "", refuse);
   const fragment = parts.fragment ?? "";
@@ -114,7 +115,7 @@ function withPrefix(prefix: string, name: string | undefined): string | undefine
   return name === undefined || name.startsWith(prefix) ? name : prefix + name;
 }
 
-type Refuse = (problem: string) => never;
+type Refuse = (problem: string, hint?: string) => never;
 
 const SWITCHES: readonly string[] = ["keep-git-dir", "submodules", "fetch-by-commit"];
 const KEYS: readonly string[] = [
@@ -131,7 +132,7 @@ const KEYS: readonly string[] = [
 function parseQuery(text: string, refuse: Refuse): ReadonlyMap<string, string> {
   const query = new Map<string, string>();
   for (const [key, value] of new URLSearchParams(text)) {
-    if (!KEYS.includes(key)) refuse(`unexpected query "${key}"`);
+    if (!KEYS.includes(key)) refuse(`unexpected query "${key}"`, hintNearest(key, KEYS));
     if (query.has(key)) refuse(`query "${key}" has multiple values`);
     if (value === "" && !SWITCHES.includes(key)) refuse(`query "${key}" has no value`);
     query.set(key, value);

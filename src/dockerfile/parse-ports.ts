@@ -10,7 +10,13 @@ const MAX_PORT = 65_535;
  */
 export function parsePorts(word: string): readonly string[] {
   const refuse = (problem: string): never => {
-    throw new BuildError("dockerfile-syntax", `Cannot expose "${word}": invalid port: "${word}": ${problem}`);
+    throw new BuildError(
+      "dockerfile-syntax",
+      `Cannot expose "${word}": invalid port: "${word}": ${problem}`,
+      {
+        hint: "Write a number up to 65535 or a range like 8000-8010, then /tcp, /udp or /sctp if it is not tcp",
+      },
+    );
   };
   const parts = word.split(":");
   const [container, protocolText = ""] = cut(parts.at(-1)!, "/");

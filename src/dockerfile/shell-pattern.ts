@@ -3,7 +3,7 @@ import { BuildError } from "../errors/build-error.ts";
 /*
  * Shell patterns of `${v#p}`, `${v%p}` and `${v/p/r}`: `*`, `?` and backslash escapes, no brackets (POSIX shell, 2.13,
  * as BuildKit has it). A pattern is cut at its stars into segments; because a star takes anything, taking each segment at
- * its first place loses no match. So matching never backtracks.
+ * its first place loses no match. So matching never backtracks. DIFFERS: `*` and `?` match newlines, too.
  */
 
 /** Characters, one code point each; `null` is `?`. */

@@ -218,7 +218,7 @@ function listStages(nodes: readonly StageNode[]): string {
     .slice(0, 20)
     .map(({ index, stage }) => (stage.name === undefined ? `${index}` : `${index} (${stage.name})`));
   const more = nodes.length > shown.length ? ", ..." : "";
-  return `The stages are ${shown.join(", ")}${more}`;
+  return nodes.length === 1 ? `The only stage is ${shown[0]}` : `The stages are ${shown.join(", ")}${more}`;
 }
 
 /** The names that an instruction takes files from; undefined for a mount without `from`. */

@@ -40,6 +40,7 @@ export function readDiskEntry(
   if (stats.isSocket()) return options.socketIsFile ? found({ ...common, type: "file" }) : undefined;
   return found({
     ...common,
+    // DIFFERS: a block device stays one.
     type: stats.isCharacterDevice() ? "char" : "block",
     deviceMajor: Number(((stats.rdev >> 8n) & 0xfffn) | ((stats.rdev >> 32n) & ~0xfffn)),
     deviceMinor: Number((stats.rdev & 0xffn) | ((stats.rdev >> 12n) & 0xffffff00n)),

@@ -83,7 +83,7 @@ export function missing(tree: SourceTree, path: RootfsPath): BuildError {
 }
 
 function hintFor(tree: SourceTree, path: RootfsPath): string | undefined {
-  if (tree.isIgnored(path)) return `The ignore file leaves it out: ${tree.describePattern(path)}`;
+  if (tree.isIgnored(path)) return `${tree.describePattern(path)} leaves it out`;
   let existing = path;
   let absent = path;
   while (existing !== ROOT) {
@@ -95,7 +95,7 @@ function hintFor(tree: SourceTree, path: RootfsPath): string | undefined {
     }
     if (node !== undefined) break;
     if (tree.isIgnored(existing)) {
-      return `The ignore file leaves "${pathToText(existing)}" out: ${tree.describePattern(existing)}`;
+      return `${tree.describePattern(existing)} leaves "${pathToText(existing)}" out`;
     }
   }
   const node = tree.lookup(path);

@@ -33,7 +33,7 @@ export interface SourceTree extends Disposable {
   read(node: SourceNode): Iterable<Uint8Array>;
   /** Whether a path that `lookup` does not find is there all the same, left out by an ignore pattern. */
   isIgnored(path: RootfsPath): boolean;
-  /** The ignore pattern that leaves a path out, and the name of its file: `"*.md" in .dockerignore`. */
+  /** The ignore pattern that leaves a path out, and the name of its file: `The pattern "*.md" of .dockerignore`. */
   describePattern(path: RootfsPath): string;
 }
 
@@ -84,7 +84,7 @@ function withInode(found: SourceNode): SourceNode {
 class DirectorySource implements SourceTree {
   readonly #directory: string;
   readonly #matcher: IgnoreMatcher;
-  readonly #ignoreFile: string | undefined;
+  readonly #ignoreFile: string;
   readonly #readXattrs: ReadXattrs = makeReadXattrs();
 
   constructor(
@@ -93,7 +93,7 @@ class DirectorySource implements SourceTree {
   ) {
     this.#directory = directory;
     this.#matcher = matcher;
-    this.#ignoreFile = ignoreFile && basename(ignoreFile);
+    this.#ignoreFile = ignoreFile === undefined ? "the ignore file" : basename(ignoreFile);
   }
 
   lookup(path: RootfsPath): SourceNode | undefined {
@@ -141,8 +141,7 @@ class DirectorySource implements SourceTree {
   }
 
   describePattern(path: RootfsPath): string {
-    const pattern = `"${this.#matcher.findPattern(textFromBytes(path))}"`;
-    return this.#ignoreFile === undefined ? pattern : `${pattern} in ${this.#ignoreFile}`;
+    return `The pattern "${this.#matcher.findPattern(textFromBytes(path))}" of ${this.#ignoreFile}`;
   }
 
   [Symbol.dispose](): void {}

@@ -188,3 +188,20 @@ test("parse prints the tree as s-expressions, or as JSON with places", async () 
   assert.match(broken.stderr, /<stdin>:2/);
   assert.match((await bench.run(["parse", join(directory, "none")])).stderr, /^Error: Cannot read .*none"/);
 });
+
+test("a misspelt check in the directive is told, with what is near", async () => {
+  const dockerfile = "# check=skip=MaintainerDeprecatd\nFROM scratch\nCOPY a /\n";
+  const expected =
+    /^WARNING: There is no check "MaintainerDeprecatd"\. Did you mean "MaintainerDeprecated"\?/m;
+  assert.match((await check(dockerfile)).stderr, expected);
+  assert.match((await bench.build(dockerfile, { files: { a: "" } })).stderr, expected);
+});
+
+test("an error marks what is wrong in the Dockerfile's lines", async () => {
+  const { stderr } = await bench.build("FROM scratch\nCOPY a \\\n  missing.txt /to/\n", { files: { a: "" } });
+  const marked = `> 2 │ COPY a \\\n> 3 │   missing.txt /to/\n    │   ${"^".repeat(11)}\n`;
+  assert.ok(stderr.includes(marked), stderr);
+  const { stderr: mount } = await bench.build("FROM scratch\nRUN --mount=type=cache,traget=/x true\n");
+  assert.match(mount, /Dockerfile:2:24$/m);
+  assert.match(mount, /Did you mean "target"\?/);
+});

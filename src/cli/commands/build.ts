@@ -50,8 +50,9 @@ export async function runBuild(directory: string, flags: BuildFlags, context: Co
   };
   if (call.method !== "build") {
     const emit: EventSink = (event) => {
-      if (event.kind === "note" && mode !== "quiet")
-        context.stderr.write(`Note: ${cleanText(event.message)}\n`);
+      if (mode === "quiet" || (event.kind !== "note" && event.kind !== "warning")) return;
+      const word = event.kind === "note" ? "Note" : "WARNING";
+      context.stderr.write(`${word}: ${cleanText(event.message)}\n`);
     };
     await runCall({ ...call, method: call.method }, { ...options, ...place, emit }, context);
     return;
