@@ -32,6 +32,16 @@ const STAYS: ReadonlySet<ItemKind> = new Set(["database", "temporary"]);
  * What can be made again from a blob goes first, then what was least recently used.
  */
 export async function reclaim(store: Store, options: ReclaimOptions): Promise<Reclaimed> {
+  // A commit is on the disk before files go: a power loss must not bring back a row whose files are gone.
+  store.database.exec("PRAGMA synchronous = FULL");
+  try {
+    return await removeUnneeded(store, options);
+  } finally {
+    store.database.exec("PRAGMA synchronous = NORMAL");
+  }
+}
+
+async function removeUnneeded(store: Store, options: ReclaimOptions): Promise<Reclaimed> {
   const { maxBytes, usedBefore = Number.MAX_SAFE_INTEGER, all = false, ignoreOwn, signal } = options;
   dropDeadLeases(store.database);
   // The clock first, then the leases: who is not among these began later, and uses things later than this.
