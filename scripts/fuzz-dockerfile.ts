@@ -1,6 +1,6 @@
 /**
- * `npm run fuzz [COUNT [SEED]]`: Dockerfiles by the grammar, each parsed, planned and linted; 100,000 by default. A crash is told with its
- * seed and text. The seeds follow one another, so that `npm run fuzz 1 SEED` repeats one.
+ * `npm run fuzz -- [COUNT [SEED]]`: Dockerfiles by the grammar, each parsed, planned and linted; 100,000 by default. A crash is told with its
+ * seed and text. The seeds follow one another, so that `npm run fuzz -- 1 SEED` repeats one.
  */
 import { exerciseDockerfile, type Outcome } from "../test/exercise-dockerfile.ts";
 import { generateDockerfile, makeRandom } from "../test/generate-dockerfile.ts";

@@ -35,6 +35,7 @@ export {
   type BuildErrorDetail,
   type SourceSpan,
 } from "./errors/build-error.ts";
+export { type FaultPlace, findFault } from "./errors/find-fault.ts";
 export type { ImageConfig } from "./oci/image-config.ts";
 export { formatPlatform, type Platform, parsePlatform } from "./oci/platform.ts";
 export { formatImageReference, type ImageReference, parseImageReference } from "./oci/reference.ts";
