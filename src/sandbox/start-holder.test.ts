@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { processesWith } from "../../test/run/processes.ts";
 import { sandboxSecurity } from "./container-security.ts";
 import { findRuntime } from "./find-runtime.ts";
 import { makeRuntimeConfig } from "./runtime-config.ts";
@@ -135,10 +136,10 @@ describe("a holder", { skip: missing }, () => {
     await using holder = await start();
     const abort = new AbortController();
     const running = runCommand(holder, "sleep 4711 & sleep 4711; true", { signal: abort.signal });
-    await until(() => countProcesses("sleep 4711") >= 2);
+    await until(() => processesWith("sleep 4711").length >= 2);
     abort.abort(new Error("enough"));
     await assert.rejects(running, { message: "enough" });
-    assert.equal(countProcesses("sleep 4711"), 0);
+    assert.deepEqual(processesWith("sleep 4711"), []);
   });
 
   it("takes everything away when slipway is killed", async () => {
@@ -162,10 +163,10 @@ describe("a holder", { skip: missing }, () => {
       });`;
     const { spawn } = await import("node:child_process");
     const child = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "inherit" });
-    await until(() => countProcesses("sleep 4712") === 1);
+    await until(() => processesWith("sleep 4712").length === 1);
     child.kill("SIGKILL");
-    await until(() => countProcesses("sleep 4712") === 0);
-    await until(() => countProcesses(join(directory, "memory")) === 0);
+    await until(() => processesWith("sleep 4712").length === 0);
+    await until(() => processesWith(join(directory, "memory")).length === 0);
     assert.ok(!readFileSync("/proc/self/mounts", "utf8").includes(directory));
     assert.deepEqual(readdirSync(join(directory, "run/rootfs")), []);
   });
@@ -177,21 +178,6 @@ async function until(isTrue: () => boolean): Promise<void> {
     await sleep(20);
   }
   assert.fail("it never became true");
-}
-
-/** Living processes of the machine whose command line contains a text. */
-function countProcesses(text: string): number {
-  return readdirSync("/proc").filter((pid) => {
-    if (!/^\d+$/.test(pid)) return false;
-    try {
-      return (
-        readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").includes(text) &&
-        Number(pid) !== process.pid
-      );
-    } catch {
-      return false;
-    }
-  }).length;
 }
 
 function whatIsMissing(): string | false {

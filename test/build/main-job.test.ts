@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
+import { processesWith } from "../run/processes.ts";
 import { slipwayPath } from "../slipway.ts";
 import { validateImageLayout } from "../validate-image.ts";
 
@@ -145,10 +146,10 @@ describe("a build", { skip: runMissing }, () => {
     const child = spawn(slipwayPath, ["--root", bench.root, "build", "--progress=plain", directory], {
       stdio: "ignore",
     });
-    await until(() => countProcesses("sleep 4713") > 0);
+    await until(() => processesWith("sleep 4713").length > 0);
     child.kill("SIGKILL");
     await once(child, "exit");
-    await until(() => countProcesses("sleep 4713") + countProcesses(bench.root) === 0);
+    await until(() => processesWith("sleep 4713").length + processesWith(bench.root).length === 0);
     assert.ok(!readFileSync("/proc/self/mounts", "utf8").includes(bench.directory));
     const { stderr } = await bench.build(`FROM busybox
         RUN head -c 16 /dev/urandom | od -t x1 > /id
@@ -162,11 +163,11 @@ describe("a build", { skip: runMissing }, () => {
     const child = spawn(slipwayPath, ["--root", bench.root, "build", "--progress=plain", directory], {
       stdio: "ignore",
     });
-    await until(() => countProcesses("sleep 4714") > 0);
+    await until(() => processesWith("sleep 4714").length > 0);
     child.kill("SIGINT");
     const [code] = await once(child, "exit");
     assert.equal(code, 130);
-    assert.equal(countProcesses("sleep 4714"), 0);
+    assert.deepEqual(processesWith("sleep 4714"), []);
     assert.deepEqual(readdirSync(join(bench.root, "tmp")), []);
   });
 
@@ -232,16 +233,4 @@ async function until(isTrue: () => boolean): Promise<void> {
     await sleep(20);
   }
   assert.fail("it never became true");
-}
-
-/** Living processes of the machine whose command line contains a text. */
-function countProcesses(text: string): number {
-  return readdirSync("/proc").filter((pid) => {
-    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) return false;
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").includes(text);
-    } catch {
-      return false;
-    }
-  }).length;
 }

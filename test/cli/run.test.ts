@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
+import { processesWith } from "../run/processes.ts";
 import { slipwayPath } from "../slipway.ts";
 
 const skip = runMissing;
@@ -115,10 +116,7 @@ for (const [signal, status] of [
     child.kill(signal);
     const [code] = await once(child, "exit");
     assert.equal(code, status);
-    assert.doesNotMatch(
-      execFileSync("ps", ["-eo", "args"], { encoding: "utf8" }),
-      new RegExp(`^sleep ${marker}$`, "m"),
-    );
+    assert.deepEqual(processesWith(`sleep ${marker}`), []);
     assert.deepEqual(readdirSync(join(bench.root, "tmp")), []);
   });
 }
