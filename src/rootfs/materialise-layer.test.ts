@@ -149,6 +149,29 @@ test("trap: a hard link into a lower layer becomes a copy of the file there", { 
   assert.ok(!existsSync(join(at, "lost")));
 });
 
+test("trap: setuid bits and capabilities of somebody's file outlive the change of its owner", {
+  skip,
+}, async (t) => {
+  const at = makeTemporaryDirectory(t);
+  const layer = await makeLayer(join(at, "layers"), [
+    {
+      name: "f",
+      content: "f",
+      mode: 0o6755,
+      uid: 1000,
+      gid: 1000,
+      xattrs: { "security.capability": CAPABILITY },
+    },
+    { name: "d/", mode: 0o2770, uid: 1000, gid: 1000 },
+  ]);
+  materialiseLayer({ layer, below: [], directory: join(at, "out") });
+  const [file, directory] = [lstatSync(join(at, "out/f")), lstatSync(join(at, "out/d"))];
+  assert.deepEqual([file.mode & 0o7777, file.uid, file.gid], [0o6755, 1000, 1000]);
+  assert.deepEqual([directory.mode & 0o7777, directory.uid, directory.gid], [0o2770, 1000, 1000]);
+  assert.deepEqual(loadLibc().lgetxattr(join(at, "out/f"), "security.capability"), CAPABILITY);
+  assert.equal(file.mtimeMs, 1_000_000);
+});
+
 test("materialiseLayer() never writes through a symlink", { skip }, async (t) => {
   const at = makeTemporaryDirectory(t);
   const layers = join(at, "layers");

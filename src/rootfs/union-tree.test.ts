@@ -107,6 +107,38 @@ test("trap: a component that is a symlink below is followed, and does not hide w
   );
 });
 
+test("trap: a path that changes its type shows nothing of what it was", async (t) => {
+  const tree = await unionOf(
+    t,
+    [
+      { name: "to-file/" },
+      { name: "to-file/low" },
+      { name: "to-directory", content: "low" },
+      link("link-to-file", "to-directory"),
+      { name: "there-and-back/" },
+      { name: "there-and-back/low" },
+    ],
+    [
+      { name: "to-file", content: "top" },
+      { name: "to-directory/" },
+      { name: "to-directory/top", content: "t" },
+      { name: "link-to-file", content: "own" },
+      link("there-and-back", "to-file"),
+    ],
+    [{ name: "there-and-back/" }, { name: "there-and-back/top" }],
+  );
+  assert.deepEqual(names(tree).slice(1), [
+    "link-to-file",
+    "there-and-back",
+    "there-and-back/top",
+    "to-directory",
+    "to-directory/top",
+    "to-file",
+  ]);
+  assert.equal(text(tree, "/to-file"), "top");
+  assert.equal(text(tree, "/link-to-file"), "own");
+});
+
 test("a directory that a layer lists replaces a symlink below", async (t) => {
   const tree = await unionOf(
     t,
