@@ -92,7 +92,7 @@ test("import refuses what is no archive and what is no change, and leaves nothin
   );
   assert.match(await fail("import", "--change", "ENVV a=b", tar, "bad"), /unknown instruction: ENVV/);
   assert.match(await fail("import", tar, "Bad"), /must be lowercase/);
-  assert.doesNotMatch((await run("images")).stdout, /bad/);
+  assert.doesNotMatch((await run("images")).stdout, /^bad\b/m);
 });
 
 test("images lists names, short ids and sizes, as a table and as JSON", async () => {
