@@ -205,3 +205,28 @@ test("an error marks what is wrong in the Dockerfile's lines", async () => {
   assert.match(mount, /Dockerfile:2:24$/m);
   assert.match(mount, /Did you mean "target"\?/);
 });
+
+test("the variables and the platform of a base image are known to the checks", async () => {
+  const base = await bench.build("FROM scratch\nENV FROM_BASE=1\n", { args: ["-t", "checked-base"] });
+  assert.equal(base.code, 0, base.stderr);
+  const dockerfile = "FROM checked-base\nCOPY a /$FROM_BASE/\nCOPY a /$FROM_BSAE/\n";
+  const finding = /Usage of undefined variable '\$FROM_BSAE' \(did you mean \$FROM_BASE\?\)/;
+  const { stdout, stderr } = await check(dockerfile);
+  assert.equal(stderr, "");
+  assert.match(stdout, /1 warning has been found/);
+  assert.match(stdout, finding);
+  assert.match((await bench.build(dockerfile, { files: { a: "" } })).stderr, finding);
+});
+
+test("a base that cannot be had is told, and the rest is checked", async () => {
+  const { code, stdout, stderr } = await check("FROM 127.0.0.1:9/none\nMAINTAINER me\n");
+  assert.equal(code, 1);
+  assert.match(stderr, /^Note: Checked without knowing the image "127\.0\.0\.1:9\/none"/);
+  assert.match(stdout, /MaintainerDeprecated/);
+});
+
+test("a Dockerfile on stdin is checked, too", async () => {
+  const { code, stdout } = await bench.run(["check", "-f", "-", bench.context({ a: "" })], { input: FAULTY });
+  assert.equal(code, 1);
+  assert.match(stdout, /^<stdin>:1$/m);
+});
