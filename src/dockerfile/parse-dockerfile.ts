@@ -1,6 +1,6 @@
 import { attachSpan, BuildError, type SourceSpan } from "../errors/build-error.ts";
 import { findHeredocs, type HeredocStart } from "./heredoc.ts";
-import { skipSpaces, trimSpaces } from "./is-space.ts";
+import { isSpace, skipSpaces, trimSpaces } from "./is-space.ts";
 import { parseArguments } from "./parse-arguments.ts";
 import { parseDirective } from "./parse-directive.ts";
 import { splitCommand } from "./split-command.ts";
@@ -71,7 +71,7 @@ export function parseDockerfile(text: string | Uint8Array, options: ParseOptions
     const logical = readLogicalLine(reader, line.slice(start), escapeMark);
     const startLine = logical.startLine;
     const span = instructionSpan(reader, { startLine, start, first: line, endLine: reader.number });
-    if (trimSpaces(logical.text) === "") continue;
+    if (skipSpaces(logical.text) === logical.text.length) continue;
     if (logical.hasEmptyLine) {
       emptyContinuations.push({ line: logical.text, span: lineSpan(reader, reader.number) });
     }
@@ -219,8 +219,15 @@ function instructionSpan(
     startLine: place.startLine,
     endLine: place.endLine,
     startColumn: place.start + 1,
-    endColumn: place.first.trimEnd().length + 1,
+    endColumn: lengthWithoutEnd(place.first) + 1,
   };
+}
+
+/** Without the white space at the end. */
+function lengthWithoutEnd(line: string): number {
+  let end = line.length;
+  while (end > 0 && isSpace(line.charCodeAt(end - 1))) end--;
+  return end;
 }
 
 interface NodeContext {

@@ -13,7 +13,10 @@ export function splitCommand(line: string): Command {
   const end = findBlank(trimmed);
   if (end < 0) return { keyword: trimmed, flags: NONE, rest: "" };
   const keyword = trimmed.slice(0, end);
-  const { flags, at } = readFlags(trimmed, end);
+  const start = skipSpaces(trimmed, end);
+  // It is trimmed at its end.
+  if (!trimmed.startsWith("--", start)) return { keyword, flags: NONE, rest: trimmed.slice(start) };
+  const { flags, at } = readFlags(trimmed, start);
   return { keyword, flags, rest: trimSpaces(trimmed.slice(at)) };
 }
 
@@ -27,9 +30,8 @@ function findBlank(text: string): number {
 }
 
 function readFlags(text: string, start: number): { flags: readonly string[]; at: number } {
-  let at = skipSpaces(text, start);
-  if (!text.startsWith("--", at)) return { flags: NONE, at };
   const flags: string[] = [];
+  let at = start;
   while (true) {
     at = skipSpaces(text, at);
     if (!text.startsWith("--", at)) return { flags, at };
