@@ -22,7 +22,7 @@ const store = process.env.SLIPWAY_ROOT || join(repository, ".cache/demo-store");
 const image = "example/href-counter:latest";
 const builderImage = "example/href-counter:builder";
 
-installPackages(["crun", ...basePackages]);
+installPackages(["crun", "passt", ...basePackages]);
 
 say("The base images");
 console.log(STAND_INS);
