@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { createReadStream, createWriteStream } from "node:fs";
-import { copyFile, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, open, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -33,7 +32,7 @@ export async function writeLayoutArchive(
   options: LayoutOptions,
 ): Promise<void> {
   await completeBlobs(options.manifests);
-  await pipeline(Readable.from(encodeArchive(access, options)), output, {
+  await pipeline(Readable.from(copyChunks(encodeArchive(access, options))), output, {
     signal: access.signal,
     end: false,
   });
@@ -48,13 +47,11 @@ export async function writeLayoutFile(
   await completeBlobs(options.manifests);
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
-    await pipeline(
-      Readable.from(encodeArchive(access, options)),
-      createWriteStream(temporary, { flags: "wx" }),
-      {
-        signal: access.signal,
-      },
-    );
+    await using file = await open(temporary, "wx");
+    for await (const chunk of encodeArchive(access, options)) {
+      access.signal.throwIfAborted();
+      await file.writeFile(chunk);
+    }
     await rename(temporary, path);
   } finally {
     await rm(temporary, { force: true });
@@ -77,6 +74,7 @@ export async function writeLayoutDirectory(
   }
 }
 
+/** A chunk is valid until the next one is asked for. */
 async function* encodeArchive({ store }: ImageAccess, options: LayoutOptions): AsyncGenerator<Uint8Array> {
   for (const name of ["blobs", "blobs/sha256"])
     yield encodeTarMember(member(name, { type: "directory", mode: 0o755, size: 0 }));
@@ -84,10 +82,26 @@ async function* encodeArchive({ store }: ImageAccess, options: LayoutOptions): A
     const size = "text" in file ? Buffer.byteLength(file.text) : await blobSize(store, file.digest);
     yield encodeTarMember(member(file.path, { type: "file", mode: 0o644, size }));
     if ("text" in file) yield Buffer.from(file.text);
-    else yield* createReadStream(store.blobPath(file.digest), { highWaterMark: 1 << 20 });
+    else yield* readChunks(store.blobPath(file.digest));
     yield Buffer.alloc((512 - (size % 512)) % 512);
   }
   yield TAR_END;
+}
+
+/** For a stream, which reads ahead. */
+async function* copyChunks(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) yield Buffer.from(chunk);
+}
+
+/** In one buffer: as many as a file has chunks would lie about until the collector comes. */
+async function* readChunks(path: string): AsyncGenerator<Uint8Array> {
+  await using file = await open(path);
+  const buffer = Buffer.allocUnsafeSlow(1 << 20);
+  for (;;) {
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
+    if (bytesRead === 0) return;
+    yield buffer.subarray(0, bytesRead);
+  }
 }
 
 function member(
