@@ -13,7 +13,7 @@ import { makeRuntimeConfig } from "../src/sandbox/runtime-config.ts";
 import { openBuildBench, runMissing } from "../test/build-bench.ts";
 
 const COUNT = 60;
-const runtime = findRuntime(process.env.PATH ?? "", process.env.SLIPWAY_RUNTIME);
+const runtime = findRuntime(process.env.PATH ?? "", { name: process.env.SLIPWAY_RUNTIME });
 
 if (runMissing !== false) throw new Error(`the benchmark ${runMissing}`);
 const [bundle] = process.argv.slice(2);

@@ -67,7 +67,10 @@ export function openSession(options: SessionOptions = {}): Session {
         "pasta is not installed (Debian's passt): RUN has the host's network, loopback included";
       options.emit?.({ kind: "note", time: Date.now(), message });
     }
-    const runtime = findRuntime(process.env.PATH ?? "", process.env.SLIPWAY_RUNTIME);
+    const runtime = findRuntime(process.env.PATH ?? "", {
+      name: process.env.SLIPWAY_RUNTIME,
+      isAttached: stdio === "inherit",
+    });
     const openHolder = async (): Promise<Holder> => {
       const memoryDirectory = temporaryPath(store);
       await mkdir(memoryDirectory);

@@ -8,13 +8,25 @@ const RUNTIMES = ["crun", "runc"] as const;
 /** Debian keeps runc in /usr/sbin, which an ordinary PATH lacks. */
 const FURTHER_DIRECTORIES = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/sbin", "/bin"];
 
+export interface RuntimeWish {
+  /** `SLIPWAY_RUNTIME`: the name of the one to use. */
+  readonly name?: string;
+  /** For a command on the user's terminal. */
+  readonly isAttached?: boolean;
+}
+
 /**
- * The OCI runtime that runs commands: crun (twice as fast to start), else runc; `wanted` (`SLIPWAY_RUNTIME`) names one of them.
+ * The OCI runtime that runs commands: crun (twice as fast to start), else runc. On a terminal it is the other way round: crun
+ * (1.8) can lose the last output of a command that ends quickly.
  *
  * @throws BuildError `environment` when the machine has none.
  */
-export function findRuntime(pathVariable: string, wanted?: string): RuntimeProgram {
-  const known = RUNTIMES.filter((name) => !wanted || name === wanted);
+export function findRuntime(
+  pathVariable: string,
+  { name: wanted, isAttached }: RuntimeWish = {},
+): RuntimeProgram {
+  const order = isAttached ? RUNTIMES.toReversed() : RUNTIMES;
+  const known = order.filter((name) => !wanted || name === wanted);
   if (known.length === 0) {
     throw new BuildError(
       "environment",
@@ -29,7 +41,7 @@ export function findRuntime(pathVariable: string, wanted?: string): RuntimeProgr
     if (path !== undefined) return { name, path };
   }
   throw new BuildError("environment", "Cannot run commands: there is no OCI runtime on this machine", {
-    hint: `Install one: apt-get install ${known[0]}`,
+    hint: `Install one: apt-get install ${wanted || RUNTIMES[0]}`,
   });
 }
 

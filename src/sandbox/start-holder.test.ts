@@ -27,7 +27,7 @@ describe("a holder", { skip: missing }, () => {
   let directory: string;
   let lower: string;
   let count = 0;
-  const runtime = findRuntime(process.env.PATH ?? "", process.env.SLIPWAY_RUNTIME);
+  const runtime = findRuntime(process.env.PATH ?? "", { name: process.env.SLIPWAY_RUNTIME });
 
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), "slipway-holder-"));
