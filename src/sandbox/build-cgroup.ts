@@ -3,7 +3,10 @@ import { join } from "node:path";
 
 const ROOT = "/sys/fs/cgroup";
 
-/** All cgroups of slipway are below this name: in the root, or in what `--cgroup-parent` says. */
+/**
+ * All cgroups of slipway are below this name: in the root, or in what `--cgroup-parent` says. It stays when it is empty: another
+ * build's runtime may be about to make its own in it.
+ */
 const OWN = "slipway";
 
 /** How deep below a hierarchy's root a `--cgroup-parent` is found again after its build was killed. */
@@ -24,7 +27,6 @@ export interface BuildCgroup extends Disposable {
 export function openBuildCgroup(): BuildCgroup {
   for (const directory of findOwnDirectories()) {
     for (const name of listDirectories(directory)) if (isDead(name)) removeTree(join(directory, name));
-    removeQuietly(directory);
   }
   const owner = `${ownerName(process.pid) ?? `0-${process.pid}-0`}-${count++}`;
   const parents = new Set<string>();
@@ -35,11 +37,7 @@ export function openBuildCgroup(): BuildCgroup {
     },
     [Symbol.dispose]() {
       for (const hierarchy of findHierarchies()) {
-        for (const parent of parents) {
-          const own = join(hierarchy, parent, OWN);
-          removeTree(join(own, owner));
-          removeQuietly(own);
-        }
+        for (const parent of parents) removeTree(join(hierarchy, parent, OWN, owner));
       }
     },
   };
