@@ -14,7 +14,6 @@ export interface SourceSpan {
 export type BuildErrorCode =
   | "aborted"
   | "authentication"
-  | "cache"
   | "check-failed"
   | "context"
   | "copy-source-missing"
