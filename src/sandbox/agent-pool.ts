@@ -1,8 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { constants, existsSync, openSync } from "node:fs";
-import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { constants, openSync } from "node:fs";
 import type { SshAgent } from "./holder-protocol.ts";
 
 /** The ssh agents of a build: those of the user, and our own for keys. */
@@ -43,20 +41,23 @@ export function makeAgentPool(directory: string): AgentPool {
 
 /** OpenSSH's own programs: they read every form of key. */
 async function startAgent(directory: string, name: string, keyPaths: readonly string[]): Promise<string> {
-  const agent = spawn("ssh-agent", ["-D", "-a", name], { stdio: "ignore", cwd: directory });
-  let failure: Error | undefined;
-  agent.on("error", (error) => {
-    failure = error;
+  const agent = spawn("ssh-agent", ["-D", "-a", name], {
+    stdio: ["ignore", "pipe", "ignore"],
+    cwd: directory,
   });
-  const deadline = Date.now() + START_MS;
-  while (!existsSync(join(directory, name))) {
-    if (failure !== undefined) {
-      throw new Error(
-        `there is no ssh-agent on this machine (apt-get install openssh-client): ${failure.message}`,
-      );
-    }
-    if (agent.exitCode !== null || Date.now() > deadline) throw new Error("ssh-agent does not start");
-    await sleep(5);
+  // It prints the socket's name once it listens; the file alone is there a moment earlier.
+  const listens = once(agent.stdout, "data", { signal: AbortSignal.timeout(START_MS) });
+  const ends = once(agent, "exit").then(() => {
+    throw new Error("it ended");
+  });
+  ends.catch(() => {});
+  try {
+    await Promise.race([listens, ends]);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT")
+      throw new Error("there is no ssh-agent on this machine (apt-get install openssh-client)");
+    throw new Error(`ssh-agent does not start: ${message}`);
   }
   await addKeys(directory, name, keyPaths);
   return name;

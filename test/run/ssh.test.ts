@@ -4,7 +4,6 @@ import { once } from "node:events";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
 
 const PROGRAMS = {
@@ -36,8 +35,9 @@ describe("RUN --mount=type=ssh", { skip: sshMissing }, () => {
 
   async function startAgent(key: string): Promise<{ readonly socket: string } & AsyncDisposable> {
     const socket = join(bench.directory, "agent");
-    const agent = spawn(PROGRAMS.agent, ["-D", "-a", socket], { stdio: "ignore" });
-    for (let round = 0; round < 200 && !existsSync(socket); round++) await sleep(10);
+    const agent = spawn(PROGRAMS.agent, ["-D", "-a", socket], { stdio: ["ignore", "pipe", "ignore"] });
+    // It prints the socket's name once it listens.
+    await once(agent.stdout, "data");
     execFileSync(PROGRAMS.add, ["-q", key], { env: { ...process.env, SSH_AUTH_SOCK: socket } });
     const exited = once(agent, "exit");
     return {
