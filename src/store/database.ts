@@ -116,7 +116,8 @@ export function openDatabase(path: string): DatabaseSync {
   try {
     database = new DatabaseSync(path, { timeout: 30_000, enableForeignKeyConstraints: true });
     // NORMAL: a power loss may take the last commits, never the order of them; `durable` says what a sync has covered.
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+    enableWal(database);
+    database.exec("PRAGMA synchronous = NORMAL");
     const version = readVersion(database);
     if (version > VERSIONS.length) {
       throw new BuildError(
@@ -148,6 +149,25 @@ export function inTransaction<T>(database: DatabaseSync, write: () => T): T {
   } catch (error) {
     database.exec("ROLLBACK");
     throw error;
+  }
+}
+
+/** SQLite result code; its extended forms have it in the low byte. */
+const SQLITE_BUSY = 5;
+const WAL_ATTEMPTS = 500;
+const WAL_PAUSE_MS = 20;
+
+/** The change to WAL does not wait for its lock as other statements do, and all first users of a new store want it at once. */
+function enableWal(database: DatabaseSync): void {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      database.exec("PRAGMA journal_mode = WAL");
+      return;
+    } catch (error) {
+      const isLocked = ((error as { errcode?: number }).errcode ?? 0) % 256 === SQLITE_BUSY;
+      if (!isLocked || attempt === WAL_ATTEMPTS) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAL_PAUSE_MS);
+    }
   }
 }
 
