@@ -4,6 +4,7 @@ import type { SolveContext } from "./solve-plan.ts";
 /** What a step says of itself while it is worked on. */
 export interface StepReport {
   log(stream: "stdout" | "stderr", data: Uint8Array): void;
+  note(message: string): void;
   /** The result came from the cache. */
   cached(): void;
   /** How far a transfer is. */
@@ -13,15 +14,17 @@ export interface StepReport {
 /** Tells that a step begins, and how it ends. */
 export async function reportStep<T>(
   step: Step,
-  { access: { emit, signal } }: SolveContext,
+  { access: { emit, signal }, trace }: SolveContext,
   work: (report: StepReport) => Promise<T>,
 ): Promise<T> {
   const id = `step ${step.id}`;
   let outcome: "done" | "cached" | "failed" | "canceled" = "done";
-  emit({ kind: "start", time: Date.now(), id, name: step.name, stage: step.stage });
+  const started = Date.now();
+  emit({ kind: "start", time: started, id, name: step.name, stage: step.stage });
   try {
     return await work({
       log: (stream, data) => emit({ kind: "log", time: Date.now(), id, stream, data }),
+      note: (message) => emit({ kind: "note", time: Date.now(), message: `${step.name}: ${message}` }),
       cached() {
         outcome = "cached";
       },
@@ -32,6 +35,8 @@ export async function reportStep<T>(
     outcome = signal.aborted ? "canceled" : "failed";
     throw error;
   } finally {
-    emit({ kind: "end", time: Date.now(), id, outcome });
+    const ended = Date.now();
+    trace.time(step, { started, ended });
+    emit({ kind: "end", time: ended, id, outcome });
   }
 }

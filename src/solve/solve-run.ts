@@ -12,10 +12,11 @@ import { type FoundDevices, findDevices } from "../sandbox/find-devices.ts";
 import type { ContainerExit } from "../sandbox/holder-protocol.ts";
 import { runContainer } from "../sandbox/run-container.ts";
 import { publishLayer } from "../store/layers.ts";
-import { type LogKeeper, makeLogKeeper, writeLog } from "../store/logs.ts";
+import { openLiveLog } from "../store/live-log.ts";
+import { makeLogKeeper, writeLog } from "../store/logs.ts";
 import { digestBindSource } from "./bind-source.ts";
 import { makeLogTail } from "./log-tail.ts";
-import { reportStep, type StepReport } from "./report-step.ts";
+import { reportStep } from "./report-step.ts";
 import { openRunMounts } from "./run-mounts.ts";
 import { runOnce } from "./run-once.ts";
 import { asRootfs, type SolveContext } from "./solve-plan.ts";
@@ -60,12 +61,24 @@ export async function solveRun(step: RunStep, context: SolveContext): Promise<So
     const layers = await loadLayers(base);
     const record = await runOnce({ step, keys, report }, context, async () => {
       const log = makeLogKeeper();
-      const layer = await context.limitRuns(() =>
-        runCommand(step, layers, { context, report, devices, log }),
-      );
-      const kept = keepRecord(store, layer, keys);
-      writeLog(store, kept.id, log.chunks());
-      return kept;
+      using live = openLiveLog(store, keys.at(-1)!.key);
+      const output: StepOutput = {
+        add(stream, data) {
+          log.add(stream, data);
+          live.add(stream, data);
+          report.log(stream, data);
+        },
+      };
+      try {
+        const layer = await context.limitRuns(() => runCommand(step, layers, { context, output, devices }));
+        const kept = keepRecord(store, layer, keys);
+        writeLog(store, kept.id, log.chunks());
+        live.end();
+        return kept;
+      } catch (error) {
+        context.trace.keepLog(step, log.chunks());
+        throw error;
+      }
     });
     return addLayer(base, record, context);
   });
@@ -96,19 +109,21 @@ async function* listKeys(step: RunStep, base: SolvedRootfs, context: SolveContex
   );
 }
 
+interface StepOutput {
+  add(stream: "stdout" | "stderr", data: Uint8Array): void;
+}
+
 async function runCommand(
   step: RunStep,
   layers: readonly Layer[],
   {
     context,
-    report,
+    output,
     devices,
-    log,
   }: {
     readonly context: SolveContext;
-    readonly report: StepReport;
+    readonly output: StepOutput;
     readonly devices: FoundDevices;
-    readonly log: LogKeeper;
   },
 ): Promise<Layer> {
   const { store, signal } = context.access;
@@ -148,8 +163,7 @@ async function runCommand(
         signal,
         onOutput(stream, data) {
           tail.add(data);
-          log.add(stream, data);
-          report.log(stream, data);
+          output.add(stream, data);
         },
       },
     );

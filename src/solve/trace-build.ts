@@ -7,10 +7,11 @@ import type { CopyTree } from "../rootfs/copy-request.ts";
 import {
   findEarlierSteps,
   readFileList,
-  type StoredBuild,
   type StoredBuildStep,
   writeBuild,
+  writeRunningStep,
 } from "../store/builds.ts";
+import type { LogChunk } from "../store/logs.ts";
 import type { Store } from "../store/open-store.ts";
 
 /** What became of a step, as its solver tells it. */
@@ -26,8 +27,19 @@ export interface TracedStep {
 /** Collects what the steps of a build came to; the last word on a step counts. */
 export interface BuildTrace {
   add(step: TracedStep): void;
+  /** The work on a step that has no result begins; others may look at it. */
+  begin(step: Omit<TracedStep, "outcome" | "recordId">): void;
+  /** A step began and ended, in milliseconds since 1970. */
+  time(step: Step, times: StepTimes): void;
+  /** What a step printed that failed. */
+  keepLog(step: Step, chunks: readonly LogChunk[]): void;
   /** Keeps the build in the store, with what changed for each miss; returns that. */
-  finish(outcome: StoredBuild["outcome"]): readonly StoredBuildStep[];
+  finish(outcome: "done" | "failed"): readonly StoredBuildStep[];
+}
+
+interface StepTimes {
+  readonly started: number;
+  readonly ended: number;
 }
 
 export function makeBuildTrace(
@@ -35,17 +47,35 @@ export function makeBuildTrace(
   project: string,
   { cacheTtlMs }: { readonly cacheTtlMs?: number } = {},
 ): BuildTrace {
+  const build = { id: randomBytes(6).toString("hex"), created: Date.now(), project };
   const steps = new Map<number, TracedStep>();
+  const times = new Map<number, StepTimes>();
+  const failedLogs = new Map<number, readonly LogChunk[]>();
   return {
     add(traced) {
       steps.set(traced.step.id, traced);
     },
+    begin(traced) {
+      // What becomes of it if nothing more is heard.
+      steps.set(traced.step.id, { ...traced, outcome: "failed" });
+      const running = { ...plainStep({ ...traced, outcome: "running" }), started: Date.now() };
+      writeRunningStep(store, build, running);
+    },
+    time({ id }, value) {
+      times.set(id, value);
+    },
+    keepLog({ id }, chunks) {
+      failedLogs.set(id, chunks);
+    },
     finish(outcome) {
       const traced = [...steps.values()].sort((one, other) => one.step.id - other.step.id);
       if (traced.length === 0) return [];
-      const stored = traced.map((one) => describeStep(store, one, { project, traced, cacheTtlMs }));
-      const id = randomBytes(6).toString("hex");
-      writeBuild(store, { id, created: Date.now(), project, outcome }, stored);
+      const stored = traced.map((one) => ({
+        ...describeStep(store, one, { project, traced, cacheTtlMs }),
+        ...times.get(one.step.id),
+        failedLog: failedLogs.get(one.step.id),
+      }));
+      writeBuild(store, { ...build, outcome, ended: Date.now() }, stored);
       return stored;
     },
   };
@@ -70,20 +100,28 @@ interface TraceContext {
 }
 
 function describeStep(store: Store, traced: TracedStep, context: TraceContext): StoredBuildStep {
-  const { step, key, outcome, recordId = null, content = null } = traced;
-  const described = {
+  const { step, outcome } = traced;
+  const described = plainStep(traced);
+  const isMiss = outcome === "miss" || outcome === "failed";
+  const changes = isMiss ? findChanges(store, described, { ...context, step }) : [];
+  return { ...described, changes: JSON.stringify(changes) };
+}
+
+/** Without what changed. */
+function plainStep({ step, key, outcome, recordId, content }: TracedStep): StoredBuildStep {
+  return {
     number: step.id,
     stage: step.stage,
     name: plainName(step),
     outcome,
     key: key.key,
-    recordId,
-    content,
+    recordId: recordId ?? null,
+    content: content ?? null,
     parts: key.parts,
+    changes: "[]",
+    started: null,
+    ended: null,
   };
-  const isMiss = outcome === "miss" || outcome === "failed";
-  const changes = isMiss ? findChanges(store, { ...described, changes: "" }, { ...context, step }) : [];
-  return { ...described, changes: JSON.stringify(changes) };
 }
 
 function findChanges(

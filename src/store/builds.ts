@@ -1,4 +1,6 @@
 import { inTransaction } from "./database.ts";
+import { dropDeadLeases } from "./lease.ts";
+import { decodeLog, encodeLog, type LogChunk, readLog } from "./logs.ts";
 import type { Store } from "./open-store.ts";
 
 /** A build that the store remembers. */
@@ -8,7 +10,12 @@ export interface StoredBuild {
   readonly created: number;
   /** The same for builds of one context and Dockerfile. */
   readonly project: string;
-  readonly outcome: "done" | "failed";
+  /** `killed`: its process is gone, and it had not ended. */
+  readonly outcome: "running" | "done" | "failed" | "killed";
+  /** The process that runs it, or ran it. */
+  readonly leaseId: string;
+  /** Milliseconds since 1970; null while it runs, and when it was killed. */
+  readonly ended: number | null;
 }
 
 export interface StoredBuildStep {
@@ -16,7 +23,8 @@ export interface StoredBuildStep {
   readonly stage: string;
   /** Without its number: `RUN make`. */
   readonly name: string;
-  readonly outcome: "hit" | "miss" | "shared" | "failed";
+  /** `shared`: another build ran it meanwhile. `running` only in a build that runs, or was killed. */
+  readonly outcome: "hit" | "miss" | "shared" | "failed" | "running";
   readonly key: string;
   readonly recordId: string | null;
   /** Of a COPY: the content digest, which leads to the list of its files. */
@@ -25,6 +33,9 @@ export interface StoredBuildStep {
   readonly parts: string;
   /** JSON: what changed against an earlier build; `[]` for a hit. */
   readonly changes: string;
+  /** Milliseconds since 1970. */
+  readonly started: number | null;
+  readonly ended: number | null;
 }
 
 /** How many builds are remembered. */
@@ -34,17 +45,31 @@ const LISTS_OF_RUNNING = 200;
 /** How many earlier steps are looked at for the nearest. */
 const CANDIDATES = 20;
 
-/** Keeps a build, and forgets those that are too old. */
-export function writeBuild(store: Store, build: StoredBuild, steps: readonly StoredBuildStep[]): void {
+/** Tells others that a build goes on, and which steps it runs just now. What it tells later replaces this. */
+export function writeRunningStep(
+  store: Store,
+  build: Pick<StoredBuild, "id" | "created" | "project">,
+  step: StoredBuildStep,
+): void {
+  inTransaction(store.database, () => {
+    insertBuild(store, { ...build, outcome: "running", ended: null });
+    insertStep(store, build.id, step);
+  });
+}
+
+/** Keeps a build that has ended, and forgets those that are too old. */
+export function writeBuild(
+  store: Store,
+  build: Omit<StoredBuild, "leaseId">,
+  steps: readonly (StoredBuildStep & { readonly failedLog?: readonly LogChunk[] })[],
+): void {
   const { database } = store;
   inTransaction(database, () => {
-    database
-      .prepare("INSERT INTO builds VALUES (?, ?, ?, ?)")
-      .run(build.id, build.created, build.project, build.outcome);
-    const insert = database.prepare("INSERT INTO build_steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    for (const step of steps) {
-      const { number, stage, name, outcome, key, recordId, content, parts, changes } = step;
-      insert.run(build.id, number, stage, name, outcome, key, recordId, content, parts, changes);
+    insertBuild(store, build);
+    const keepLog = database.prepare("INSERT OR REPLACE INTO failed_logs VALUES (?, ?, ?)");
+    for (const { failedLog, ...step } of steps) {
+      insertStep(store, build.id, step);
+      if (failedLog !== undefined) keepLog.run(build.id, step.number, encodeLog(failedLog));
     }
     database
       .prepare("DELETE FROM builds WHERE id NOT IN (SELECT id FROM builds ORDER BY created DESC LIMIT ?)")
@@ -59,10 +84,36 @@ export function writeBuild(store: Store, build: StoredBuild, steps: readonly Sto
   });
 }
 
+function insertBuild({ database, lease }: Store, build: Omit<StoredBuild, "leaseId">): void {
+  const { id, created, project, outcome, ended } = build;
+  database
+    .prepare(
+      `INSERT INTO builds (id, created, project, outcome, lease_id, ended) VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET outcome = excluded.outcome, ended = excluded.ended`,
+    )
+    .run(id, created, project, outcome, lease.id, ended);
+}
+
+function insertStep({ database }: Store, buildId: string, step: StoredBuildStep): void {
+  const { number, stage, name, outcome, key, recordId, content, parts, changes, started, ended } = step;
+  database
+    .prepare(
+      `INSERT OR REPLACE INTO build_steps
+       (build_id, number, stage, name, outcome, key, record_id, content, parts, changes, started, ended)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    )
+    .run(buildId, number, stage, name, outcome, key, recordId, content, parts, changes, started, ended);
+}
+
 /** The newest first. */
 export function listBuilds({ database }: Store): StoredBuild[] {
+  dropDeadLeases(database);
   return database
-    .prepare("SELECT * FROM builds ORDER BY created DESC, rowid DESC")
+    .prepare(
+      `SELECT id, created, project, lease_id AS leaseId, ended,
+       CASE WHEN outcome = 'running' AND lease_id NOT IN (SELECT id FROM leases) THEN 'killed' ELSE outcome END AS outcome
+       FROM builds ORDER BY created DESC, rowid DESC`,
+    )
     .all() as unknown as StoredBuild[];
 }
 
@@ -85,7 +136,7 @@ export function findEarlierSteps(
     database
       .prepare(
         `SELECT ${STEP_COLUMNS} FROM build_steps JOIN builds ON builds.id = build_steps.build_id
-         WHERE build_steps.outcome <> 'failed' AND ${condition} ORDER BY builds.created DESC, builds.rowid DESC LIMIT ${CANDIDATES}`,
+         WHERE build_steps.outcome NOT IN ('failed', 'running') AND ${condition} ORDER BY builds.created DESC, builds.rowid DESC LIMIT ${CANDIDATES}`,
       )
       .all(values) as unknown as StoredBuildStep[];
   const same = find("project = :project AND stage = :stage AND name = :name", { project, stage, name });
@@ -98,7 +149,20 @@ export function findEarlierSteps(
   return place.length > 0 ? place : find("name = :name", { name });
 }
 
-const STEP_COLUMNS = `number, stage, name, build_steps.outcome AS outcome, key, record_id AS recordId, content, parts, changes`;
+const STEP_COLUMNS = `number, stage, name, build_steps.outcome AS outcome, key, record_id AS recordId, content, parts, changes,
+  started, build_steps.ended AS ended`;
+
+/**
+ * What a step of a build printed, as far as it is kept: with its record, or with the build when it failed. For one that is `running` there
+ * is `openLiveLogReader(store, { leaseId: build.leaseId, key: step.key })`.
+ */
+export function readStepLog(store: Store, buildId: string, step: StoredBuildStep): LogChunk[] {
+  if (step.recordId !== null) return readLog(store, step.recordId);
+  const row = store.database
+    .prepare("SELECT chunks FROM failed_logs WHERE build_id = ? AND number = ?")
+    .get(buildId, step.number);
+  return row === undefined ? [] : decodeLog(row.chunks as Uint8Array);
+}
 
 export function hasFileList({ database }: Store, digest: string): boolean {
   return database.prepare("SELECT 1 FROM file_lists WHERE digest = ?").get(digest) !== undefined;

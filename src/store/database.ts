@@ -103,8 +103,28 @@ const USE_TABLES = `
   ALTER TABLE uses RENAME COLUMN digest TO name;
 `;
 
+const HISTORY_TABLES = `
+  -- A build has a row from its first missing step on; ended is null while it goes on, or for ever when it was killed.
+  ALTER TABLE builds ADD COLUMN lease_id TEXT NOT NULL DEFAULT '';
+  ALTER TABLE builds ADD COLUMN ended INTEGER;
+  ALTER TABLE build_steps ADD COLUMN started INTEGER;
+  ALTER TABLE build_steps ADD COLUMN ended INTEGER;
+  -- What a step printed that has no record to keep it with: it failed.
+  CREATE TABLE failed_logs (
+    build_id TEXT NOT NULL REFERENCES builds (id) ON DELETE CASCADE, number INTEGER NOT NULL, chunks BLOB NOT NULL,
+    PRIMARY KEY (build_id, number)
+  ) STRICT;
+`;
+
 /** What makes each version of the tables from the one before: only ever appended to. A store of a newer version is refused. */
-const VERSIONS: readonly string[] = [TABLES, REMOTE_TABLES, ORIGIN_TABLES, CACHE_TABLES, USE_TABLES];
+const VERSIONS: readonly string[] = [
+  TABLES,
+  REMOTE_TABLES,
+  ORIGIN_TABLES,
+  CACHE_TABLES,
+  USE_TABLES,
+  HISTORY_TABLES,
+];
 
 /**
  * Opens the metadata database, makes its tables in a new one. Every process on the machine may have it open at once.

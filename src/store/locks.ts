@@ -18,11 +18,24 @@ export function tryLock(store: Store, name: string): Lock | undefined {
   };
 }
 
-/** Waits for the lock, however long its owner lives. */
-export async function acquireLock(store: Store, name: string, signal: AbortSignal): Promise<Lock> {
+/** The lease of whoever holds the lock now. */
+export function findLockOwner({ database }: Store, name: string): string | undefined {
+  return database.prepare("SELECT lease_id AS id FROM locks WHERE name = ?").get(name)?.id as
+    | string
+    | undefined;
+}
+
+/** Waits for the lock, however long its owner lives; `onWait` is called again and again meanwhile. */
+export async function acquireLock(
+  store: Store,
+  name: string,
+  signal: AbortSignal,
+  onWait?: () => void,
+): Promise<Lock> {
   for (;;) {
     const lock = tryLock(store, name);
     if (lock !== undefined) return lock;
+    onWait?.();
     await sleep(POLL_MS, undefined, { signal });
     dropDeadLeases(store.database);
   }

@@ -92,9 +92,9 @@ function grow(buffer: Buffer, wantedBytes: number): Buffer {
   return grown;
 }
 
-/** Keeps the log of a record that is in the store. */
-export function writeLog(store: Store, recordId: string, chunks: readonly LogChunk[]): void {
-  const bytes = Buffer.concat(
+/** A log as one value of the database. */
+export function encodeLog(chunks: readonly LogChunk[]): Uint8Array {
+  return Buffer.concat(
     chunks.flatMap(({ stream, data }) => {
       const header = Buffer.alloc(5);
       header.writeUInt8(stream === "stdout" ? 1 : 2);
@@ -102,16 +102,10 @@ export function writeLog(store: Store, recordId: string, chunks: readonly LogChu
       return [header, data];
     }),
   );
-  store.database
-    .prepare("INSERT OR REPLACE INTO logs SELECT id, ? FROM records WHERE id = ?")
-    .run(bytes, recordId);
 }
 
-/** What the step of a record printed when it ran; empty when nothing was kept. */
-export function readLog(store: Store, recordId: string): LogChunk[] {
-  const row = store.database.prepare("SELECT chunks FROM logs WHERE record_id = ?").get(recordId);
-  if (row === undefined) return [];
-  const bytes = Buffer.from(row.chunks as Uint8Array);
+export function decodeLog(value: Uint8Array): LogChunk[] {
+  const bytes = Buffer.from(value);
   const chunks: LogChunk[] = [];
   for (let at = 0; at < bytes.length; ) {
     const end = at + 5 + bytes.readUInt32LE(at + 1);
@@ -119,4 +113,17 @@ export function readLog(store: Store, recordId: string): LogChunk[] {
     at = end;
   }
   return chunks;
+}
+
+/** Keeps the log of a record that is in the store. */
+export function writeLog(store: Store, recordId: string, chunks: readonly LogChunk[]): void {
+  store.database
+    .prepare("INSERT OR REPLACE INTO logs SELECT id, ? FROM records WHERE id = ?")
+    .run(encodeLog(chunks), recordId);
+}
+
+/** What the step of a record printed when it ran; empty when nothing was kept. */
+export function readLog(store: Store, recordId: string): LogChunk[] {
+  const row = store.database.prepare("SELECT chunks FROM logs WHERE record_id = ?").get(recordId);
+  return row === undefined ? [] : decodeLog(row.chunks as Uint8Array);
 }

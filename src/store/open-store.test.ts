@@ -87,6 +87,7 @@ describe("a store", () => {
       "blob_origins",
       "uses",
       "sizes",
+      "failed_logs",
       "logs",
       "build_steps",
       "builds",

@@ -34,6 +34,8 @@ async function waitForFile(name: string): Promise<string> {
 
 interface Started {
   readonly child: ChildProcess;
+  /** What it has told so far. */
+  readonly text: () => string;
   readonly ended: Promise<{ readonly code: number | null; readonly text: string }>;
 }
 
@@ -53,7 +55,14 @@ function start(directory: string): Started {
     text += part;
   });
   const ended = once(child, "close").then(([code]) => ({ code: code as number | null, text }));
-  return { child, ended };
+  return { child, text: () => text, ended };
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  for (let tries = 0; !isSo(); tries++) {
+    assert.ok(tries < 400, "it took too long");
+    await sleep(50);
+  }
 }
 
 test("two builds of one step run it once, and both tell what it printed", {
@@ -63,13 +72,15 @@ test("two builds of one step run it once, and both tell what it printed", {
   const directory = bench.context({ Dockerfile: slowDockerfile("once") });
   const builds = [start(directory), start(directory)];
   const cache = await waitForFile("runs");
-  await sleep(700);
+  // The one that waits sees it at once, not when all is over.
+  await until(() => builds.every(({ text }) => /\d begun\n/.test(text())));
+  assert.ok(builds.every(({ text }) => !/\d ended\n/.test(text())));
   mkdirSync(join(cache, "go"));
   const results = await Promise.all(builds.map(({ ended }) => ended));
   for (const { code, text } of results) {
     assert.equal(code, 0, text);
-    assert.match(text, /\d begun\n/);
-    assert.match(text, /\d ended\n/);
+    assert.equal(text.match(/\d begun\n/g)?.length, 1, text);
+    assert.equal(text.match(/\d ended\n/g)?.length, 1, text);
   }
   assert.equal(readFileSync(join(cache, "runs"), "utf8"), "run\n");
   assert.equal(results.filter(({ text }) => text.includes("CACHED")).length, 1);
@@ -84,14 +95,14 @@ test("when the build that runs a step is killed, the one that waits runs it", {
   const first = start(directory);
   const cache = await waitForFile("runs");
   const second = start(directory);
-  await sleep(700);
+  await until(() => /\d begun\n/.test(second.text()));
   first.child.kill("SIGKILL");
   await first.ended;
-  for (let tries = 0; tries < 200 && readFileSync(join(cache, "runs"), "utf8") !== "run\nrun\n"; tries++)
-    await sleep(50);
+  await until(() => readFileSync(join(cache, "runs"), "utf8") === "run\nrun\n");
   mkdirSync(join(cache, "go"));
   const { code, text } = await second.ended;
   assert.equal(code, 0, text);
+  assert.match(text, /Note: .*RUN .*: the build that ran this step has no result, so it runs here\n/);
   assert.match(text, /\d ended\n/);
   assert.equal(readFileSync(join(cache, "runs"), "utf8"), "run\nrun\n");
   rmSync(cache, { recursive: true });

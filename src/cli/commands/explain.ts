@@ -38,7 +38,11 @@ export function defineExplain(command: Command, context: CommandContext): void {
 
 function findBuild(store: Store, id: string | undefined): StoredBuild {
   const builds = listBuilds(store);
-  const found = id === undefined ? builds.slice(0, 1) : builds.filter((build) => build.id.startsWith(id));
+  const ended = builds.filter(({ outcome }) => outcome !== "running");
+  const found =
+    id === undefined
+      ? (ended.length === 0 ? builds : ended).slice(0, 1)
+      : builds.filter((build) => build.id.startsWith(id));
   const [build] = found;
   if (build !== undefined && found.length === 1) return build;
   const reason = found.length > 1 ? "more than one build begins with it" : "no such build is remembered";
@@ -52,7 +56,7 @@ function findBuild(store: Store, id: string | undefined): StoredBuild {
 }
 
 function buildText(build: StoredBuild, steps: readonly StoredBuildStep[], isVerbose: boolean): string {
-  const head = `Build ${build.id}, ${formatAge(Date.now() - build.created)} ago${build.outcome === "failed" ? ", failed" : ""}\n\n`;
+  const head = `Build ${build.id}, ${formatAge(Date.now() - build.created)} ago${build.outcome === "done" ? "" : `, ${build.outcome}`}\n\n`;
   const lines = steps.map(({ name, stage, outcome, changes }) => {
     const list = JSON.parse(changes) as readonly KeyChange[];
     const filesShown = isVerbose ? Number.POSITIVE_INFINITY : undefined;
