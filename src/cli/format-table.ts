@@ -1,13 +1,14 @@
-/** Columns as docker aligns them: three spaces between, the last one ragged. The first row is the heading. */
+/** docker's least width of a column, with the gap behind it. */
+const COLUMN_WIDTH_MIN = 10;
+const GAP = 3;
+
+/** Columns as docker aligns them: at least three spaces between, the last one ragged. The first row is the heading. */
 export function formatTable(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(COLUMN_WIDTH_MIN, ...rows.map((row) => (row[column] ?? "").length + GAP)),
+  );
   return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column]!))
-        .join("   ")
-        .trimEnd(),
-    )
-    .map((line) => `${line}\n`)
+    .map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(""))
+    .map((line) => `${line.trimEnd()}\n`)
     .join("");
 }

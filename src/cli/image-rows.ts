@@ -17,7 +17,8 @@ export interface ImageRow {
   readonly sizeBytes: number;
 }
 
-const NONE = "<none>";
+/** What docker shows in place of a name. */
+export const NO_NAME = "<none>";
 
 /** The newest images first. */
 export async function listImageRows({ store }: ImageAccess): Promise<ImageRow[]> {
@@ -34,11 +35,11 @@ export async function listImageRows({ store }: ImageAccess): Promise<ImageRow[]>
         image,
         sizeBytes,
         repository: familiarRepository(reference),
-        tag: reference.tag ?? NONE,
-        digest: reference.digest ?? target ?? NONE,
+        tag: reference.tag ?? NO_NAME,
+        digest: reference.digest ?? target ?? NO_NAME,
       });
     }
-    if (own.length === 0) rows.push({ image, sizeBytes, repository: NONE, tag: NONE, digest: NONE });
+    if (own.length === 0) rows.push({ image, sizeBytes, repository: NO_NAME, tag: NO_NAME, digest: NO_NAME });
   }
   return rows;
 }

@@ -42,7 +42,11 @@ function spellArguments(command: Command, args: readonly string[]): string[] {
     else if (option.isBoolean() && /^(1|t|true)$/i.test(value)) spelled.push(flag!);
     else if (!option.isBoolean() || !/^(0|f|false)$/i.test(value)) spelled.push(arg);
     // Off is the default of most; the others have an opposite.
-    else if (find(`--no-${flag!.slice(2)}`) !== undefined) spelled.push(`--no-${flag!.slice(2)}`);
+    else if (find(oppositeOf(option)) !== undefined) spelled.push(oppositeOf(option));
   }
   return spelled;
+}
+
+function oppositeOf({ long }: Option): string {
+  return `--no-${long?.slice(2)}`;
 }

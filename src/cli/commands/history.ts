@@ -4,23 +4,35 @@ import type { ImageConfig } from "../../oci/image-config.ts";
 import { formatSize } from "../../progress/format-size.ts";
 import { readJsonBlob } from "../../store/blobs.ts";
 import { findLayerSize } from "../../store/layers.ts";
+import { cleanLine } from "../clean-line.ts";
 import type { CommandContext } from "../command-context.ts";
-import { findImage } from "../find-image.ts";
+import { choosePlatform, findImage } from "../find-image.ts";
 import { formatAge } from "../format-age.ts";
-import { formatTable } from "../format-table.ts";
+import { makeRowsFormatter } from "../format-rows.ts";
+import { formatSeconds } from "../format-time.ts";
 import { shortId } from "../image-rows.ts";
 import { makeOption } from "../make-option.ts";
-import { parseListFormat } from "../parse-list-format.ts";
 import { withSession } from "../with-session.ts";
 
 interface HistoryOptions {
   readonly quiet?: true;
   readonly noTrunc?: true;
+  readonly noHuman?: true;
   readonly format?: string;
+  readonly platform?: string;
 }
 
 /** docker's width of CREATED BY. */
 const COMMAND_WIDTH = 45;
+
+const HEADINGS = {
+  ID: "IMAGE",
+  CreatedSince: "CREATED",
+  CreatedAt: "CREATED AT",
+  CreatedBy: "CREATED BY",
+  Size: "SIZE",
+  Comment: "COMMENT",
+};
 
 export function defineHistory(command: Command, context: CommandContext): void {
   command
@@ -28,45 +40,51 @@ export function defineHistory(command: Command, context: CommandContext): void {
     .usage("[OPTIONS] IMAGE")
     .addOption(makeOption("-q, --quiet", "only the ids"))
     .addOption(makeOption("--no-trunc", "whole commands and ids"))
-    .addOption(makeOption("--format <format>", "table, or json for one object a line"))
+    .addOption(
+      makeOption("-H, --human", "sizes and times for people (the default; --human=false turns it off)"),
+    )
+    .addOption(makeOption("--no-human", "the same as --human=false", { isHidden: true }))
+    .addOption(makeOption("--platform <platform>", "which one of an image for several"))
+    .addOption(makeOption("--format <format>", 'table, json, or a template like "{{.CreatedBy}}"'))
     .action(async (name: string, options: HistoryOptions) => {
-      const isJson = parseListFormat(options.format) === "json";
+      const format = makeRowsFormatter(options.format, {
+        columns: `{{.ID}}\t{{.${options.noHuman ? "CreatedAt" : "CreatedSince"}}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}`,
+        headings: HEADINGS,
+      });
+      const isQuiet = options.quiet && (options.format === undefined || options.format === "table");
       const rows = await withSession(context, ({ access }) => listHistory(access, name, options));
-      context.stdout.write(
-        options.quiet
-          ? rows.map(({ ID }) => `${ID}\n`).join("")
-          : isJson
-            ? rows.map((row) => `${JSON.stringify(row)}\n`).join("")
-            : formatTable([
-                ["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"],
-                ...rows.map((row) => [row.ID, row.CreatedSince, row.CreatedBy, row.Size, row.Comment]),
-              ]),
-      );
+      context.stdout.write(isQuiet ? rows.map(({ ID }) => `${ID}\n`).join("") : format(rows));
     });
 }
 
 /** The newest first, as docker has it; only that one has an id. */
-async function listHistory({ store, ...access }: ImageAccess, name: string, options: HistoryOptions) {
-  const image = findImage({ store, ...access }, name);
+async function listHistory(access: ImageAccess, name: string, options: HistoryOptions) {
+  const { store } = access;
+  const platform = options.platform === undefined ? undefined : choosePlatform(options.platform);
+  const image = findImage(access, name, platform);
   const config = await readJsonBlob<ImageConfig>(store, image.configDigest);
   let layer = 0;
-  const rows = (config.history ?? []).map((entry) => {
-    const diffId = entry.empty_layer ? undefined : config.rootfs.diff_ids[layer++];
+  const rows = (config.history ?? []).map(({ comment, created, created_by, empty_layer }) => {
+    const diffId = empty_layer ? undefined : config.rootfs.diff_ids[layer++];
     const sizeBytes = (diffId && findLayerSize(store, diffId)) ?? 0;
-    const command = (entry.created_by ?? "").replace(/\s+/g, " ");
-    const isLong = !options.noTrunc && command.length > COMMAND_WIDTH;
+    const createdMs = created === undefined ? 0 : Date.parse(created);
     return {
-      Comment: entry.comment ?? "",
-      CreatedAt: entry.created ?? "",
-      CreatedBy: isLong ? `${command.slice(0, COMMAND_WIDTH - 1)}…` : command,
-      CreatedSince:
-        entry.created === undefined ? "N/A" : `${formatAge(Date.now() - Date.parse(entry.created))} ago`,
+      Comment: comment ?? "",
+      CreatedAt: formatSeconds(createdMs),
+      CreatedBy: showCommand(created_by ?? "", options),
+      CreatedSince: created === undefined ? "N/A" : `${formatAge(Date.now() - createdMs)} ago`,
       ID: "<missing>",
-      Size: formatSize(sizeBytes),
+      Size: options.noHuman ? String(sizeBytes) : formatSize(sizeBytes),
       SizeBytes: sizeBytes,
     };
   });
   const last = rows.at(-1);
   if (last !== undefined) last.ID = options.noTrunc ? image.configDigest : shortId(image.configDigest);
   return rows.reverse();
+}
+
+/** On one line, for it may hold a heredoc, and without control characters. */
+function showCommand(text: string, { noTrunc }: HistoryOptions): string {
+  const command = cleanLine(text.replace(/\s+/g, " "));
+  return noTrunc || command.length <= COMMAND_WIDTH ? command : `${command.slice(0, COMMAND_WIDTH - 1)}…`;
 }

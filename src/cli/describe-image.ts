@@ -1,0 +1,94 @@
+import type { ImageAccess } from "../image/image-access.ts";
+import type { ContainerConfig, ImageConfig } from "../oci/image-config.ts";
+import { familiarName, familiarRepository, parseImageReference } from "../oci/reference.ts";
+import { readJsonBlob } from "../store/blobs.ts";
+import { listTags, type StoredImage } from "../store/images.ts";
+import { imageSize } from "./image-rows.ts";
+import { hide, makeList, makeMap } from "./template/go-value.ts";
+
+/** Go's zero time, which docker shows for "never". */
+const NEVER = "0001-01-01T00:00:00Z";
+
+/** An image as `docker image inspect` has it, for JSON and for templates. */
+export async function describeImage({ store }: ImageAccess, image: StoredImage): Promise<object> {
+  const config = await readJsonBlob<ImageConfig>(store, image.configDigest);
+  const tags = listTags(store).filter((tag) => tag.configDigest === image.configDigest);
+  const references = tags.map((tag) => ({ ...tag, reference: parseImageReference(tag.name) }));
+  const tagged = Math.max(0, ...tags.map(({ updated }) => updated));
+  const described = {
+    Id: image.configDigest,
+    RepoTags: [
+      ...new Set(
+        references.flatMap(({ reference }) =>
+          reference.tag === undefined ? [] : familiarName({ ...reference, digest: undefined }),
+        ),
+      ),
+    ],
+    RepoDigests: [
+      ...new Set(
+        references.flatMap(({ reference, targetDigest }) => {
+          const digest = targetDigest ?? reference.digest;
+          return digest === undefined ? [] : `${familiarRepository(reference)}@${digest}`;
+        }),
+      ),
+    ],
+    Parent: "",
+    Comment: config.history?.at(-1)?.comment ?? "",
+    Created: config.created ?? new Date(image.created).toISOString(),
+    DockerVersion: "",
+    Author: config.author ?? "",
+    Config: describeConfig(config.config ?? {}),
+    Architecture: config.architecture,
+    ...(config.variant && { Variant: config.variant }),
+    Os: config.os,
+    Size: await imageSize(store, image),
+    GraphDriver: { Data: makeMap(null, ""), Name: "slipway" },
+    RootFS: { Type: config.rootfs.type, Layers: config.rootfs.diff_ids },
+    Metadata: { LastTagTime: tagged === 0 ? NEVER : new Date(tagged).toISOString() },
+  };
+  if (!config.variant) hide(described, "Variant", "");
+  return described;
+}
+
+/** In the order of docker's own structure; what is empty there and left out of its JSON can still be asked for. */
+export function describeConfig(config: ContainerConfig): object {
+  const described = {};
+  for (const [name, value, isLeftOut] of listFields(config)) {
+    if (isLeftOut) hide(described, name, value);
+    else Object.defineProperty(described, name, { value, enumerable: true });
+  }
+  return described;
+}
+
+function listFields(
+  config: ContainerConfig,
+): (readonly [name: string, value: unknown, isLeftOut?: boolean])[] {
+  const { ExposedPorts, Healthcheck, ArgsEscaped, StopSignal, StopTimeout, Shell } = config;
+  return [
+    ["Hostname", ""],
+    ["Domainname", ""],
+    ["User", config.User ?? ""],
+    ["AttachStdin", false],
+    ["AttachStdout", false],
+    ["AttachStderr", false],
+    ["ExposedPorts", makeMap(ExposedPorts, {}), ExposedPorts === undefined],
+    ["Tty", false],
+    ["OpenStdin", false],
+    ["StdinOnce", false],
+    ["Env", makeList(config.Env)],
+    ["Cmd", makeList(config.Cmd)],
+    ["Healthcheck", Healthcheck ?? null, Healthcheck === undefined],
+    ["ArgsEscaped", ArgsEscaped ?? false, !ArgsEscaped],
+    ["Image", ""],
+    ["Volumes", makeMap(config.Volumes, {})],
+    ["WorkingDir", config.WorkingDir ?? ""],
+    ["Entrypoint", makeList(config.Entrypoint)],
+    ["NetworkDisabled", false, true],
+    ["MacAddress", "", true],
+    ["OnBuild", makeList(config.OnBuild)],
+    ["Labels", makeMap(config.Labels, "")],
+    ["StopSignal", StopSignal ?? "", !StopSignal],
+    ["StopTimeout", StopTimeout ?? null, StopTimeout === undefined],
+    ["Shell", makeList(Shell), Shell === undefined],
+  ];
+}
