@@ -5,10 +5,14 @@ import { join } from "node:path";
 import type { AgentPool } from "./agent-pool.ts";
 import { openAgentSockets } from "./agent-sockets.ts";
 import type { CgroupVersion } from "./cgroup-view.ts";
+import type { CompiledSeccomp } from "./compiled-seccomp.ts";
+import { fillConfig, formatConfig, treeDirectory } from "./fill-config.ts";
 import { type HeldCgroup, openCgroup } from "./held-cgroups.ts";
-import type { ContainerExit, ContainerRequest, HolderReply, RuntimeConfig } from "./holder-protocol.ts";
+import type { ContainerExit, ContainerRequest, HolderReply } from "./holder-protocol.ts";
+import { killOrphans } from "./kill-orphans.ts";
 import type { LowerMounts } from "./lower-mounts.ts";
 import { mountOverlay, unmount } from "./mount.ts";
+import type { StubDirectories } from "./stub-directories.ts";
 
 /** One container inside the holder. */
 export interface HeldContainer {
@@ -22,13 +26,18 @@ export interface HeldContainer {
 export interface HoldOptions {
   readonly memoryDirectory: string;
   readonly lowers: LowerMounts;
+  readonly stubDirectories: StubDirectories;
   /** For `mountOverlay`. */
   readonly linkDirectory: string;
   /** A file that is bound to the network namespace to use. */
   readonly networkPath?: string;
   readonly cgroupVersion: CgroupVersion;
   readonly agents: AgentPool;
-  readonly send: (reply: HolderReply, whenSent: () => void) => void;
+  /** Where containers are known to the runtime. */
+  readonly stateDirectory: string;
+  /** Only for a runtime that takes compiled profiles. */
+  readonly compiledSeccomp?: CompiledSeccomp;
+  readonly send: (reply: HolderReply, whenSent?: () => void) => void;
 }
 
 /** The files of one container, in the holder's memory. */
@@ -50,7 +59,7 @@ export async function startContainer(
   const held = new DisposableStack();
   const release = () => {
     held.dispose();
-    for (const path of mounted.splice(0)) unmount(path);
+    for (const path of mounted.splice(0)) unmountQuietly(path);
     rmSync(bundle.directory, { recursive: true, force: true });
   };
   try {
@@ -58,19 +67,24 @@ export async function startContainer(
     writeMemoryFiles(request, bundle);
     const rootDirectory = join(request.directory, "rootfs");
     const { linkDirectory, lowers } = options;
-    const lowerDirectories = request.lowerDirectories.map(lowers.open);
+    const stubDirectory = options.stubDirectories.open(request.stubs);
+    const lowerDirectories = [
+      ...(stubDirectory === undefined ? [] : [stubDirectory]),
+      ...request.lowerDirectories.map(lowers.open),
+    ];
     mountAt(rootDirectory, { ...request, lowerDirectories, target: rootDirectory, linkDirectory }, mounted);
     const { resources } = request.runtimeConfig.linux;
     const cgroup = openCgroup(options.cgroupVersion, request.cgroupPath, resources);
     held.defer(() => cgroup.remove());
     for (const tree of request.trees) mountTree(request, tree, { linkDirectory, lowers, mounted });
-    const config = resolveConfig(request, {
-      bundle,
+    const config = fillConfig(request, {
+      filesDirectory: bundle.filesDirectory,
       rootDirectory,
       networkPath: options.networkPath,
       cgroup,
     });
-    writeFileSync(bundle.configPath, formatConfig(config), { mode: 0o600 });
+    const { compiledSeccomp: seccomp = { addTo: (same) => same } } = options;
+    writeFileSync(bundle.configPath, formatConfig(seccomp.addTo(config, request.id)), { mode: 0o600 });
     const child = startRuntime(request, { bundle, ...options });
     for (const stream of ["stdout", "stderr"] as const)
       forwardOutput(request.id, { stream, child, send: options.send });
@@ -83,6 +97,13 @@ export async function startContainer(
     release();
     throw error;
   }
+}
+
+/** Slipway may have removed the directory already, and the mount with it. */
+function unmountQuietly(path: string): void {
+  try {
+    unmount(path);
+  } catch {}
 }
 
 function openBundle(directory: string): Bundle {
@@ -102,16 +123,16 @@ function startRuntime(
   { id, runtime, stdio }: ContainerRequest,
   {
     bundle,
-    memoryDirectory,
+    stateDirectory,
     cgroupVersion,
-  }: { readonly bundle: Bundle } & Pick<HoldOptions, "memoryDirectory" | "cgroupVersion">,
+  }: { readonly bundle: Bundle } & Pick<HoldOptions, "stateDirectory" | "cgroupVersion">,
 ): ChildProcess {
   const manager = cgroupVersion === "none" ? "disabled" : "cgroupfs";
   return spawn(
     runtime.path,
     [
       ...(runtime.name === "crun" ? [`--cgroup-manager=${manager}`] : []),
-      ...["--root", join(memoryDirectory, "runtime"), "--log", bundle.logPath],
+      ...["--root", stateDirectory, "--log", bundle.logPath],
       ...["run", "--bundle", bundle.directory, "--pid-file", bundle.pidPath, id],
     ],
     { stdio: stdio === "inherit" ? "inherit" : ["ignore", "pipe", "pipe"] },
@@ -121,8 +142,8 @@ function startRuntime(
 async function waitForExit(child: ChildProcess, bundle: Bundle, cgroup: HeldCgroup): Promise<ContainerExit> {
   const exitCode = await new Promise<number>((resolve, reject) => {
     child.on("error", reject);
-    // A runtime that was killed has left the command behind.
-    child.on("exit", (_, signal) => signal !== null && killTree(child, bundle));
+    // A runtime that was killed has left the command behind, perhaps before it said which process it is.
+    child.on("exit", (_, signal) => signal !== null && killOrphans());
     child.on("close", (code, signal) =>
       resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])),
     );
@@ -197,54 +218,6 @@ function mountTree(
     },
     mounted,
   );
-}
-
-/** Fills in where things are in the holder: the root, memory files, trees, the network namespace. */
-function resolveConfig(
-  { directory, runtimeConfig: config }: ContainerRequest,
-  paths: {
-    readonly bundle: Bundle;
-    readonly rootDirectory: string;
-    readonly networkPath: string | undefined;
-    readonly cgroup: HeldCgroup;
-  },
-): RuntimeConfig {
-  const resolveSource = (source: string): string => {
-    const [, scheme, name = "", path = ""] = /^(memory|socket|tree):([^/]+)(.*)$/s.exec(source) ?? [];
-    if (scheme === "memory" || scheme === "socket") return join(paths.bundle.filesDirectory, name);
-    if (scheme === "tree") return join(directory, treeDirectory(name), "root", path);
-    return source;
-  };
-  const namespaces = config.linux.namespaces.map((namespace) =>
-    namespace.type === "network" && paths.networkPath !== undefined
-      ? { ...namespace, path: paths.networkPath }
-      : namespace,
-  );
-  return {
-    ...config,
-    root: { ...config.root, path: paths.rootDirectory },
-    mounts: config.mounts.map((mount) => ({ ...mount, source: resolveSource(mount.source) })),
-    linux: {
-      ...config.linux,
-      namespaces,
-      resources: paths.cgroup.resources,
-      ...(paths.cgroup.path !== undefined && { cgroupsPath: paths.cgroup.path }),
-    },
-  };
-}
-
-/** No limit is 2 ** 64 - 1, which no number of JavaScript is: those that come near stand for it. */
-function formatConfig(config: RuntimeConfig): string {
-  const text = JSON.stringify(config, (_, value) =>
-    typeof value === "number" && value >= 2 ** 64 - 2048 ? UNLIMITED : value,
-  );
-  return text.replaceAll(JSON.stringify(UNLIMITED), "18446744073709551615");
-}
-
-const UNLIMITED = "\u0000unlimited\u0000";
-
-function treeDirectory(name: string): string {
-  return `tree-${name}`;
 }
 
 /** crun logs plain lines, runc logfmt; the last error is the cause. */

@@ -47,6 +47,8 @@ export interface ContainerRequest {
   readonly directory: string;
   /** Directories that become one overlay: the topmost first. */
   readonly lowerDirectories: readonly LowerDirectory[];
+  /** What lies over them to be mounted on. */
+  readonly stubs: readonly MountStub[];
   /** Where changes go; empty, on the same file system as `workDirectory`. */
   readonly upperDirectory: string;
   readonly workDirectory: string;
@@ -71,6 +73,19 @@ export interface ContainerRequest {
 
 /** A directory, or what is mounted to be one. */
 export type LowerDirectory = string | MountableLayer;
+
+/** A mount point that a tree lacks, or a directory of the tree that one lies in. */
+export interface MountStub {
+  /** One char a byte, relative to the root. */
+  readonly path: string;
+  readonly kind: "directory" | "file";
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Seconds since 1970. */
+  readonly mtime?: number;
+  readonly xattrs?: Readonly<Record<string, Uint8Array>>;
+}
 
 /** A layer's tar and the EROFS metadata that make a read-only file system of it. */
 export interface MountableLayer {
@@ -149,6 +164,7 @@ export interface RuntimeConfig {
   };
   readonly mounts: readonly RuntimeMount[];
   readonly hooks?: RuntimeHooks;
+  readonly annotations?: Readonly<Record<string, string>>;
   readonly linux: {
     readonly namespaces: readonly { readonly type: string; readonly path?: string }[];
     readonly cgroupsPath?: string;

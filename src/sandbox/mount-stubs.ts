@@ -1,8 +1,7 @@
-import { mkdirSync, writeFileSync } from "node:fs";
-import { chmod, lchown, utimes } from "node:fs/promises";
 import type { RootfsPath } from "../rootfs/entry.ts";
 import { parentPath, pathFromText } from "../rootfs/rootfs-path.ts";
 import type { UnionTree } from "../rootfs/union-tree.ts";
+import type { MountStub } from "./holder-protocol.ts";
 
 export interface MountTarget {
   /** Text, absolute in the container. */
@@ -10,41 +9,31 @@ export interface MountTarget {
   readonly kind: "directory" | "file";
 }
 
-interface Stub {
-  readonly path: RootfsPath;
-  readonly kind: "directory" | "file";
-}
-
 /**
- * Makes the mount points that the tree lacks, in `directory`, which then is the topmost *lower* directory: so they are
- * there to be mounted on, and nothing of them is in the upper directory afterwards. A directory that the tree has and that
- * a stub lies in is repeated with its metadata, for an overlay shows the topmost one's.
+ * The mount points that the tree lacks, for a directory that then is the topmost *lower* one: so they are there to be mounted
+ * on, and nothing of them is in the upper directory afterwards. A directory that the tree has and that a stub lies in is
+ * repeated with its metadata, for an overlay shows the topmost one's. Parents come first.
  */
-export async function makeMountStubs(
-  tree: UnionTree,
-  targets: readonly MountTarget[],
-  directory: string,
-): Promise<void> {
-  const stubs = targets.flatMap((target) => findStub(tree, target, targets));
-  const repeated = new Set<RootfsPath>([pathFromText("/")]);
-  const made = new Set<RootfsPath>();
-  for (const { path, kind } of stubs) {
-    for (let parent = parentPath(path); ; parent = parentPath(parent)) {
-      if (tree.lookup(parent)) repeated.add(parent);
-      else made.add(parent);
-      if (parent === "") break;
+export function findMountStubs(tree: UnionTree, targets: readonly MountTarget[]): MountStub[] {
+  const stubs = new Map<RootfsPath, MountStub>();
+  for (const { path, kind } of targets.flatMap((target) => findMissing(tree, target, targets))) {
+    stubs.set(path, { path, kind, mode: kind === "directory" ? 0o755 : 0o644, uid: 0, gid: 0 });
+    for (let parent = parentPath(path); parent !== ""; parent = parentPath(parent)) {
+      const found = tree.lookup(parent)?.entry;
+      const { mode = 0o755, uid = 0, gid = 0, mtime, xattrs } = found ?? {};
+      stubs.set(parent, { path: parent, kind: "directory", mode, uid, gid, mtime, xattrs });
     }
-    if (kind === "directory") made.add(path);
   }
   // A parent sorts before what is in it.
-  for (const path of [...repeated, ...made].sort())
-    mkdirSync(onDisk(directory, path), { recursive: true, mode: 0o755 });
-  for (const { path, kind } of stubs) if (kind === "file") writeFileSync(onDisk(directory, path), "");
-  for (const path of repeated) await copyMetadata(tree, path, directory);
+  return [...stubs.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 /** Nothing for a target that is there, or that lies in another mount, whose file system will have it. */
-function findStub(tree: UnionTree, target: MountTarget, all: readonly MountTarget[]): Stub[] {
+function findMissing(
+  tree: UnionTree,
+  target: MountTarget,
+  all: readonly MountTarget[],
+): { readonly path: RootfsPath; readonly kind: MountTarget["kind"] }[] {
   const { path, entry } = tree.resolve(pathFromText(target.path), { followLast: true });
   if (entry !== undefined) return [];
   const isCovered = all.some(
@@ -54,18 +43,4 @@ function findStub(tree: UnionTree, target: MountTarget, all: readonly MountTarge
       `/${path}`.startsWith(`${other.path.replace(/\/+$/, "")}/`),
   );
   return isCovered ? [] : [{ path, kind: target.kind }];
-}
-
-async function copyMetadata(tree: UnionTree, path: RootfsPath, directory: string): Promise<void> {
-  const found = tree.lookup(path);
-  if (found === undefined) return;
-  const { uid, gid, mode, mtime } = found.entry;
-  const target = onDisk(directory, path);
-  await lchown(target, uid, gid);
-  await chmod(target, mode);
-  await utimes(target, mtime, mtime);
-}
-
-function onDisk(directory: string, path: RootfsPath): Buffer {
-  return Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(path, "latin1")]);
 }

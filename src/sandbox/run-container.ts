@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
-import { chmod, chown, mkdir, rm } from "node:fs/promises";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
 import type { Layer } from "../rootfs/layer.ts";
@@ -15,7 +14,7 @@ import type {
   RuntimeProgram,
 } from "./holder-protocol.ts";
 import type { Materialiser } from "./materialise-layers.ts";
-import { type MountTarget, makeMountStubs } from "./mount-stubs.ts";
+import { findMountStubs, type MountTarget } from "./mount-stubs.ts";
 import { DNS_FORWARD_ADDRESS } from "./network-pool.ts";
 import { resolveUser } from "./resolve-user.ts";
 import { kernelMountTargets, makeRuntimeConfig, type RuntimeConfigOptions } from "./runtime-config.ts";
@@ -98,28 +97,24 @@ export async function runContainer(
   using tree = openUnionTree(options.layers);
   const upperDirectory = join(options.directory, "upper");
   const workDirectory = join(options.directory, "work");
-  const stubDirectory = join(options.directory, "stubs");
-  for (const path of [upperDirectory, workDirectory, stubDirectory]) await mkdir(path);
-  await copyRootMetadata(tree, upperDirectory);
+  for (const path of [upperDirectory, workDirectory]) mkdirSync(path);
+  copyRootMetadata(tree, upperDirectory);
 
   const hostFiles = makeHostFiles(options);
   const fileMounts = [...hostFiles.map(hostFileMount), ...options.mounts];
-  await makeMountStubs(
-    tree,
-    [
-      ...kernelMountTargets().map((path) => ({ path, kind: "directory" }) as const),
-      ...fileMounts.map(({ destination, kind }) => ({ path: destination, kind })),
-    ],
-    stubDirectory,
-  );
+  const stubs = findMountStubs(tree, [
+    ...kernelMountTargets().map((path) => ({ path, kind: "directory" }) as const),
+    ...fileMounts.map(({ destination, kind }) => ({ path: destination, kind })),
+  ]);
   const hasDeviceRules = holder.cgroups !== "none";
   const isInsecure = options.security === "insecure";
   const id = randomBytes(8).toString("hex");
-  const exit = await holder.run(
+  return holder.run(
     {
       id,
       directory: options.directory,
-      lowerDirectories: [stubDirectory, ...lowerDirectories],
+      lowerDirectories,
+      stubs,
       trees,
       upperDirectory,
       workDirectory,
@@ -142,17 +137,13 @@ export async function runContainer(
     },
     runOptions,
   );
-  // The kernel makes work/work without any permission bits; only its owner may remove it.
-  await rm(workDirectory, { recursive: true, force: true });
-  await rm(stubDirectory, { recursive: true, force: true });
-  return exit;
 }
 
 /** An overlay's root directory has the metadata of its upper one. */
-async function copyRootMetadata(tree: UnionTree, upperDirectory: string): Promise<void> {
+function copyRootMetadata(tree: UnionTree, upperDirectory: string): void {
   const root = tree.lookup(ROOT)!.entry;
-  await chown(upperDirectory, root.uid, root.gid);
-  await chmod(upperDirectory, root.mode);
+  chownSync(upperDirectory, root.uid, root.gid);
+  chmodSync(upperDirectory, root.mode);
 }
 
 /** /etc/hosts and /etc/resolv.conf as docker gives them: mounted, so that no layer keeps them. */

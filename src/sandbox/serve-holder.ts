@@ -2,12 +2,14 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { makeAgentPool } from "./agent-pool.ts";
 import { prepareCgroups } from "./cgroup-view.ts";
+import { makeCompiledSeccomp } from "./compiled-seccomp.ts";
 import { type HeldContainer, type HoldOptions, startContainer } from "./hold-container.ts";
 import type { ContainerRequest, HolderOptions, HolderReply, HolderRequest } from "./holder-protocol.ts";
 import { canMountErofs, makeLowerMounts } from "./lower-mounts.ts";
 import { mountTmpfs } from "./mount.ts";
 import { makeNetworkPool, type NetworkPool } from "./network-pool.ts";
 import { readCapabilities } from "./read-capabilities.ts";
+import { makeStubDirectories } from "./stub-directories.ts";
 
 /**
  * The holder's whole life: prepares its namespaces, serves requests, ends with its channel. It is pid 1 of its pid
@@ -25,6 +27,10 @@ export function serveHolder({ memoryDirectory, pastaPath, runtime }: HolderOptio
   const linkDirectory = join(memoryDirectory, "l");
   mkdirSync(linkDirectory);
   const lowers = makeLowerMounts(join(memoryDirectory, "m"));
+  const stateDirectory = join(memoryDirectory, "runtime");
+  const compiledSeccomp =
+    runtime === "crun" ? makeCompiledSeccomp(stateDirectory, memoryDirectory) : undefined;
+  const stubDirectories = makeStubDirectories(join(memoryDirectory, "s"));
   const agents = makeAgentPool(memoryDirectory);
   const networks = pastaPath === undefined ? undefined : makeNetworkPool(pastaPath, memoryDirectory);
 
@@ -38,12 +44,21 @@ export function serveHolder({ memoryDirectory, pastaPath, runtime }: HolderOptio
     const kill = new AbortController();
     held.set(id, kill);
     try {
-      const exit = await holdContainer(request, {
-        hold: { memoryDirectory, linkDirectory, lowers, cgroupVersion, agents, send },
+      await holdContainer(request, {
+        hold: {
+          memoryDirectory,
+          linkDirectory,
+          lowers,
+          stubDirectories,
+          cgroupVersion,
+          agents,
+          stateDirectory,
+          compiledSeccomp,
+          send,
+        },
         networks,
         signal: kill.signal,
       });
-      send({ kind: "exit", id, ...exit });
     } catch (error) {
       send({ kind: "failed", id, message: (error as Error).message });
     } finally {
@@ -53,6 +68,7 @@ export function serveHolder({ memoryDirectory, pastaPath, runtime }: HolderOptio
   send({ kind: "ready", cgroups: cgroupVersion, hasErofs, capabilities: readCapabilities() });
 }
 
+/** Tells the end as soon as no process is left: what is mounted goes while slipway reads what changed. */
 async function holdContainer(
   request: ContainerRequest,
   options: {
@@ -60,7 +76,7 @@ async function holdContainer(
     readonly networks?: NetworkPool;
     readonly signal: AbortSignal;
   },
-) {
+): Promise<void> {
   const { hold, networks, signal } = options;
   const network = request.network === "pasta" ? await networks!.lend() : undefined;
   let container: HeldContainer | undefined;
@@ -69,7 +85,7 @@ async function holdContainer(
     container = await startContainer(request, { ...hold, networkPath: network?.path });
     if (signal.aborted) container.kill();
     signal.addEventListener("abort", () => container!.kill(), { once: true });
-    return await container.exit;
+    hold.send({ kind: "exit", id: request.id, ...(await container.exit) });
   } finally {
     container?.unmount();
     network?.giveBack();

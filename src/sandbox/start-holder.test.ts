@@ -54,6 +54,7 @@ describe("a holder", { skip: missing }, () => {
         id: `run-${count}`,
         directory: run,
         lowerDirectories: [lower],
+        stubs: [],
         upperDirectory: join(run, "upper"),
         workDirectory: join(run, "work"),
         trees: [],
@@ -153,7 +154,7 @@ describe("a holder", { skip: missing }, () => {
       const run = directory + "/run";
       for (const path of [run, run + "/upper", run + "/work"]) mkdirSync(path);
       await holder.run({
-        id: "doomed", directory: run, lowerDirectories: [${JSON.stringify(lower)}], upperDirectory: run + "/upper",
+        id: "doomed", directory: run, lowerDirectories: [${JSON.stringify(lower)}], stubs: [], upperDirectory: run + "/upper",
         workDirectory: run + "/work", memoryFiles: [], trees: [], network: "none", runtime: ${JSON.stringify(runtime)}, stdio: "pipe",
         cgroupPath: holder.cgroupPath("doomed"), hasDevices: false,
         runtimeConfig: makeRuntimeConfig({

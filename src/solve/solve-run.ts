@@ -170,7 +170,8 @@ async function runCommand(
     if (exit.exitCode !== 0) throw runError(step, exit, tail.lines());
     return await keepLayer(join(directory, "upper"), layers, context);
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    // Nobody waits for it; what is left goes with the store's temporary directory.
+    rm(directory, { recursive: true, force: true }).catch(() => {});
   }
 }
 
