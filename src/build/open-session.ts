@@ -4,7 +4,7 @@ import { type ContextWork, makeContextWork } from "../context/context-work.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import type { EventSink } from "../progress/event.ts";
 import type { CredentialsProvider } from "../registry/credentials.ts";
-import type { RegistryClient } from "../registry/registry-client.ts";
+import type { RegistryClient, RegistryClientOptions } from "../registry/registry-client.ts";
 import { makeLayerWork } from "../rootfs/layer-work.ts";
 import { findProgram, findRuntime } from "../sandbox/find-runtime.ts";
 import { makeMaterialiser } from "../sandbox/materialise-layers.ts";
@@ -25,6 +25,13 @@ export interface SessionOptions {
   readonly credentials?: CredentialsProvider;
   readonly authFile?: string;
   readonly tlsVerify?: boolean;
+  /** Mirrors, insecure registries, certificates, retries. */
+  readonly registryOptions?: Pick<
+    RegistryClientOptions,
+    "rules" | "insecureRegistries" | "certificatesOf" | "retries"
+  >;
+  /** The OCI runtime, `crun` or `runc`; the first that is installed when absent. */
+  readonly runtime?: string;
   /** What the store may take on disk, in bytes: what was least recently used goes. No limit when absent. */
   readonly storeMaxBytes?: number;
 }
@@ -55,6 +62,7 @@ export function openSession(options: SessionOptions = {}): Session {
     const { makeRegistryClient } = await import("../registry/registry-client.ts");
     const { makeStoredCredentials } = await import("../registry/credentials.ts");
     return makeRegistryClient({
+      ...options.registryOptions,
       credentials: options.credentials ?? makeStoredCredentials({ authFile: options.authFile }),
       tlsVerify: insecure ? false : options.tlsVerify,
       signal: options.signal,
@@ -68,7 +76,7 @@ export function openSession(options: SessionOptions = {}): Session {
       options.emit?.({ kind: "note", time: Date.now(), message });
     }
     const runtime = findRuntime(process.env.PATH ?? "", {
-      name: process.env.SLIPWAY_RUNTIME,
+      name: options.runtime ?? process.env.SLIPWAY_RUNTIME,
       isAttached: stdio === "inherit",
     });
     const openHolder = async (): Promise<Holder> => {

@@ -1,9 +1,10 @@
 import type { Option } from "commander";
 import { makeOption, type OptionSettings } from "./make-option.ts";
 import { RESOURCES } from "./parse-resources.ts";
+import { makeRegistryFlags, type RegistryFlags } from "./registry-flags.ts";
 
 /** What commander makes of them; lists are empty, others undefined where an option is not given. */
-export interface BuildFlags {
+export interface BuildFlags extends RegistryFlags {
   readonly file?: string;
   readonly target: readonly string[];
   readonly buildArg: readonly string[];
@@ -45,9 +46,6 @@ export interface BuildFlags {
   readonly jobs?: string;
   readonly maxContextSize?: string;
   readonly maxDownloadSize?: string;
-  readonly authfile?: string;
-  readonly tlsVerify?: true;
-  readonly noTlsVerify?: true;
   readonly progress?: string;
   readonly quiet?: true;
   readonly explain?: true;
@@ -138,13 +136,7 @@ export function makeBuildOptions(): Option[] {
       group: SOURCE,
     }),
     makeOption("--max-download-size <size>", "limit for each download (default: 32g)", { group: SOURCE }),
-    makeOption("--authfile <file>", "credentials for registries (default: docker's and podman's)", {
-      group: SOURCE,
-    }),
-    makeOption("--tls-verify", "insist on valid certificates (default for all but loopback)", {
-      group: SOURCE,
-    }),
-    makeOption("--no-tls-verify", "the same as --tls-verify=false", { isHidden: true }),
+    ...makeRegistryFlags({ group: SOURCE }),
     makeOption("--progress <mode>", "auto, plain, tty or quiet", { group: TELL }),
     makeOption("--explain", "tell what changed for each step that is not in the cache", { group: TELL }),
     makeOption("-q, --quiet", "nothing but the image id, on stdout", { group: TELL }),
@@ -176,12 +168,9 @@ export const LATER = [
   "--cache-to <value>",
   "--cap-add <value>",
   "--cap-drop <value>",
-  "--cert-dir <value>",
   "--ignorefile <value>",
   "--isolation <value>",
   "--normalize-modes",
-  "--retry <value>",
-  "--retry-delay <value>",
   "--security-opt <value>",
   "--unsetenv <value>",
   "--unsetlabel <value>",

@@ -1,4 +1,5 @@
 import type { Readable, Writable } from "node:stream";
+import type { FoundSetting, Settings } from "./settings/settings.ts";
 
 /** A stream for people or programs, which may be a terminal. */
 export interface OutputStream extends Writable {
@@ -17,10 +18,10 @@ export interface CommandWorld {
 
 /** What a command is given besides its own arguments. */
 export interface CommandContext extends CommandWorld {
-  /** The store that `--root` names; undefined: the default. */
-  root(): string | undefined;
-  /** What the store may take, of `--store-max` or SLIPWAY_STORE_MAX, in bytes. */
-  storeMaxBytes(): number | undefined;
+  /** Of the configuration files and the environment; `--root` and `--store-max` win over them. */
+  settings(): Settings;
+  /** The same with their sources, in the order in which they count. */
+  foundSettings(): readonly FoundSetting[];
   isDebug(): boolean;
   /** Aborted by Ctrl-C and its like, with a BuildError `aborted`. */
   readonly signal: AbortSignal;

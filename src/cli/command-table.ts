@@ -164,6 +164,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/explain.ts")).defineExplain,
   },
   {
+    name: "config",
+    group: "Store",
+    summary: "Show the settings, and where each one comes from",
+    load: async () => (await import("./commands/config.ts")).defineConfig,
+  },
+  {
     name: "verify",
     group: "Store",
     summary: "Check the whole store",

@@ -12,6 +12,8 @@ import {
 import { COMMANDS, respell } from "./command-table.ts";
 import { makeOption, takeGoSpellings } from "./make-option.ts";
 import { parseSize } from "./parse-values.ts";
+import type { FoundSettings } from "./settings/find-settings.ts";
+import type { FoundSetting, Settings } from "./settings/settings.ts";
 import { type SignalWatch, watchSignals } from "./watch-signals.ts";
 
 const EXAMPLES = `
@@ -35,11 +37,18 @@ export async function main(args: readonly string[], world: CommandWorld): Promis
   using signals = watchSignals();
   for (const stream of [world.stdout, world.stderr]) stream.on("error", endOnClosedPipe);
   const outcome = { status: 0, failureStatus: FAILURE_STATUS };
+  const found: { settings: Settings; found: readonly FoundSetting[] } = {
+    settings: { registries: {} },
+    found: [],
+  };
   let command = new Command("slipway");
-  const context = makeContext(world, { outcome, signals, findCommand: () => command });
+  const context = makeContext(world, { outcome, signals, found, findCommand: () => command });
   const program = defineProgram(command, context);
-  program.hook("preAction", (_, running) => {
+  program.hook("preAction", async (_, running) => {
     command = running;
+    const { findSettings } = await import("./settings/find-settings.ts");
+    const outer = await findSettings({ env: world.env, directory: process.cwd() });
+    Object.assign(found, addGlobalFlags(outer, running.optsWithGlobals()));
   });
   try {
     await program.parseAsync(spellCommand(args), { from: "user" });
@@ -57,10 +66,12 @@ function makeContext(
   {
     outcome,
     signals,
+    found,
     findCommand,
   }: {
     readonly outcome: { status: number; failureStatus: number };
     readonly signals: SignalWatch;
+    readonly found: FoundSettings;
     readonly findCommand: () => Command;
   },
 ): CommandContext {
@@ -71,11 +82,8 @@ function makeContext(
     env: world.env,
     signal: signals.signal,
     sources: new Map(),
-    root: () => findCommand().optsWithGlobals().root,
-    storeMaxBytes() {
-      const size = findCommand().optsWithGlobals().storeMax ?? world.env.SLIPWAY_STORE_MAX;
-      return size ? parseSize(size, "--store-max") : undefined;
-    },
+    settings: () => found.settings,
+    foundSettings: () => found.found,
     isDebug: () => findCommand().optsWithGlobals().debug === true,
     setStatus(status) {
       outcome.status = status;
@@ -139,6 +147,30 @@ function addGlobalOptions(command: Command, settings: { readonly isHidden: boole
   add("--store-max <size>", "what the store may take (default: $SLIPWAY_STORE_MAX, else any size)");
   const isShortTaken = command.options.some(({ short }) => short === "-D");
   add(isShortTaken ? "--debug" : "-D, --debug", "tell the causes of errors");
+}
+
+/** `--root` and `--store-max` win over what files and the environment say. */
+function addGlobalFlags(
+  { settings, found }: FoundSettings,
+  { root, storeMax }: { readonly root?: string; readonly storeMax?: string },
+): FoundSettings {
+  const fromOption = (name: string, value: string): FoundSetting => ({
+    name,
+    value,
+    source: { kind: "option", option: `--${name}` },
+  });
+  return {
+    settings: {
+      ...settings,
+      ...(root !== undefined && { root }),
+      ...(storeMax !== undefined && { storeMaxBytes: parseSize(storeMax, "--store-max") }),
+    },
+    found: [
+      ...found,
+      ...(root === undefined ? [] : [fromOption("root", root)]),
+      ...(storeMax === undefined ? [] : [fromOption("store-max", storeMax)]),
+    ],
+  };
 }
 
 /** Puts docker's other spellings into ours, and `help COMMAND` into `COMMAND --help`. */

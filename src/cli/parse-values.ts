@@ -97,12 +97,21 @@ export function parseExtraHost(text: string): NonNullable<BuildOptions["extraHos
 
 const NETWORKS = ["default", "none", "host"] as const;
 
-export function parseNetwork(text: string): (typeof NETWORKS)[number] {
+export function parseNetwork(text: string, what = "--network"): (typeof NETWORKS)[number] {
   const mode = NETWORKS.find((known) => known === text);
   if (mode !== undefined) return mode;
-  throw new BuildError("option-invalid", `Cannot use "${text}" for --network: there is no such network`, {
+  throw new BuildError("option-invalid", `Cannot use "${text}" for ${what}: there is no such network`, {
     hint: hintNearest(text, NETWORKS) ?? `Networks are ${NETWORKS.join(", ")}`,
   });
+}
+
+/** A number from `least` to 9999. @throws BuildError `option-invalid`. */
+export function parseCount(text: string, what: string, least: 0 | 1): number {
+  if (/^(?:0|[1-9]\d{0,3})$/.test(text) && Number(text) >= least) return Number(text);
+  throw new BuildError(
+    "option-invalid",
+    `Cannot use "${text}" for ${what}: it is no number from ${least} to 9999`,
+  );
 }
 
 const ENTITLEMENTS = ["network.host", "security.insecure", "device"];

@@ -13,8 +13,8 @@ import { parseOutput } from "./parse-output.ts";
 import { parseResources } from "./parse-resources.ts";
 import { readSecret } from "./parse-secret.ts";
 import { parseSsh } from "./parse-ssh.ts";
-import { parseAge } from "./parse-until.ts";
 import {
+  parseCount,
   parseEntitlement,
   parseExtraHost,
   parseNetwork,
@@ -24,6 +24,9 @@ import {
   parseVariables,
 } from "./parse-values.ts";
 import { readStandardInput } from "./read-standard-input.ts";
+import { readRegistryFlags } from "./registry-flags.ts";
+import { parseDuration } from "./settings/setting-table.ts";
+import { sessionOptions } from "./with-session.ts";
 
 /** A Dockerfile larger than this is a mistake: the limit that a file has, too. */
 const DOCKERFILE_SIZE_MAX = 16 * 1024 * 1024;
@@ -44,7 +47,8 @@ export async function readBuildFlags(
   if (directory === "-" && flags.file === "-") {
     throw new BuildError("option-invalid", "Cannot read both the build context and the Dockerfile on stdin");
   }
-  const network = flags.network === undefined ? undefined : parseNetwork(flags.network);
+  const settings = context.settings();
+  const network = flags.network === undefined ? settings.network : parseNetwork(flags.network);
   const platforms = flags.platform
     .flatMap((text) => text.split(","))
     .map((text) => formatPlatform(text === "local" ? machinePlatform() : choosePlatform(text)));
@@ -66,23 +70,27 @@ export async function readBuildFlags(
     wantManifests: flags.metadataFile !== undefined || (flags.iidfile !== undefined && platforms.length > 1),
     noCache: flags.noCache,
     explain: flags.explain,
-    cacheTtlMs: flags.cacheTtl === undefined ? undefined : readCacheTtl(flags.cacheTtl),
+    cacheTtlMs:
+      flags.cacheTtl === undefined ? settings.cacheTtlMs : parseDuration(flags.cacheTtl, "--cache-ttl"),
     noCacheFilter: flags.noCacheFilter.flatMap((text) => text.split(",")),
     pull: flags.pull,
     secrets: new Map(await Promise.all(flags.secret.map((text) => readSecret(text, context.env)))),
     // docker too takes the wish for the permission here.
-    allow: [...flags.allow.map(parseEntitlement), ...(network === "host" ? ["network.host"] : [])],
-    maxContextBytes: parseLimit(flags.maxContextSize, "--max-context-size"),
-    maxDownloadBytes: parseLimit(flags.maxDownloadSize, "--max-download-size"),
-    jobs: flags.jobs === undefined ? undefined : parseJobs(flags.jobs),
+    allow: [
+      ...(settings.allow ?? []),
+      ...flags.allow.map(parseEntitlement),
+      ...(network === "host" ? ["network.host"] : []),
+    ],
+    maxContextBytes: parseLimit(flags.maxContextSize, "--max-context-size") ?? settings.maxContextBytes,
+    maxDownloadBytes: parseLimit(flags.maxDownloadSize, "--max-download-size") ?? settings.maxDownloadBytes,
+    jobs: flags.jobs === undefined ? settings.jobs : parseCount(flags.jobs, "--jobs", 1),
     network,
     shmSizeBytes: flags.shmSize === undefined ? undefined : parseSize(flags.shmSize, "--shm-size"),
     ulimits: flags.ulimit.map(parseUlimit),
     resources: readResources(flags),
     ssh: new Map(flags.ssh.map((text) => parseSsh(text, context.env))),
     extraHosts: flags.addHost.map(parseExtraHost),
-    authFile: flags.authfile,
-    tlsVerify: flags.noTlsVerify ? false : flags.tlsVerify,
+    ...sessionOptions(context, readRegistryFlags(context, flags)),
   };
 }
 
@@ -196,19 +204,6 @@ function readChunks({ stdin, signal }: CommandContext): AsyncIterable<Uint8Array
 
 function parseLimit(text: string | undefined, option: string): number | undefined {
   return text === undefined ? undefined : parseSize(text, option);
-}
-
-function readCacheTtl(text: string): number {
-  const age = parseAge(text);
-  if (age !== undefined) return age;
-  throw new BuildError("option-invalid", `Cannot use "${text}" for --cache-ttl: it is no duration`, {
-    hint: "Write it like 24h or 1h30m",
-  });
-}
-
-function parseJobs(text: string): number {
-  if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
-  throw new BuildError("option-invalid", `Cannot use "${text}" for --jobs: it is no number from 1 to 9999`);
 }
 
 function refuseLaterOptions(flags: BuildFlags): void {

@@ -1,21 +1,55 @@
-import type { Command } from "commander";
+import type { Command, Option } from "commander";
 import type { SessionOptions } from "../build/open-session.ts";
-import { makeOption } from "./make-option.ts";
+import type { CommandContext } from "./command-context.ts";
+import { makeOption, type OptionSettings } from "./make-option.ts";
+import { parseCount } from "./parse-values.ts";
+import { makeRegistryOptions } from "./settings/registry-options.ts";
+import { parseDuration } from "./settings/setting-table.ts";
 
 export interface RegistryFlags {
   readonly authfile?: string;
   readonly tlsVerify?: true;
   readonly noTlsVerify?: true;
+  readonly certDir?: string;
+  readonly retry?: string;
+  readonly retryDelay?: string;
 }
 
-/** `--authfile` and `--tls-verify[=false]`, as podman and buildah have them. */
+/** Of commands that talk to registries, as podman and buildah have them. */
+export function makeRegistryFlags({ group }: Pick<OptionSettings, "group"> = {}): Option[] {
+  return [
+    makeOption("--authfile <file>", "credentials for registries (default: docker's and podman's)", { group }),
+    makeOption("--tls-verify", "insist on valid certificates (default for all but loopback)", { group }),
+    makeOption("--no-tls-verify", "the same as --tls-verify=false", { isHidden: true }),
+    makeOption("--cert-dir <directory>", "*.crt, *.cert and *.key for registries", { group }),
+    makeOption("--retry <number>", "how often a request to a registry is repeated (default: 4)", { group }),
+    makeOption("--retry-delay <duration>", "the first pause before that, which doubles (default: 0.5s)", {
+      group,
+    }),
+  ];
+}
+
 export function addRegistryFlags(command: Command): void {
-  command
-    .addOption(makeOption("--authfile <file>", "credentials for registries (default: docker's and podman's)"))
-    .addOption(makeOption("--tls-verify", "insist on valid certificates (default for all but loopback)"))
-    .addOption(makeOption("--no-tls-verify", "the same as --tls-verify=false", { isHidden: true }));
+  for (const option of makeRegistryFlags()) command.addOption(option);
 }
 
-export function readRegistryFlags(flags: RegistryFlags): Pick<SessionOptions, "authFile" | "tlsVerify"> {
-  return { authFile: flags.authfile, tlsVerify: flags.noTlsVerify ? false : flags.tlsVerify };
+/** How to talk to registries: the settings, where the options do not say otherwise. */
+export function readRegistryFlags(
+  context: CommandContext,
+  flags: RegistryFlags = {},
+): Pick<SessionOptions, "authFile" | "tlsVerify" | "registryOptions"> {
+  const settings = context.settings();
+  return {
+    authFile: flags.authfile ?? settings.authFile,
+    tlsVerify: flags.noTlsVerify ? false : (flags.tlsVerify ?? settings.tlsVerify),
+    registryOptions: makeRegistryOptions({
+      registries: settings.registries,
+      certificateDirectory: flags.certDir ?? settings.certificateDirectory,
+      retryCount: flags.retry === undefined ? settings.retryCount : parseCount(flags.retry, "--retry", 0),
+      retryDelayMs:
+        flags.retryDelay === undefined
+          ? settings.retryDelayMs
+          : parseDuration(flags.retryDelay, "--retry-delay"),
+    }),
+  };
 }

@@ -8,10 +8,10 @@ export const PROGRESS_MODES = ["auto", "plain", "tty", "quiet", "rawjson"] as co
 export type ProgressMode = (typeof PROGRESS_MODES)[number];
 
 /** @throws BuildError `option-invalid` for an unknown mode, `unsupported` for one that is to come. */
-export function parseProgressMode(text: string): ProgressMode {
+export function parseProgressMode(text: string, what = "--progress"): ProgressMode {
   const mode = PROGRESS_MODES.find((known) => known === text);
   if (mode === undefined) {
-    throw new BuildError("option-invalid", `Cannot use "${text}" for --progress: there is no such mode`, {
+    throw new BuildError("option-invalid", `Cannot use "${text}" for ${what}: there is no such mode`, {
       hint: hintNearest(text, PROGRESS_MODES) ?? `Modes are ${PROGRESS_MODES.join(", ")}`,
     });
   }

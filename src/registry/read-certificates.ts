@@ -32,6 +32,24 @@ export async function readCertificates(
   return {};
 }
 
+/**
+ * The certificates in one directory: `*.crt`, `*.cert` and `*.key`.
+ *
+ * @throws BuildError `option-invalid` when it cannot be read or half of a pair is missing.
+ */
+export async function readHostCertificates(directory: string): Promise<Omit<TlsOptions, "verify">> {
+  const names = await readdir(directory).catch((cause: Error) => {
+    throw new BuildError(
+      "option-invalid",
+      `Cannot read the certificates of "${directory}": ${cause.message}`,
+      {
+        cause,
+      },
+    );
+  });
+  return readHostDirectory(directory, names.sort());
+}
+
 async function readHostDirectory(directory: string, names: string[]): Promise<Omit<TlsOptions, "verify">> {
   const read = (name: string) => readFile(join(directory, name), "utf8");
   const authorities = await Promise.all(names.filter((name) => name.endsWith(".crt")).map(read));

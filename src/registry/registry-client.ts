@@ -10,7 +10,7 @@ import { openBlob } from "./open-blob.ts";
 import { ping } from "./ping.ts";
 import { hasBlob, mountBlob, pushBlob } from "./push-blob.ts";
 import { pushManifest } from "./push-manifest.ts";
-import { readCertificates } from "./read-certificates.ts";
+import { readCertificates, readHostCertificates } from "./read-certificates.ts";
 import { listReferrers } from "./referrers.ts";
 import { makeRegistrySession, type RegistrySession } from "./registry-session.ts";
 import { DEFAULT_RETRIES, type RetryPolicy } from "./retry-policy.ts";
@@ -26,7 +26,7 @@ export interface RegistryClientOptions {
   /** `--tls-verify`: false treats every registry as insecure, true not even loopback addresses. Absent: docker's rule. */
   readonly tlsVerify?: boolean;
   /** How often a request is repeated after a 429, a 5xx or a broken connection, and the first pause, which doubles. */
-  readonly retries?: RetryPolicy;
+  readonly retries?: Partial<RetryPolicy>;
   readonly userAgent?: string;
   /** Mirrors and other places for images by their names. */
   readonly rules?: readonly RegistryRule[];
@@ -34,6 +34,8 @@ export interface RegistryClientOptions {
   readonly uploadChunkBytes?: number;
   /** Directories with one directory for each registry host, which holds `*.crt` (authorities), `*.cert` and `*.key`. */
   readonly certificateDirectories?: readonly string[];
+  /** The directory with the certificates of one host, in place of `certificateDirectories`; undefined where there is none. */
+  readonly certificatesOf?: (host: string) => string | undefined;
   /** Where the proxy variables are looked up; the process's environment when absent. */
   readonly environment?: ProxyEnvironment;
   /** Aborts everything that the client does. */
@@ -113,13 +115,21 @@ const DEFAULT_USER_AGENT = "slipway";
 
 export function makeRegistryClient(options: RegistryClientOptions = {}): RegistryClient {
   const connections = new HttpConnections(options.environment ?? process.env);
+  const retries: RetryPolicy = {
+    count: options.retries?.count ?? DEFAULT_RETRIES.count,
+    delayMs: options.retries?.delayMs ?? DEFAULT_RETRIES.delayMs,
+  };
   const sessions = new Map<string, RegistrySession>();
   const certificates = new Map<string, Promise<Omit<TlsOptions, "verify">>>();
 
   const tlsFor = async (host: string, verify: boolean): Promise<TlsOptions> => {
     let read = certificates.get(host);
     if (read === undefined) {
-      read = readCertificates(host, options.certificateDirectories);
+      const own = options.certificatesOf?.(host);
+      read =
+        own === undefined
+          ? readCertificates(host, options.certificateDirectories)
+          : readHostCertificates(own);
       certificates.set(host, read);
     }
     const found = await read;
@@ -133,7 +143,7 @@ export function makeRegistryClient(options: RegistryClientOptions = {}): Registr
         connections,
         credentials: options.credentials,
         userAgent: options.userAgent ?? DEFAULT_USER_AGENT,
-        retries: options.retries ?? DEFAULT_RETRIES,
+        retries,
         insecureRegistries: options.insecureRegistries,
         tlsVerify: options.tlsVerify,
         tlsFor,

@@ -41,20 +41,17 @@ export async function runBuild(directory: string, flags: BuildFlags, context: Co
   const call = parseCall(flags.call, flags.check);
   const mode = flags.quiet
     ? "quiet"
-    : parseProgressMode(flags.progress ?? (context.env.BUILDKIT_PROGRESS || "auto"));
+    : flags.progress === undefined
+      ? (context.settings().progress ?? parseProgressMode(context.env.BUILDKIT_PROGRESS || "auto"))
+      : parseProgressMode(flags.progress);
   const options = await readBuildFlags(directory, flags, context);
-  const place = {
-    root: context.root(),
-    storeMaxBytes: context.storeMaxBytes(),
-    signal: context.signal,
-  };
   if (call.method !== "build") {
     const emit: EventSink = (event) => {
       if (mode === "quiet" || (event.kind !== "note" && event.kind !== "warning")) return;
       const word = event.kind === "note" ? "Note" : "WARNING";
       context.stderr.write(`${word}: ${cleanText(event.message)}\n`);
     };
-    await runCall({ ...call, method: call.method }, { ...options, ...place, emit }, context);
+    await runCall({ ...call, method: call.method }, { ...options, emit }, context);
     return;
   }
   const progress = await startProgress(context, { mode, verb: "Built" });
@@ -74,7 +71,7 @@ export async function runBuild(directory: string, flags: BuildFlags, context: Co
   };
   let result: BuildResult | undefined;
   try {
-    result = await build({ ...options, ...place, onDockerfile, emit });
+    result = await build({ ...options, onDockerfile, emit });
   } finally {
     progress.close(result !== undefined);
     const style = makeStyle(hasColor(context.stderr, context.env));

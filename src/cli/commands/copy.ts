@@ -31,7 +31,7 @@ export function defineCopy(command: Command, context: CommandContext): void {
             copyImage(source, target, { platform, emit: access.emit, signal: access.signal }),
           ),
         ),
-      { ...readRegistryFlags(flags), verb: "Copied", mode: flags.quiet ? "quiet" : "auto" },
+      { registry: readRegistryFlags(context, flags), verb: "Copied", mode: flags.quiet ? "quiet" : "auto" },
     );
     context.stdout.write(`${digest}\n`);
   });

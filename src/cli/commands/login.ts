@@ -30,12 +30,12 @@ export function defineLogin(command: Command, context: CommandContext): void {
   command.action(async (registry: string | undefined, flags: LoginFlags) => {
     const host = parseRegistryHost(registry);
     const { login } = await import("../../registry/login.ts");
-    const { authFile, tlsVerify } = readRegistryFlags(flags);
+    const { authFile, tlsVerify, registryOptions } = readRegistryFlags(context, flags);
     const stored = await login(host, {
-      ...(await findAccount(context, host, flags)),
+      ...(await findAccount(context, host, { ...flags, authfile: authFile })),
       authFile,
       environment: context.env,
-      client: { tlsVerify, environment: context.env, signal: context.signal },
+      client: { ...registryOptions, tlsVerify, environment: context.env, signal: context.signal },
       signal: context.signal,
     });
     if (stored.isPlainText) {

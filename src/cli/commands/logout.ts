@@ -12,7 +12,10 @@ export function defineLogout(command: Command, context: CommandContext): void {
       const host = parseRegistryHost(registry);
       const { logout } = await import("../../registry/login.ts");
       const name = host === "docker.io" ? "https://index.docker.io/v1/" : host;
-      const wasLoggedIn = await logout(host, { authFile: authfile, environment: context.env });
+      const wasLoggedIn = await logout(host, {
+        authFile: authfile ?? context.settings().authFile,
+        environment: context.env,
+      });
       context.stdout.write(
         wasLoggedIn ? `Removing login credentials for ${name}\n` : `Not logged in to ${name}\n`,
       );

@@ -28,7 +28,11 @@ export function definePull(command: Command, context: CommandContext): void {
           const image = await pullImage(access, reference, platform);
           await Promise.all(image.layers.map((layer) => layer.load()));
         },
-        { ...readRegistryFlags(options), verb: "Pulled", mode: options.quiet ? "quiet" : "auto" },
+        {
+          registry: readRegistryFlags(context, options),
+          verb: "Pulled",
+          mode: options.quiet ? "quiet" : "auto",
+        },
       );
       context.stdout.write(`${formatImageReference(reference)}\n`);
     });

@@ -20,7 +20,7 @@ export function definePush(command: Command, context: CommandContext): void {
     .addOption(makeOption("-q, --quiet", "no progress"))
     .action(async (name: string, options: RegistryFlags & { readonly quiet?: true }) => {
       const { descriptor, tag } = await withProgress(context, ({ access }) => push(access, name), {
-        ...readRegistryFlags(options),
+        registry: readRegistryFlags(context, options),
         verb: "Pushed",
         mode: options.quiet ? "quiet" : "auto",
       });
