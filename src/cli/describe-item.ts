@@ -6,6 +6,7 @@ export const ITEM_KINDS: Readonly<Record<ItemKind, string>> = {
   "image-layer": "Layers of images",
   unpacked: "Unpacked layers",
   blob: "Blobs",
+  index: "Indexes of layers",
   "cache-mount": "Cache mounts",
   git: "Git repositories",
   leftover: "Leftovers",

@@ -124,7 +124,7 @@ async function loadLayer(
       { signal },
     ),
   );
-  return { diffId, layerId: layer.id, load: async () => layer };
+  return { diffId, layerId: layer.id, load: async () => layer, findIndex: () => layer };
 }
 
 async function readJson<T>(directory: string, name: string): Promise<T> {

@@ -94,6 +94,7 @@ async function makeOnce(
     created,
     ...(stored.diffId && { diffId: stored.diffId }),
     load: async () => openStoredLayer(store, stored),
+    findIndex: () => openStoredLayer(store, stored),
   };
 }
 

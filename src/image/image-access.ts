@@ -44,6 +44,8 @@ export interface LazyLayer {
   /** The form in which its image's manifest has it, where it came with one. */
   readonly blob?: Descriptor;
   load(): Promise<Layer>;
+  /** The layer's index where it is here already; then its bytes need not be (indexes outlive blobs). */
+  findIndex(): Layer | undefined;
   /** Brings `blob` into the store; only where it is or can be had. */
   fetchBlob?(): Promise<void>;
 }

@@ -7,7 +7,7 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { compressionOf } from "../oci/media-type.ts";
 import type { Layer } from "../rootfs/layer.ts";
-import { openStoredLayer, storeWrittenLayer } from "../rootfs/stored-layer.ts";
+import { findLayerIndex, openStoredLayer, storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { adoptBlob, hasBlob, temporaryPath } from "../store/blobs.ts";
 import { findLayerByDiffId, recordLayerBlob } from "../store/layers.ts";
 import { acquireLock } from "../store/locks.ts";
@@ -40,6 +40,7 @@ export function makeLazyLayer(access: ImageAccess, source: LazyLayerSource): Laz
     diffId: source.diffId,
     ...(descriptor && { blob: descriptor }),
     ...(canFetch && { fetchBlob: () => fetchBlob(access, source) }),
+    findIndex: () => findLayerIndex(access.store, source.diffId),
     load() {
       const underWay = access.layersUnderWay.get(source.diffId);
       if (underWay !== undefined) return underWay;

@@ -1,6 +1,6 @@
 import { type BigIntStats, lstatSync, readdirSync, readlinkSync } from "node:fs";
+import { diskPath } from "./disk-path.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
-import { diskPath } from "./union-tree.ts";
 
 /** What `lstat` and `readlink` tell of a path. `hardLinkOf` is not filled. */
 export interface DiskEntry {

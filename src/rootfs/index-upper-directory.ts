@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { renameSync, rmSync } from "node:fs";
 import { BuildError } from "../errors/build-error.ts";
 import { listDiskDirectory, readDiskEntry } from "./disk-entry.ts";
+import { diskPath } from "./disk-path.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
 import { writeIndex } from "./index-writer.ts";
 import type { Layer } from "./layer.ts";
@@ -9,7 +10,7 @@ import { implicitDirectory } from "./layer-entries.ts";
 import { type Libc, loadLibc } from "./libc.ts";
 import { keptXattrs, readAllXattrs } from "./read-xattrs.ts";
 import { joinPath, pathToText, ROOT } from "./rootfs-path.ts";
-import { diskPath, openUnionTree, type UnionTree } from "./union-tree.ts";
+import { openUnionTree, type UnionTree } from "./union-tree.ts";
 
 export interface UpperRequest {
   /** The overlay's upper directory; it stays where it is and becomes the layer's content. */

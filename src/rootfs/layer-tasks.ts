@@ -15,6 +15,7 @@ import { makeWorkdirLayer, type WorkdirRequest } from "./make-workdir-layer.ts";
 import { type MaterialiseRequest, materialiseLayer } from "./materialise-layer.ts";
 import { type PackRequest, packLayer } from "./pack-layer.ts";
 import { type PlainSelection, selectCopy } from "./select-copy.ts";
+import { type SettleDestinationRequest, settleDestination } from "./settle-destination.ts";
 import { type SettlePathsRequest, settlePaths } from "./settle-paths.ts";
 import { type PlainWriteCopyRequest, writeCopyLayer } from "./write-copy-layer.ts";
 import { type LayerErofsRequest, writeLayerErofs } from "./write-layer-erofs.ts";
@@ -35,6 +36,7 @@ export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
     selectCopy: (request: SelectCopyRequest, context: TaskContext) =>
       selectCopy(request, copyOptions(context)),
     settlePaths: (request: SettlePathsRequest) => settlePaths(request),
+    settleDestination: (request: SettleDestinationRequest) => settleDestination(request),
     writeCopyLayer: (request: PlainWriteCopyRequest, context: TaskContext) =>
       writeCopyLayer(request, copyOptions(context, request.selection.totalBytes)),
     listSelection: (selection: PlainSelection) => listSelection(selection),

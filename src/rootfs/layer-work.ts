@@ -12,6 +12,7 @@ import type { WorkdirRequest } from "./make-workdir-layer.ts";
 import type { MaterialiseRequest } from "./materialise-layer.ts";
 import type { PackedLayer, PackRequest } from "./pack-layer.ts";
 import type { RewriteTimesRequest } from "./rewrite-times.ts";
+import type { SettleDestinationRequest } from "./settle-destination.ts";
 import type { LayersNeeded, SettlePathsRequest } from "./settle-paths.ts";
 import type { SquashRequest } from "./squash-layers.ts";
 import type { WriteTreeTarRequest } from "./tree-tar.ts";
@@ -42,6 +43,11 @@ export interface LayerWork {
   ): Promise<IngestedLayer>;
   /** How many layers below the given ones it takes to know what a COPY's paths are: `settle-paths.ts`. */
   settlePaths(request: SettlePathsRequest, options?: WorkOptions): Promise<LayersNeeded>;
+  /** How many layers below the given ones it takes to write a COPY: `settle-destination.ts`. */
+  settleDestination(
+    request: SettleDestinationRequest<CopySelection>,
+    options?: WorkOptions,
+  ): Promise<LayersNeeded>;
   /** @throws BuildError `copy-source-missing`, `copy-failed`, `option-invalid`. */
   selectCopy(request: SelectCopyRequest, options?: WorkOptions): Promise<CopySelection>;
   /** The files of a selection with the beginnings of their digests, compressed: `list-selection.ts`. */
@@ -89,6 +95,10 @@ export function makeLayerWork(pool: ThreadPool): LayerWork {
       });
     },
     settlePaths: (request, options) => run("settlePaths", request, options),
+    settleDestination({ selection, layers }, options) {
+      const { [Symbol.asyncDispose]: _, ...plain } = selection;
+      return run("settleDestination", { selection: plain, layers }, options);
+    },
     async selectCopy(request, options) {
       const found = await run<Omit<CopySelection, keyof AsyncDisposable>>("selectCopy", request, options);
       const dispose = () => rm(found.selectionPath, { force: true });

@@ -15,6 +15,7 @@ import {
   writeSync,
 } from "node:fs";
 import { BuildError } from "../errors/build-error.ts";
+import { diskPath } from "./disk-path.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
 import { asBytePath } from "./index-upper-directory.ts";
 import { isSelfContained } from "./is-self-contained.ts";
@@ -22,7 +23,7 @@ import type { Layer } from "./layer.ts";
 import { walkView } from "./layer-view.ts";
 import { type Libc, loadLibc, S_IFBLK, S_IFCHR, S_IFIFO } from "./libc.ts";
 import { isWithin, pathToText, ROOT } from "./rootfs-path.ts";
-import { diskPath, type LayerOverTree, openLayerOver, type TreeEntry, type UnionTree } from "./union-tree.ts";
+import { type LayerOverTree, openLayerOver, type TreeEntry, type UnionTree } from "./union-tree.ts";
 
 export interface MaterialiseRequest {
   /** One that was born as a tar: a RUN's layer is a directory already. */

@@ -4,12 +4,13 @@ import { BuildError } from "../errors/build-error.ts";
 import type { FileStamp } from "../store/file-digests.ts";
 import type { CopyTree } from "./copy-request.ts";
 import { type DiskEntry, listDiskDirectory, readDiskEntry } from "./disk-entry.ts";
+import { diskPath } from "./disk-path.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
 import type { IgnoreMatcher, MakeIgnoreMatcher } from "./ignore-matcher.ts";
 import { asBytePath } from "./index-upper-directory.ts";
 import { makeReadXattrs, type ReadXattrs } from "./read-xattrs.ts";
 import { joinPath, pathToText, ROOT, textFromBytes } from "./rootfs-path.ts";
-import { diskPath, openUnionTree, type UnionTree } from "./union-tree.ts";
+import { openUnionTree, type UnionTree } from "./union-tree.ts";
 
 /** An entry of a tree that is copied from. */
 export interface SourceNode {

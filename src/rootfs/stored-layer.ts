@@ -1,6 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { publishLayer, type StoredLayer } from "../store/layers.ts";
+import { type Digest, digestHex } from "../oci/digest.ts";
+import { findKeptIndex } from "../store/kept-indexes.ts";
+import { findLayerByDiffId, publishLayer, type StoredLayer } from "../store/layers.ts";
 import type { Store } from "../store/open-store.ts";
 import type { WrittenLayer } from "./copy-request.ts";
 import type { Layer } from "./layer.ts";
@@ -20,6 +22,20 @@ export function openStoredLayer(store: Store, stored: StoredLayer): Layer {
         : { kind: "directory", directoryPath: join(path, LAYER_FILES.directory) },
     ...(stored.diffId && { diffId: stored.diffId }),
   };
+}
+
+/**
+ * A layer whose index is here: the layer itself, or what its removal left (`store/kept-indexes.ts`). Only its entries may be looked at,
+ * for the bytes may be gone.
+ */
+export function findLayerIndex(store: Store, diffId: Digest): Layer | undefined {
+  const stored = findLayerByDiffId(store, diffId);
+  if (stored !== undefined) return openStoredLayer(store, stored);
+  const id = digestHex(diffId);
+  const indexPath = findKeptIndex(store, id);
+  if (indexPath === undefined) return undefined;
+  const tarPath = join(store.layerPath(id), LAYER_FILES.tar);
+  return { id, indexPath, content: { kind: "tar", tarPath }, diffId };
 }
 
 /**

@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync, readSync } from "node:fs";
+import { diskPath } from "./disk-path.ts";
 import type { Entry } from "./entry.ts";
 import { membersOf } from "./entry-member.ts";
 import { IndexReader } from "./index-reader.ts";
@@ -6,7 +7,6 @@ import type { Layer } from "./layer.ts";
 import { ROOT } from "./rootfs-path.ts";
 import { tarPadding } from "./tar-header.ts";
 import { encodeTarMember, TAR_END } from "./tar-writer.ts";
-import { diskPath } from "./union-tree.ts";
 
 const CHUNK_SIZE = 256 << 10;
 const ZEROS = Buffer.alloc(512);

@@ -110,7 +110,7 @@ async function layArchive(layout: Layout, item: SelectedItem): Promise<boolean> 
     number: sources.addArchive(layer),
     place: destination.placeArchive(),
     tree,
-    owner: chown ? resolveNewOwner(chown, request.base) : undefined,
+    owner: chown ? resolveNewOwner(chown, request.selection.request) : undefined,
     mtime: request.mtime ?? 0,
   };
   for (const { path, selected: member } of placeArchive(archive)) placed.addMember(path, member);
@@ -199,12 +199,12 @@ const PLACE = { type: "file", mode: 0, uid: 0, gid: 0, size: 0, mtime: 0, mtimeN
 
 /** The directories above what is copied, in order: new ones, and those below as they are. */
 function madeDirectories(
-  { selection, base, mtime = 0 }: PlainWriteCopyRequest,
+  { selection, mtime = 0 }: PlainWriteCopyRequest,
   tree: UnionTree,
   touched: ReadonlyMap<RootfsPath, TouchedDirectory>,
 ): Step[] {
   const { chown, chmod } = selection.request;
-  const owner = chown ? resolveNewOwner(chown, base) : { uid: 0, gid: 0 };
+  const owner = chown ? resolveNewOwner(chown, selection.request) : { uid: 0, gid: 0 };
   const mode = chmod ? parseModeChange(chmod)(0o755, true) : 0o755;
   return [...touched]
     .sort(([a], [b]) => comparePaths(a, b))
@@ -216,7 +216,7 @@ function madeDirectories(
     });
 }
 
-function resolveNewOwner(chown: string, base: readonly Layer[]): Owner {
+function resolveNewOwner(chown: string, { base = [] }: SelectCopyRequest): Owner {
   if (isNumericOwner(chown)) {
     return resolveOwner(chown, () => {
       throw new Error("a number needs no database");

@@ -16,6 +16,7 @@ import {
   writeSync,
 } from "node:fs";
 import { BuildError } from "../errors/build-error.ts";
+import { diskPath } from "./disk-path.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
 import {
   type ExportedEntry,
@@ -26,7 +27,6 @@ import {
 import { asBytePath } from "./index-upper-directory.ts";
 import { loadLibc, S_IFBLK, S_IFCHR, S_IFIFO } from "./libc.ts";
 import { isWithin, joinPath, parentPath, pathToText, ROOT } from "./rootfs-path.ts";
-import { diskPath } from "./union-tree.ts";
 
 export interface WriteTreeDirectoryRequest extends ExportTreesRequest {
   /** Made when it is not there. */

@@ -6,6 +6,7 @@ import { pathToText } from "../rootfs/rootfs-path.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { openUnionTree } from "../rootfs/union-tree.ts";
 import { fileDigestsPath } from "../store/file-digests.ts";
+import { loadLayersOfPaths } from "./load-upper-layers.ts";
 import { asRootfs, type SolveContext } from "./solve-plan.ts";
 import type { SolvedFiles } from "./solved.ts";
 import { loadLayers } from "./step-record.ts";
@@ -31,7 +32,9 @@ export async function digestBindSource(mount: BindMount, context: SolveContext):
     await using selection = await selectPart(solved, mount, context);
     return selection.contentDigest;
   }
-  const tree: CopyTree = { kind: "layers", layers: await loadLayers(asRootfs(solved)) };
+  const { layers: lazy } = asRootfs(solved);
+  const layers = await loadLayersOfPaths({ layers: lazy, paths: [mount.source] }, context.access);
+  const tree: CopyTree = { kind: "layers", layers };
   return work.digestSubtree(
     { tree, path: mount.source, temporaryDirectory: store.temporaryDirectory },
     { signal },
@@ -49,7 +52,10 @@ export async function openBindSource(
   context: SolveContext,
 ): Promise<BindSource> {
   const solved = await context.solve(mount.from);
-  if (solved.kind !== "files") return findInLayers(await loadLayers(asRootfs(solved)), mount.source);
+  if (solved.kind !== "files") {
+    // All of them: what is mounted is unpacked, and a link beside the path may lead into any layer.
+    return findInLayers(await loadLayers(asRootfs(solved)), mount.source);
+  }
   const { store, work, signal } = context.access;
   await using selection = await selectPart(solved, mount, context);
   const { layer } = await storeWrittenLayer(store, (layersDirectory) =>

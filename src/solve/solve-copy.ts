@@ -5,11 +5,12 @@ import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { hasFileList, writeFileList } from "../store/builds.ts";
 import { fileDigestsPath } from "../store/file-digests.ts";
 import { loadCopiedLayers } from "./load-copied-layers.ts";
+import { loadUpperLayers, loadUserLayers } from "./load-upper-layers.ts";
 import { reportStep } from "./report-step.ts";
 import { runOnce } from "./run-once.ts";
 import { asRootfs, type SolveContext } from "./solve-plan.ts";
 import type { DownloadedFile, Solved, SolvedRootfs } from "./solved.ts";
-import { addLayer, aliasRecord, keepRecord, loadLayers, reuseRecord } from "./step-record.ts";
+import { addLayer, aliasRecord, keepRecord, reuseRecord } from "./step-record.ts";
 
 /**
  * COPY and ADD: looked up by definition where all sources have records, then by the content of what would be written, so
@@ -31,7 +32,6 @@ export async function solveCopy(step: CopyStep, context: SolveContext): Promise<
     }
 
     const opened = await openSources(step, sources, context);
-    const needsBase = !step.link;
     await using selection = await work.selectCopy(
       {
         sources: step.sources.map((source) => requestSource(source, opened)),
@@ -44,7 +44,7 @@ export async function solveCopy(step: CopyStep, context: SolveContext): Promise<
         unpack: unpacks(step, sources),
         temporaryDirectory: store.temporaryDirectory,
         fileDigestsPath: fileDigestsPath(store),
-        ...(needsNames(step.chown) && { base: await loadLayers(base) }),
+        ...(needsNames(step.chown) && { base: await loadUserLayers(base.layers, context.access) }),
       },
       { signal },
     );
@@ -62,7 +62,13 @@ export async function solveCopy(step: CopyStep, context: SolveContext): Promise<
       return addLayer(base, byContent, context);
     }
 
-    const baseLayers = needsBase ? await loadLayers(base) : [];
+    const baseLayers = step.link
+      ? []
+      : await loadUpperLayers({
+          layers: base.layers,
+          settle: (layers) => work.settleDestination({ selection, layers }, { signal }),
+          onlyIndexes: true,
+        });
     const keys = definitionKey === undefined ? [contentKey] : [definitionKey, contentKey];
     const record = await runOnce({ step, keys, report, content }, context, async () => {
       const { layer } = await storeWrittenLayer(store, (layersDirectory) =>

@@ -3,11 +3,12 @@ import type { WorkdirStep } from "../plan/plan.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { openUnionTree } from "../rootfs/union-tree.ts";
 import { resolveUser } from "../sandbox/resolve-user.ts";
+import { loadLayersOfPaths, loadUserLayers } from "./load-upper-layers.ts";
 import { reportStep } from "./report-step.ts";
 import { runOnce } from "./run-once.ts";
 import { asRootfs, type SolveContext } from "./solve-plan.ts";
 import type { SolvedRootfs } from "./solved.ts";
-import { addLayer, keepRecord, loadLayers, reuseRecord } from "./step-record.ts";
+import { addLayer, keepRecord, reuseRecord } from "./step-record.ts";
 
 /** WORKDIR: makes the directory that is missing, owned by the USER in force. */
 export async function solveWorkdir(step: WorkdirStep, context: SolveContext): Promise<SolvedRootfs> {
@@ -21,8 +22,11 @@ export async function solveWorkdir(step: WorkdirStep, context: SolveContext): Pr
       context.trace.add({ step, key, outcome: "hit", recordId: found.id });
       return addLayer(base, found, context);
     }
-    const layers = await loadLayers(base);
-    const { uid, gid } = findOwner(layers, step.user);
+    const layers = await loadLayersOfPaths(
+      { layers: base.layers, paths: [step.path], onlyEntries: true },
+      context.access,
+    );
+    const { uid, gid } = await findOwner(base, step.user, context);
     const mtime = context.epochSeconds ?? Math.floor(Date.now() / 1000);
     const record = await runOnce({ step, keys: [key], report }, context, async () => {
       const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
@@ -37,8 +41,8 @@ export async function solveWorkdir(step: WorkdirStep, context: SolveContext): Pr
   });
 }
 
-function findOwner(layers: Parameters<typeof openUnionTree>[0], user: string) {
+async function findOwner({ layers }: SolvedRootfs, user: string, { access }: SolveContext) {
   if (user === "") return { uid: 0, gid: 0 };
-  using tree = openUnionTree(layers);
+  using tree = openUnionTree(await loadUserLayers(layers, access));
   return resolveUser(tree, user);
 }

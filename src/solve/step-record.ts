@@ -49,6 +49,7 @@ export function addLayer(
     created: record.created,
     ...(stored.diffId && { diffId: stored.diffId }),
     load: async () => openStoredLayer(store, stored),
+    findIndex: () => openStoredLayer(store, stored),
   };
   return { kind: "rootfs", recordId: record.id, layers: [...base.layers, layer] };
 }

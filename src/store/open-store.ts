@@ -15,6 +15,7 @@ import { dropDeadLeases, type Lease, takeLease } from "./lease.ts";
  *     blobs/sha256/HEX   manifests, configs, compressed layers, as an OCI layout has them
  *     layers/ID/         index, and tar or directory
  *     m/N/               a layer as a directory for overlay mounts (short names: mount options are limited)
+ *     indexes/ID         the index of an image's layer that is gone
  *     git/NAME/          bare repositories: what was fetched of git remotes
  *     tmp/LEASE/         work in progress of one process; gone with it
  *     db.sqlite          rows for all of the above, tags, records

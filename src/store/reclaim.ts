@@ -10,7 +10,7 @@ export interface ReclaimOptions {
   readonly maxBytes?: number;
   /** Only what was last used before this time, in milliseconds since 1970. */
   readonly usedBefore?: number;
-  /** Also what only saves time: unpacked layers, cache mounts, git repositories. */
+  /** Also what only saves time: unpacked layers, kept indexes, cache mounts, git repositories. */
   readonly all?: boolean;
   /** This process has done its work: what it used may go, too. */
   readonly ignoreOwn?: boolean;
@@ -24,7 +24,7 @@ export interface Reclaimed {
   readonly leftBytes: number;
 }
 
-const SAVES_TIME: ReadonlySet<ItemKind> = new Set(["unpacked", "cache-mount", "git"]);
+const SAVES_TIME: ReadonlySet<ItemKind> = new Set(["unpacked", "index", "cache-mount", "git"]);
 const STAYS: ReadonlySet<ItemKind> = new Set(["database", "temporary"]);
 
 /**
@@ -56,17 +56,23 @@ async function removeUnneeded(store: Store, options: ReclaimOptions): Promise<Re
   let leftBytes = totalBytes(items);
   const removed: StoreItem[] = [];
   let freedBytes = 0;
-  for (const item of inOrder(items)) {
-    if (maxBytes !== undefined && leftBytes <= maxBytes) break;
-    if (item.neededBy !== undefined || STAYS.has(item.kind) || item.used >= keepTime) continue;
-    if (maxBytes === undefined && !all && (SAVES_TIME.has(item.kind) || item.isSpool)) continue;
-    signal?.throwIfAborted();
-    const freed = await removeItem(store, item, keepTime);
-    if (freed === 0) continue;
-    removed.push(item);
-    freedBytes += freed;
-    leftBytes -= freed;
-  }
+  const remove = async (candidates: readonly StoreItem[]) => {
+    for (const item of inOrder(candidates)) {
+      if (maxBytes !== undefined && leftBytes <= maxBytes) break;
+      if (item.neededBy !== undefined || STAYS.has(item.kind) || item.used >= keepTime) continue;
+      if (maxBytes === undefined && !all && (SAVES_TIME.has(item.kind) || item.isSpool)) continue;
+      signal?.throwIfAborted();
+      const freed = await removeItem(store, item, keepTime);
+      if (freed === 0) continue;
+      removed.push(item);
+      freedBytes += freed;
+      leftBytes -= freed;
+    }
+  };
+  const isIndex = ({ kind }: StoreItem) => kind === "index";
+  await remove(items.filter((item) => !isIndex(item)));
+  // Also those that the layers just left.
+  await remove((await listItems(store)).filter(isIndex));
   return { items: removed, freedBytes, leftBytes };
 }
 

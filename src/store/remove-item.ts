@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { temporaryPath } from "./blobs.ts";
 import { inTransaction } from "./database.ts";
+import { keepIndex } from "./kept-indexes.ts";
 import type { Store } from "./open-store.ts";
 import { hasRow, type StoreItem } from "./store-items.ts";
 
@@ -16,14 +17,17 @@ import { hasRow, type StoreItem } from "./store-items.ts";
 export async function removeItem(store: Store, item: StoreItem, keepTime: number): Promise<number> {
   const paths = dropRows(store, item, keepTime);
   if (paths.length === 0) return 0;
+  let keptBytes = 0;
   const aside = inTransaction(store.database, () =>
     paths.flatMap((path) => {
       const isKnown = /^(?:layers|m)\//.test(path) && hasRow(store, path);
-      return isKnown ? [] : (moveAside(store, path) ?? []);
+      if (isKnown) return [];
+      if (item.kind === "image-layer" && path === item.path) keptBytes = keepIndex(store, item.id);
+      return moveAside(store, path) ?? [];
     }),
   );
   for (const path of aside) await rm(path, { recursive: true, force: true });
-  return aside.length === 0 ? 0 : item.sizeBytes;
+  return aside.length === 0 ? 0 : item.sizeBytes - keptBytes;
 }
 
 /** Returns the paths that nothing leads to any more. */
@@ -47,6 +51,7 @@ function dropRows(store: Store, item: StoreItem, keepTime: number): string[] {
         return changes === 0 ? [] : [item.path];
       }
       case "blob":
+      case "index":
       case "cache-mount":
         return dropMarked(store, item, keepTime);
       case "leftover":

@@ -7,7 +7,8 @@ import { measureKept, measurePath } from "./measure-path.ts";
 import type { Store } from "./open-store.ts";
 
 /**
- * What the store is made of: a step's or an image's layer, an unpacked layer, a blob, a cache mount, a git remote's repository; a
+ * What the store is made of: a step's or an image's layer, an unpacked layer, a blob, the
+ * index of an image's layer that is gone, a cache mount, a git remote's repository; a
  * leftover that no row knows; the database; what processes are working on.
  */
 export type ItemKind =
@@ -15,6 +16,7 @@ export type ItemKind =
   | "image-layer"
   | "unpacked"
   | "blob"
+  | "index"
   | "cache-mount"
   | "git"
   | "leftover"
@@ -46,6 +48,7 @@ export async function listItems(store: Store): Promise<StoreItem[]> {
     ...(await listLayers(store, needs)),
     ...(await listUnpacked(store)),
     ...(await listBlobs(store, needs)),
+    ...(await listDirectories(store, { kind: "index", folder: "indexes" })),
     ...(await listDirectories(store, { kind: "cache-mount", folder: "cache-mounts" })),
     ...(await listDirectories(store, { kind: "git", folder: "git" })),
     ...(await listLeftovers(store)),
@@ -129,7 +132,7 @@ async function listBlobs(store: Store, { blobs }: Needs): Promise<StoreItem[]> {
 
 async function listDirectories(
   store: Store,
-  { kind, folder }: { readonly kind: "cache-mount" | "git"; readonly folder: string },
+  { kind, folder }: { readonly kind: "index" | "cache-mount" | "git"; readonly folder: string },
 ): Promise<StoreItem[]> {
   const items: StoreItem[] = [];
   for (const id of await namesIn(store, folder)) {

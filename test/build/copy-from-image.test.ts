@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type BuildBench, openBuildBench } from "../build-bench.ts";
@@ -133,5 +133,53 @@ describe("COPY --from=IMAGE", { skip: registryMissing }, () => {
       await Promise.all([build(bench, copy("/etc/old")), build(bench, copy("/base/f"))]);
     });
     assert.deepEqual(fetched, [0, 1, 2]);
+  });
+
+  const base = () => `FROM ${registry.host}/layered:1\n`;
+  async function fetchedToBuild(bench: BuildBench, dockerfile: string): Promise<number[]> {
+    return fetchedBy(() => build(bench, base() + dockerfile));
+  }
+
+  it("asks for no layer below the one that settles where a COPY goes", async () => {
+    const cases: readonly (readonly [string, readonly number[]])[] = [
+      ["COPY --from=files /f /etc/top\n", [2]],
+      ["COPY --from=files /f /etc/middle\n", [1, 2]],
+      ["COPY --from=files /f /sub/\n", [2]],
+      ["COPY --from=files /f /etc/fresh\n", [0, 1, 2]],
+      ["COPY --from=files /f /lib/x\n", [1, 2]],
+      ["COPY --link --from=files /f /etc/fresh\n", []],
+      ["WORKDIR /etc\n", [2]],
+      ["WORKDIR /usr/lib\n", [1, 2]],
+      ["WORKDIR /sub/made\n", [2]],
+      ["WORKDIR /made\n", [0, 1, 2]],
+    ];
+    for (const [instruction, expected] of cases) {
+      using bench = await openBuildBench();
+      const fetched = await fetchedBy(() =>
+        build(bench, `FROM scratch AS files\nCOPY <<E /f\nE\n${base()}${instruction}`),
+      );
+      assert.deepEqual(fetched, expected, instruction);
+    }
+  });
+
+  it("fetches nothing for a destination whose indexes outlived its layers", async () => {
+    using bench = await openBuildBench();
+    await fetchedToBuild(bench, "COPY <<E /etc/fresh\nE\n");
+    const remove = async (...args: readonly string[]) => {
+      const { code, stderr } = await bench.run(args);
+      assert.equal(code, 0, stderr);
+    };
+    await remove("rmi", `${registry.host}/layered:1`);
+    await remove("prune");
+    assert.deepEqual(readdirSync(join(bench.root, "layers")).length, 1, "that of busybox");
+    const again = () => fetchedToBuild(bench, "COPY <<E /etc/fresher\nE\nWORKDIR /made\n");
+    assert.deepEqual(await again(), []);
+    await remove("rmi", `${registry.host}/layered:1`);
+    await remove("prune", "--all");
+    assert.equal(
+      existsSync(join(bench.root, "indexes")) && readdirSync(join(bench.root, "indexes")).length,
+      0,
+    );
+    assert.deepEqual(await again(), [0, 1, 2]);
   });
 });

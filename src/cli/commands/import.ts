@@ -77,7 +77,15 @@ async function importRoot(access: ImageAccess, { file, name, options, context }:
     const image = await assembleImage(access, {
       platform,
       config: { ...platform, config, rootfs: { type: "layers", diff_ids: [] }, history: [{ comment }] },
-      layers: [{ layerId: layer.id, diffId: written.diffId, created: Date.now(), load: async () => layer }],
+      layers: [
+        {
+          layerId: layer.id,
+          diffId: written.diffId,
+          created: Date.now(),
+          load: async () => layer,
+          findIndex: () => layer,
+        },
+      ],
     });
     tagImage(access, image, name === undefined ? [] : [name]);
     return image.configDigest;

@@ -19,14 +19,16 @@ interface PruneOptions {
 }
 
 const HELP = `
-Goes: layers of steps, images without a name, blobs. With --all also unpacked layers, cache mounts and git
-repositories, which save time. Never what an image with a name, a container or a running build needs.
+Goes: layers of steps, images without a name, blobs. With --all also unpacked layers, indexes of layers that are
+gone, cache mounts and git repositories, which save time. Never what an image with a name, a container or a running build needs.
 `;
 
 export function definePrune(command: Command, context: CommandContext): void {
   command
     .usage("[OPTIONS]")
-    .addOption(makeOption("-a, --all", "also unpacked layers, cache mounts and git repositories"))
+    .addOption(
+      makeOption("-a, --all", "also unpacked layers, kept indexes, cache mounts and git repositories"),
+    )
     .addOption(
       makeOption("--filter <filter>", "until=24h: only what was last used before that", {
         isRepeatable: true,

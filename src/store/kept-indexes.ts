@@ -1,0 +1,35 @@
+import { existsSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Store } from "./open-store.ts";
+import { markUsed } from "./use-time.ts";
+
+/*
+ * Indexes outlive layers: when an image's layer is removed, its index stays, a few thousandths of its size, so that a COPY onto that
+ * image needs not fetch it again to know what is there. They go when nothing else is left to remove, or all that saves time goes.
+ */
+const FOLDER = "indexes";
+
+function keptIndexPath(id: string): string {
+  return `${FOLDER}/${id}`;
+}
+
+/** Keeps the index of a layer whose row is gone; returns its size on disk. Called with its directory still in place. */
+export function keepIndex(store: Store, id: string): number {
+  const from = join(store.layerPath(id), "index");
+  const to = join(store.root, keptIndexPath(id));
+  // RUN's layers have names that nobody asks for.
+  if (!/^[0-9a-f]{64}$/.test(id) || !existsSync(from)) return 0;
+  mkdirSync(join(store.root, FOLDER), { recursive: true, mode: 0o700 });
+  const { blocks } = statSync(from);
+  renameSync(from, to);
+  return blocks * 512;
+}
+
+/** The path of an index that a layer left, marked as used. */
+export function findKeptIndex(store: Store, id: string): string | undefined {
+  const path = join(store.root, keptIndexPath(id));
+  if (!existsSync(path)) return undefined;
+  markUsed(store, keptIndexPath(id));
+  // It may have gone before the mark.
+  return existsSync(path) ? path : undefined;
+}
