@@ -63,16 +63,16 @@ interface Specification {
 }
 
 /**
- * The devices that the specifications (`*.json`) in these directories describe, sorted by name.
+ * The devices that the specifications (`*.json`, `*.yaml`) in these directories describe, sorted by name.
  *
  * @throws BuildError `environment` for a specification that cannot be read.
  */
-export function readCdiDevices(directories: readonly string[] = DIRECTORIES): CdiDevice[] {
+export async function readCdiDevices(directories: readonly string[] = DIRECTORIES): Promise<CdiDevice[]> {
   const devices = new Map<string, CdiDevice>();
   for (const directory of directories.filter((path) => existsSync(path))) {
     for (const file of readdirSync(directory).sort()) {
-      if (!file.endsWith(".json")) continue;
-      for (const device of readSpecification(join(directory, file))) devices.set(device.name, device);
+      if (!/\.(json|yaml)$/.test(file)) continue;
+      for (const device of await readSpecification(join(directory, file))) devices.set(device.name, device);
     }
   }
   return [...devices.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -88,14 +88,14 @@ export function findCdiDevices(devices: readonly CdiDevice[], wanted: string): C
   return named.length > 0 ? named : ofKind.filter(({ deviceClass }) => deviceClass === name);
 }
 
-function readSpecification(path: string): CdiDevice[] {
+async function readSpecification(path: string): Promise<CdiDevice[]> {
   try {
     const {
       kind,
       annotations,
       containerEdits = {},
       devices,
-    } = JSON.parse(readFileSync(path, "utf8")) as Specification;
+    } = (await parseSpecification(path)) as Specification;
     return devices.map((device) => {
       const notes = { ...annotations, ...device.annotations };
       return {
@@ -112,4 +112,11 @@ function readSpecification(path: string): CdiDevice[] {
       cause: error,
     });
   }
+}
+
+async function parseSpecification(path: string): Promise<unknown> {
+  const text = readFileSync(path, "utf8");
+  if (path.endsWith(".json")) return JSON.parse(text);
+  const { parse } = (await import("yaml")).default;
+  return parse(text);
 }

@@ -9,6 +9,7 @@ import {
   symlinkSync,
 } from "node:fs";
 import { join } from "node:path";
+import { isDisabled } from "./disabled-features.ts";
 import { bindMount, mountTmpfs, unmount } from "./mount.ts";
 import { readCapabilities } from "./read-capabilities.ts";
 
@@ -29,8 +30,7 @@ export type CgroupVersion = "v1" | "v2" | "none";
  * @param scratchDirectory an empty directory to work in
  */
 export function prepareCgroups(scratchDirectory: string, runtime: "crun" | "runc"): CgroupVersion {
-  const disabled = (process.env.SLIPWAY_DISABLE ?? "").split(",");
-  const version = disabled.includes("cgroups") ? "none" : probe(runtime);
+  const version = isDisabled("cgroups") ? "none" : probe(runtime);
   if (version === "v1") hideUnified(scratchDirectory);
   // An empty directory is what crun takes for a machine without cgroups; runc does what it can.
   if (version === "none" && runtime === "crun") mountTmpfs(CGROUP_ROOT, "mode=0755");

@@ -26,14 +26,14 @@ export interface DeviceRequest {
 export type IsDeviceAllowed = (names: readonly string[]) => boolean;
 
 /** As BuildKit, a device that is not there needs no permission; a required one must be there. */
-export function findDevices(
+export async function findDevices(
   requests: readonly DeviceRequest[],
   {
     isAllowed,
     cdiDirectories,
   }: { readonly isAllowed: IsDeviceAllowed; readonly cdiDirectories?: readonly string[] },
-): FoundDevices {
-  const known = requests.some(({ name }) => !isPath(name)) ? readCdiDevices(cdiDirectories) : [];
+): Promise<FoundDevices> {
+  const known = requests.some(({ name }) => !isPath(name)) ? await readCdiDevices(cdiDirectories) : [];
   const found: FoundDevices[] = [];
   for (const { name, required } of requests) {
     if (isPath(name)) {

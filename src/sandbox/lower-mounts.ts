@@ -2,6 +2,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EROFS_BLOCK, makeErofsImage } from "../rootfs/make-erofs-image.ts";
 import { ROOT } from "../rootfs/rootfs-path.ts";
+import { isDisabled } from "./disabled-features.ts";
 import type { LowerDirectory } from "./holder-protocol.ts";
 import { mountErofs, mountOverlay, unmount } from "./mount.ts";
 
@@ -36,7 +37,7 @@ export function makeLowerMounts(directory: string): LowerMounts {
  * @param scratchDirectory an empty directory of the store's file system
  */
 export function canMountErofs(scratchDirectory: string): boolean {
-  if ((process.env.SLIPWAY_DISABLE ?? "").split(",").includes("erofs")) return false;
+  if (isDisabled("erofs") || isDisabled("fsopen")) return false;
   const path = (name: string) => join(scratchDirectory, name);
   const names = ["lower", "upper", "work", "links", "root"];
   const mounted: string[] = [];

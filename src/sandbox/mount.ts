@@ -1,6 +1,7 @@
 import { closeSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { type Libc, loadLibc } from "../rootfs/libc.ts";
+import { isDisabled } from "./disabled-features.ts";
 import type { MountableLayer } from "./holder-protocol.ts";
 
 /** Mounts, for the holder process alone: the calls block, and they change its namespace. */
@@ -41,8 +42,8 @@ const OVERLAY_OPTIONS = { index: "off", metacopy: "off", redirect_dir: "off" } a
  */
 export function mountOverlay(overlay: OverlayMount): void {
   const libc = loadLibc();
-  const isDisabled = (process.env.SLIPWAY_DISABLE ?? "").split(",").includes("lowerdir+");
-  if (isDisabled || !mountWithLowerdirPlus(libc, overlay)) mountWithOptions(libc, overlay);
+  const isOld = isDisabled("lowerdir+") || isDisabled("fsopen");
+  if (isOld || !mountWithLowerdirPlus(libc, overlay)) mountWithOptions(libc, overlay);
 }
 
 /** False when this kernel does not know the calls or `lowerdir+`. */

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { BuildError } from "../errors/build-error.ts";
 import { openBuildCgroup } from "./build-cgroup.ts";
+import { readDisabled } from "./disabled-features.ts";
 import type {
   ContainerExit,
   ContainerRequest,
@@ -45,12 +46,13 @@ const COMPLAINT_LENGTH = 4_000;
 /**
  * Starts a holder. `stdio: "inherit"` gives the containers the terminal of this process.
  *
- * @throws BuildError `sandbox` when the machine grants no namespaces.
+ * @throws BuildError `sandbox` when the machine grants no namespaces, `option-invalid` for a wrong `SLIPWAY_DISABLE`.
  */
 export async function startHolder({
   stdio,
   ...options
 }: HolderOptions & { readonly stdio?: "pipe" | "inherit" }): Promise<Holder> {
+  readDisabled(process.env.SLIPWAY_DISABLE);
   const isInteractive = stdio === "inherit";
   const cgroup = openBuildCgroup();
   const child = spawn(

@@ -37,7 +37,7 @@ export async function solveRun(step: RunStep, context: SolveContext): Promise<So
   return reportStep(step, context, async (report) => {
     const isAllowed = (entitlement: string) => context.allow.has(entitlement);
     refuseWithoutEntitlement(step, isAllowed);
-    const devices = findDevices(step.devices, {
+    const devices = await findDevices(step.devices, {
       isAllowed: (names) => isAllowed("device") || names.some((name) => isAllowed(`device=${name}`)),
     });
     const keys: StepKey[] = [];
@@ -168,6 +168,10 @@ async function runCommand(
       },
     );
     if (exit.exitCode !== 0) throw runError(step, exit, tail.lines());
+    if (exit.ranOutOfMemory) {
+      const message = `"${step.args.join(" ")}" went on although something of it was killed: it ran out of memory`;
+      context.access.emit({ kind: "note", time: Date.now(), message, span: step.span });
+    }
     return await keepLayer(join(directory, "upper"), layers, context);
   } finally {
     // Nobody waits for it; what is left goes with the store's temporary directory.

@@ -87,7 +87,7 @@ describe("the layer of a RUN", { skip: runMissing }, () => {
     );
     const dockerfile = ["FROM busybox", ...layers].join("\n");
     assert.equal((await bench.build(dockerfile)).code, 0);
-    for (const disabled of ["", "lowerdir+", "lowerdir+,erofs,userxattr"]) {
+    for (const disabled of ["", "lowerdir+", "lowerdir+,erofs", "fsopen"]) {
       const context = bench.context({
         Dockerfile: `${dockerfile}\nRUN ls -d /f* && cat /same && echo "${disabled}" > /x`,
       });
@@ -98,5 +98,12 @@ describe("the layer of a RUN", { skip: runMissing }, () => {
       const printed = stderr.replaceAll(/^#\d+ [\d.]+ /gm, "");
       assert.match(printed, new RegExp(`^/f${DEPTH - 2}\n/f${DEPTH - 1}\n${DEPTH - 1}$`, "m"));
     }
+  });
+
+  it("takes only names of features in SLIPWAY_DISABLE", async () => {
+    const context = bench.context({ Dockerfile: "FROM busybox\nRUN true" });
+    const { code, stderr } = await bench.run(["build", context], { env: { SLIPWAY_DISABLE: "erofs,erofd" } });
+    assert.equal(code, 1);
+    assert.match(stderr, /^Error: Cannot do without "erofd": there is no such feature$/m);
   });
 });

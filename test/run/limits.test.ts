@@ -29,6 +29,15 @@ describe("limits of a RUN", { skip: limitsMissing }, () => {
     assert.match(stderr, /^Error: Cannot run ".*": it ran out of memory \(it ended with exit code \d+\)$/m);
   });
 
+  it("says that something of a command that succeeded was killed", async () => {
+    const hungry = "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo $x | wc -c";
+    const { code, stderr } = await bench.build(`FROM busybox\nRUN (${hungry}) || true`, {
+      args: ["-m", "32m"],
+    });
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /went on although something of it was killed: it ran out of memory/);
+  });
+
   it("does not say so of a command that was killed for another reason", async () => {
     const { stderr } = await bench.build("FROM busybox\nRUN sh -c 'kill -9 $$'; exit $?", {
       args: ["-m", "32m"],

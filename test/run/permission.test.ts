@@ -148,6 +148,20 @@ describe("what a RUN may do only with --allow", { skip: runMissing }, () => {
       await ok(`--device=${KIND}=a true\nRUN [ ! -e /lib/driver ] && [ ! -e /lib ]`, ["--allow", "device"]);
     });
 
+    it("is found in YAML, too", async () => {
+      const yaml = path.replace(/json$/, "yaml");
+      const kind = KIND.replace("device", "other");
+      writeFileSync(
+        yaml,
+        `cdiVersion: "0.6.0"\nkind: ${kind}\ndevices:\n  - name: y\n    containerEdits:\n      env: ["Y=1"]\n`,
+      );
+      try {
+        assert.match(await ok(`--device=${kind}=y env`, ["--allow", "device"]), /^Y=1$/m);
+      } finally {
+        rmSync(yaml);
+      }
+    });
+
     it("finds the first of a kind, all of it, and a class; what is free needs no permission", async () => {
       assert.match(await ok(`--device=${KIND} env`, ["--allow", "device"]), /^A=1$/m);
       const all = await ok(`--device=${KIND}=* env`, ["--allow", `device=${KIND}`]);
