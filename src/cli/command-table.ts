@@ -158,6 +158,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/prune.ts")).definePrune,
   },
   {
+    name: "builds",
+    group: "Build",
+    summary: "List builds, show their steps and logs, follow one that runs",
+    load: async () => (await import("./commands/builds.ts")).defineBuilds,
+  },
+  {
     name: "explain",
     group: "Build",
     summary: "Tell what a build took from the cache, and why not the rest",
@@ -181,6 +187,11 @@ export const COMMANDS: readonly CommandEntry[] = [
 const SPELLINGS: readonly (readonly [string, string])[] = [
   ["buildx build", "build"],
   ["builder build", "build"],
+  // An image of such a name is docker.io/library/ls.
+  ...["ls", "show", "inspect", "logs", "rm"].flatMap((name) =>
+    ["history", "buildx history"].map((from) => [`${from} ${name}`, `builds ${name}`] as const),
+  ),
+  ["logs", "builds logs"],
   ["image ls", "images"],
   ["image list", "images"],
   ["image rm", "rmi"],

@@ -105,6 +105,11 @@ function insertStep({ database }: Store, buildId: string, step: StoredBuildStep)
     .run(buildId, number, stage, name, outcome, key, recordId, content, parts, changes, started, ended);
 }
 
+/** Forgets a build; its results stay in the cache. */
+export function removeBuild({ database }: Store, id: string): void {
+  inTransaction(database, () => database.prepare("DELETE FROM builds WHERE id = ?").run(id));
+}
+
 /** The newest first. */
 export function listBuilds({ database }: Store): StoredBuild[] {
   dropDeadLeases(database);

@@ -1,10 +1,10 @@
 import type { Command } from "commander";
 import type { KeyChange } from "../../cache/explain-miss.ts";
 import { formatChanges } from "../../cache/format-changes.ts";
-import { BuildError } from "../../errors/build-error.ts";
 import { listBuildSteps, listBuilds, type StoredBuild, type StoredBuildStep } from "../../store/builds.ts";
 import type { Store } from "../../store/open-store.ts";
 import type { CommandContext } from "../command-context.ts";
+import { findBuild } from "../find-build.ts";
 import { formatAge } from "../format-age.ts";
 import { formatTable } from "../format-table.ts";
 import { makeOption } from "../make-option.ts";
@@ -28,31 +28,12 @@ export function defineExplain(command: Command, context: CommandContext): void {
       const isJson = parseListFormat(format) === "json";
       const text = await withSession(context, async ({ access: { store } }) => {
         if (list) return isJson ? listJson(store) : listTable(store);
-        const build = findBuild(store, id);
+        const build = findBuild(store, id, { verb: "explain", prefer: "ended" });
         const steps = listBuildSteps(store, build.id);
         return isJson ? buildJson(build, steps) : buildText(build, steps, verbose === true);
       });
       context.stdout.write(text);
     });
-}
-
-function findBuild(store: Store, id: string | undefined): StoredBuild {
-  const builds = listBuilds(store);
-  const ended = builds.filter(({ outcome }) => outcome !== "running");
-  const found =
-    id === undefined
-      ? (ended.length === 0 ? builds : ended).slice(0, 1)
-      : builds.filter((build) => build.id.startsWith(id));
-  const [build] = found;
-  if (build !== undefined && found.length === 1) return build;
-  const reason = found.length > 1 ? "more than one build begins with it" : "no such build is remembered";
-  throw new BuildError(
-    "option-invalid",
-    id === undefined
-      ? "Cannot explain a build: none is remembered"
-      : `Cannot explain the build "${id}": ${reason}`,
-    { hint: id === undefined ? undefined : 'List them with "slipway explain --list"' },
-  );
 }
 
 function buildText(build: StoredBuild, steps: readonly StoredBuildStep[], isVerbose: boolean): string {
