@@ -3,6 +3,7 @@ import { invalidTar } from "./tar-header.ts";
 /** Values of a pax extended header (POSIX.1-2001, pax, "Extended Header"), one char a byte. */
 export type PaxRecords = Map<string, string>;
 
+export const SPARSE_MAP = "GNU.sparse.map";
 export const XATTR_PREFIX = "SCHILY.xattr.";
 
 /** @throws BuildError `image-invalid` when a record is malformed. */
@@ -21,7 +22,13 @@ export function parsePaxRecords(body: Buffer): PaxRecords {
     const key = body.toString("latin1", space + 1, equals);
     const value = body.toString("latin1", equals + 1, end - 1);
     if (key === "" || key.includes("\0")) throw invalidTar("a pax record has no name");
-    records.set(key, value);
+    // Format 0.0 of sparse files repeats two keys; format 0.1 has them in one.
+    if (key === "GNU.sparse.offset" || key === "GNU.sparse.numbytes") {
+      const map = records.get(SPARSE_MAP);
+      const isOffset = (map === undefined ? 0 : map.split(",").length) % 2 === 0;
+      if (isOffset !== (key === "GNU.sparse.offset")) throw invalidTar("the map of a sparse file is wrong");
+      records.set(SPARSE_MAP, map === undefined ? value : `${map},${value}`);
+    } else records.set(key, value);
     at = end;
   }
   return records;

@@ -99,7 +99,7 @@ function readText(block: Buffer, [offset, length]: Field): string {
 }
 
 /** Octal text, or GNU's big-endian base 256 when the first bit is set. */
-function readNumber(block: Buffer, [offset, length]: Field): number {
+export function readNumber(block: Buffer, [offset, length]: Field): number {
   const first = block[offset]!;
   if ((first & 0x80) !== 0) return readBase256(block, offset, length);
   let at = offset;

@@ -4,8 +4,16 @@ import {
   parsePaxInteger,
   parsePaxRecords,
   parsePaxTime,
+  SPARSE_MAP,
   XATTR_PREFIX,
 } from "./pax-records.ts";
+import {
+  parseExtents,
+  readExtentBlock,
+  readSparseSize,
+  SparseContent,
+  type SparseFile,
+} from "./sparse-content.ts";
 import {
   invalidTar,
   isZeroBlock,
@@ -46,6 +54,7 @@ export interface TarHandler {
 
 /** As Go's archive/tar has it: a pax header or a long name of more than this is hostile. */
 const META_LIMIT = 1 << 20;
+const EXTENT_LIMIT = 50_000;
 const TYPES: Readonly<Record<string, TarMemberType>> = {
   "0": "file",
   "\0": "file",
@@ -60,6 +69,11 @@ const TYPES: Readonly<Record<string, TarMemberType>> = {
 
 type Meta = "pax" | "global" | "longName" | "longLink";
 const META: Readonly<Record<string, Meta>> = { x: "pax", g: "global", L: "longName", K: "longLink" };
+
+interface UnfinishedMember {
+  readonly raw: RawHeader;
+  readonly sparse: SparseFile;
+}
 
 /**
  * Takes an uncompressed tar in pieces of any size and tells its members. What follows the end marker is ignored, global
@@ -78,9 +92,18 @@ export class TarReader {
   #pax: PaxRecords | undefined;
   #longName: string | undefined;
   #longLink: string | undefined;
+  readonly #expandsSparse: boolean;
+  /** An old GNU sparse member whose map goes on in the next block. */
+  #unfinished: UnfinishedMember | undefined;
+  #sparse: SparseContent | undefined;
 
-  constructor(handler: TarHandler) {
+  /**
+   * `expandSparse`: sparse members are told with their whole size, and their content with its holes; `dataOffset` then says nothing.
+   * Else they are refused, for a layer's bytes must lie in its tar.
+   */
+  constructor(handler: TarHandler, { expandSparse = false } = {}) {
     this.#handler = handler;
+    this.#expandsSparse = expandSparse;
   }
 
   /** A zero block was read: no member follows. */
@@ -104,7 +127,12 @@ export class TarReader {
 
   /** Must be called once, after the last piece. @throws BuildError `image-invalid` when the archive is cut off. */
   end(): void {
-    const isCut = this.#remaining > 0 || this.#padding > 0 || this.#blockFill > 0 || this.#pax !== undefined;
+    const isCut =
+      this.#unfinished !== undefined ||
+      this.#remaining > 0 ||
+      this.#padding > 0 ||
+      this.#blockFill > 0 ||
+      this.#pax !== undefined;
     if (this.#zeroBlocks < 2 && (isCut || this.#longName !== undefined || this.#longLink !== undefined)) {
       throw invalidTar("it is cut off");
     }
@@ -116,7 +144,8 @@ export class TarReader {
       this.#remaining -= size;
       const part = chunk.subarray(at, at + size);
       if (this.#meta === undefined) {
-        this.#handler.content(part);
+        if (this.#sparse === undefined) this.#handler.content(part);
+        else this.#sparse.write(part);
       } else {
         this.#meta.body.set(part, this.#meta.fill);
         this.#meta.fill += size;
@@ -140,6 +169,10 @@ export class TarReader {
   }
 
   #readBlock(dataOffset: number): void {
+    if (this.#unfinished !== undefined) {
+      this.#continueMap(this.#unfinished, dataOffset);
+      return;
+    }
     if (isZeroBlock(this.#block)) {
       this.#zeroBlocks++;
       return;
@@ -159,13 +192,43 @@ export class TarReader {
   }
 
   #startMember(raw: RawHeader, dataOffset: number): void {
-    const member = this.#makeMember(raw);
+    if (raw.typeflag === "S" && this.#expandsSparse) {
+      const { extents, isContinued } = readExtentBlock(this.#block, true);
+      const sparse = { size: readSparseSize(this.#block), extents };
+      if (isContinued) this.#unfinished = { raw, sparse };
+      else this.#openMember(raw, dataOffset, sparse);
+    } else this.#openMember(raw, dataOffset, this.#paxSparse());
+  }
+
+  #continueMap({ raw, sparse }: UnfinishedMember, dataOffset: number): void {
+    const { extents, isContinued } = readExtentBlock(this.#block, false);
+    const all = { size: sparse.size, extents: [...sparse.extents!, ...extents] };
+    if (all.extents.length > EXTENT_LIMIT) throw invalidTar("the map of a sparse file is too large");
+    this.#unfinished = isContinued ? { raw, sparse: all } : undefined;
+    if (!isContinued) this.#openMember(raw, dataOffset, all);
+  }
+
+  /** Of pax formats 0.0, 0.1 and 1.0. */
+  #paxSparse(): SparseFile | undefined {
+    const get = (key: string) => this.#pax?.get(`GNU.sparse.${key}`);
+    const size = get("realsize") ?? get("size");
+    if (size === undefined || !this.#expandsSparse) return undefined;
+    const map = this.#pax?.get(SPARSE_MAP);
+    const isInFront = get("major") === "1" && get("minor") === "0";
+    if (!isInFront && map === undefined) throw invalidTar("the map of a sparse file is missing");
+    return { size: parsePaxInteger(size), ...(isInFront ? {} : { extents: parseExtents(map!) }) };
+  }
+
+  #openMember(raw: RawHeader, dataOffset: number, sparse: SparseFile | undefined): void {
+    const stored = this.#makeMember(raw, sparse !== undefined);
+    const member = sparse === undefined ? stored : { ...stored, size: sparse.size };
+    this.#sparse = sparse && new SparseContent(sparse, (chunk) => this.#handler.content(chunk));
     this.#pax = undefined;
     this.#longName = undefined;
     this.#longLink = undefined;
     this.#inMember = true;
     this.#handler.member(member, dataOffset);
-    this.#startContent(member.size);
+    this.#startContent(stored.size);
   }
 
   #startContent(size: number): void {
@@ -177,6 +240,8 @@ export class TarReader {
   #finishContent(): void {
     if (this.#inMember) {
       this.#inMember = false;
+      this.#sparse?.end();
+      this.#sparse = undefined;
       this.#handler.memberEnd();
       return;
     }
@@ -187,25 +252,26 @@ export class TarReader {
     else if (kind === "longLink") this.#longLink = cutAtNul(body);
   }
 
-  #makeMember(raw: RawHeader): TarMember {
+  #makeMember(raw: RawHeader, isExpanded: boolean): TarMember {
     const pax = this.#pax;
     const get = (key: string) => pax?.get(key) || undefined;
-    const name = get("path") ?? this.#longName ?? raw.name;
+    const name = get("GNU.sparse.name") ?? get("path") ?? this.#longName ?? raw.name;
     const linkName = get("linkpath") ?? this.#longLink ?? raw.linkname;
     if (
-      raw.typeflag === "S" ||
-      (pax !== undefined && [...pax.keys()].some((key) => key.startsWith("GNU.sparse.")))
+      !isExpanded &&
+      (raw.typeflag === "S" ||
+        (pax !== undefined && [...pax.keys()].some((key) => key.startsWith("GNU.sparse."))))
     ) {
       throw new BuildError(
         "unsupported",
         `Cannot read "${printable(name)}" in the tar archive: it is stored as a sparse file`,
         {
-          hint: "Make the archive without --sparse",
+          hint: "Make it without --sparse",
         },
       );
     }
     if (name.includes("\0") || linkName.includes("\0")) throw invalidTar("a name holds a NUL byte");
-    let type = TYPES[raw.typeflag];
+    let type = raw.typeflag === "S" ? "file" : TYPES[raw.typeflag];
     if (type === undefined) {
       throw invalidTar(`"${printable(name)}" has the unknown type ${JSON.stringify(raw.typeflag)}`);
     }

@@ -6,8 +6,11 @@ import type { Layer } from "./layer.ts";
 import { LayerWriter } from "./layer-writer.ts";
 import { memberEntry, WHITEOUT_PREFIX } from "./member-entry.ts";
 import { cleanPath, ROOT, textFromBytes } from "./rootfs-path.ts";
-import { isZeroBlock, parseTarHeader, TAR_BLOCK } from "./tar-header.ts";
+import { isZeroBlock, parseTarHeader, TAR_BLOCK, tarPadding } from "./tar-header.ts";
 import { type TarHandler, type TarMember, TarReader } from "./tar-reader.ts";
+import { encodeTarMember } from "./tar-writer.ts";
+
+const ZEROS = Buffer.alloc(TAR_BLOCK);
 
 /**
  * Makes a layer of a tar archive (plain, gzip, zstd, bzip2, xz: told by content) for ADD; undefined when the file is none.
@@ -44,14 +47,12 @@ class NotAnArchive extends Error {}
 
 /** Gives the bytes to a tar reader once the first block is a tar header. */
 class Sniffer {
-  readonly #writer: LayerWriter;
   readonly #reader: TarReader;
   #head = Buffer.alloc(0);
   isArchive = false;
 
   constructor(writer: LayerWriter) {
-    this.#writer = writer;
-    this.#reader = new TarReader(new MemberCollector(writer));
+    this.#reader = new TarReader(new MemberCollector(writer), { expandSparse: true });
   }
 
   write(chunk: Uint8Array): void {
@@ -71,7 +72,6 @@ class Sniffer {
   }
 
   #take(chunk: Uint8Array): void {
-    this.#writer.write(chunk);
     this.#reader.write(chunk);
   }
 }
@@ -90,12 +90,13 @@ class MemberCollector implements TarHandler {
   readonly #writer: LayerWriter;
   #entry: Entry | undefined;
   #hash: Hash | undefined;
+  #padding = 0;
 
   constructor(writer: LayerWriter) {
     this.#writer = writer;
   }
 
-  member(member: TarMember, dataOffset: number): void {
+  member(member: TarMember): void {
     const path = cleanPath(member.name);
     if (path.split("/").some((part) => part.startsWith(WHITEOUT_PREFIX))) {
       throw new BuildError(
@@ -107,16 +108,21 @@ class MemberCollector implements TarHandler {
     this.#entry = undefined;
     if (path === ROOT) return;
     const linkName = member.type === "hardlink" ? cleanPath(member.linkName) : member.linkName;
-    this.#entry = memberEntry({ ...member, linkName }, path, dataOffset);
+    // Written anew: the bytes of a sparse file do not stand in the archive as they are.
+    this.#writer.write(encodeTarMember(member));
+    this.#padding = tarPadding(member.size);
+    this.#entry = memberEntry({ ...member, linkName }, path, this.#writer.offset);
     if (this.#entry.dataOffset !== undefined) this.#hash = createHash("sha256");
   }
 
   content(chunk: Uint8Array): void {
     this.#hash?.update(chunk);
+    if (this.#entry !== undefined) this.#writer.write(chunk);
   }
 
   memberEnd(): void {
     if (this.#entry === undefined) return;
+    this.#writer.write(ZEROS.subarray(0, this.#padding));
     const contentHash = this.#hash?.digest();
     this.#writer.add(contentHash === undefined ? this.#entry : { ...this.#entry, contentHash });
   }
