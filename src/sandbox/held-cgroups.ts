@@ -31,12 +31,17 @@ const EFD_CLOEXEC_NONBLOCK = 0o2004000;
  * stands in a further one of ours, which outlives it, so that what happened can be asked afterwards.
  *
  * @param path absolute in each hierarchy
+ * @param root where the hierarchies are
  */
-export function openCgroup(version: CgroupVersion, path: string, resources: RuntimeResources): HeldCgroup {
+export function openCgroup(
+  version: CgroupVersion,
+  path: string,
+  { resources, root = CGROUP_ROOT }: { readonly resources: RuntimeResources; readonly root?: string },
+): HeldCgroup {
   const nothing = { ranOutOfMemory: () => false, remove: () => {} };
   if (version === "none") return { ...nothing, resources: {} };
   if (resources.memory === undefined) return { ...nothing, path, resources };
-  const outer = join(CGROUP_ROOT, version === "v1" ? "memory" : "", path);
+  const outer = join(root, version === "v1" ? "memory" : "", path);
   mkdirSync(outer, { recursive: true });
   const inner = { path: join(path, "command"), remove: () => removeQuietly(outer) };
   if (version === "v2") {
@@ -60,7 +65,7 @@ export function openCgroup(version: CgroupVersion, path: string, resources: Runt
       // The other hierarchies have it because the runtime makes all parents.
       for (const line of readFileSync("/proc/self/cgroup", "utf8").split("\n")) {
         const name = line.split(":")[1]?.replace(/^name=/, "");
-        if (name) removeQuietly(join(CGROUP_ROOT, name, path));
+        if (name) removeQuietly(join(root, name, path));
       }
     },
   };

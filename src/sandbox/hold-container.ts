@@ -74,7 +74,7 @@ export async function startContainer(
     ];
     mountAt(rootDirectory, { ...request, lowerDirectories, target: rootDirectory, linkDirectory }, mounted);
     const { resources } = request.runtimeConfig.linux;
-    const cgroup = openCgroup(options.cgroupVersion, request.cgroupPath, resources);
+    const cgroup = openCgroup(options.cgroupVersion, request.cgroupPath, { resources });
     held.defer(() => cgroup.remove());
     for (const tree of request.trees) mountTree(request, tree, { linkDirectory, lowers, mounted });
     const config = fillConfig(request, {

@@ -2,10 +2,13 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
+import { runSlipway } from "../slipway.ts";
 import { validateImageLayout } from "../validate-image.ts";
 
 /** What docker's limit is, and more. */
 const DEPTH = 128;
+/** Of one stage: more than docker takes. */
+const RUNS = 300;
 
 describe("the layer of a RUN", { skip: runMissing }, () => {
   let bench: BuildBench;
@@ -97,6 +100,42 @@ describe("the layer of a RUN", { skip: runMissing }, () => {
       assert.equal(code, 0, stderr);
       const printed = stderr.replaceAll(/^#\d+ [\d.]+ /gm, "");
       assert.match(printed, new RegExp(`^/f${DEPTH - 2}\n/f${DEPTH - 1}\n${DEPTH - 1}$`, "m"));
+    }
+  });
+
+  it(`takes an image of ${DEPTH} layers from elsewhere, with every kernel's way to mount them`, async () => {
+    const layers = Array.from({ length: DEPTH - 1 }, (_, n) => `RUN --network=none echo ${n} > /f${n}`);
+    const out = join(bench.directory, "deep.tar");
+    const built = await bench.build(["FROM busybox", ...layers].join("\n"), {
+      args: ["-t", "deep", "-o", `type=oci,dest=${out}`],
+    });
+    assert.equal(built.code, 0, built.stderr);
+    for (const [number, disabled] of ["", "lowerdir+", "fsopen"].entries()) {
+      const root = ["--root", join(bench.directory, `elsewhere-${number}`)];
+      const run = (args: readonly string[]) =>
+        runSlipway([...root, ...args], { env: { SLIPWAY_DISABLE: disabled } });
+      assert.equal((await run(["load", "-i", out])).code, 0);
+      const context = bench.context({
+        Dockerfile: `FROM deep\nRUN echo $(ls -d /f* | wc -l) $(cat /f${DEPTH - 2})`,
+      });
+      const { code, stderr } = await run(["build", "--progress=plain", context]);
+      assert.equal(code, 0, stderr);
+      assert.match(stderr, new RegExp(` ${DEPTH - 1} ${DEPTH - 2}$`, "m"));
+    }
+  });
+
+  it(`runs ${RUNS} commands in one stage`, async () => {
+    const runs = Array.from({ length: RUNS - 1 }, (_, n) => `RUN --network=none echo ${n} > /f${n}`);
+    const last = "RUN --network=none echo $(ls -d /f* | wc -l)";
+    for (const disabled of ["", "fsopen"]) {
+      const context = bench.context({
+        Dockerfile: ["FROM busybox", ...runs, `${last} "by ${disabled}"`].join("\n"),
+      });
+      const { code, stderr } = await bench.run(["build", "--progress=plain", context], {
+        env: { SLIPWAY_DISABLE: disabled },
+      });
+      assert.equal(code, 0, stderr);
+      assert.match(stderr, new RegExp(` ${RUNS - 1} by ${disabled}$`, "m"));
     }
   });
 
