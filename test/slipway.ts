@@ -24,7 +24,9 @@ export const slipwayPath = resolve(import.meta.dirname, "../bin/slipway");
 
 /** Runs `slipway` to its end. A failure is a result, not an error. */
 export function runSlipway(args: readonly string[], options: SlipwayOptions = {}): Promise<CommandResult> {
-  const env = options.root === undefined ? options.env : { ...options.env, SLIPWAY_ROOT: options.root };
+  // What is printed must not depend on where the tests run.
+  const quiet = { GITHUB_ACTIONS: undefined, GITLAB_CI: undefined, ...options.env };
+  const env = options.root === undefined ? quiet : { ...quiet, SLIPWAY_ROOT: options.root };
   return runCommand(slipwayPath, args, { ...options, env });
 }
 

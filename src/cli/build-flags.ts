@@ -137,7 +137,11 @@ export function makeBuildOptions(): Option[] {
     }),
     makeOption("--max-download-size <size>", "limit for each download (default: 32g)", { group: SOURCE }),
     ...makeRegistryFlags({ group: SOURCE }),
-    makeOption("--progress <mode>", "auto, plain, tty or quiet", { group: TELL }),
+    makeOption(
+      "--progress <mode>",
+      "auto, plain, tty, quiet or rawjson (BuildKit's events, one JSON object a line)",
+      { group: TELL },
+    ),
     makeOption("--explain", "tell what changed for each step that is not in the cache", { group: TELL }),
     makeOption("-q, --quiet", "nothing but the image id, on stdout", { group: TELL }),
     makeOption("--check", "only check the Dockerfile: the same as --call check", { group: TELL }),

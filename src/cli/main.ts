@@ -186,12 +186,22 @@ function spellCommand(args: readonly string[]): readonly string[] {
 async function tellError(error: unknown, context: CommandContext): Promise<void> {
   const { formatError } = await import("./format-error.ts");
   const { hasColor } = await import("../progress/style.ts");
+  const { findCiSystem, formatAnnotation } = await import("../progress/ci-marks.ts");
+  const { shortPath } = await import("./format-source.ts");
+  const span = error instanceof BuildError ? error.span : undefined;
+  const annotation = formatAnnotation(findCiSystem(context.env), {
+    level: "error",
+    message: error instanceof Error ? error.message : String(error),
+    file: span && shortPath(span.file),
+    line: span?.startLine,
+  });
   context.stderr.write(
-    formatError(error, {
-      color: hasColor(context.stderr, context.env),
-      isDebug: context.isDebug(),
-      sources: context.sources,
-    }),
+    annotation +
+      formatError(error, {
+        color: hasColor(context.stderr, context.env),
+        isDebug: context.isDebug(),
+        sources: context.sources,
+      }),
   );
 }
 

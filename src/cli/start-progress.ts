@@ -1,5 +1,6 @@
 import { BuildError } from "../errors/build-error.ts";
 import { hintNearest } from "../errors/suggest-nearest.ts";
+import { findCiSystem } from "../progress/ci-marks.ts";
 import type { ProgressRenderer } from "../progress/renderer.ts";
 import { hasColor } from "../progress/style.ts";
 import type { CommandContext } from "./command-context.ts";
@@ -7,17 +8,12 @@ import type { CommandContext } from "./command-context.ts";
 export const PROGRESS_MODES = ["auto", "plain", "tty", "quiet", "rawjson"] as const;
 export type ProgressMode = (typeof PROGRESS_MODES)[number];
 
-/** @throws BuildError `option-invalid` for an unknown mode, `unsupported` for one that is to come. */
+/** @throws BuildError `option-invalid` for an unknown mode. */
 export function parseProgressMode(text: string, what = "--progress"): ProgressMode {
   const mode = PROGRESS_MODES.find((known) => known === text);
   if (mode === undefined) {
     throw new BuildError("option-invalid", `Cannot use "${text}" for ${what}: there is no such mode`, {
       hint: hintNearest(text, PROGRESS_MODES) ?? `Modes are ${PROGRESS_MODES.join(", ")}`,
-    });
-  }
-  if (mode === "rawjson") {
-    throw new BuildError("unsupported", "Cannot show progress as rawjson: that is not there yet", {
-      hint: "Use --progress plain",
     });
   }
   return mode;
@@ -48,11 +44,15 @@ async function openRenderer(
   { stderr, env }: Pick<CommandContext, "stderr" | "env">,
   { mode, verb }: { readonly mode: ProgressMode; readonly verb: string },
 ): Promise<ProgressRenderer> {
+  if (mode === "rawjson") {
+    const { renderRawJson } = await import("../progress/render-raw-json.ts");
+    return renderRawJson(stderr);
+  }
   if (mode === "quiet") return { emit() {}, close() {} };
   if (mode === "tty" || (mode === "auto" && stderr.isTTY && env.TERM !== "dumb")) {
     const { renderTerminal } = await import("../progress/render-terminal.ts");
     return renderTerminal(stderr, { color: hasColor(stderr, env), verb });
   }
   const { renderPlain } = await import("../progress/render-plain.ts");
-  return renderPlain(stderr);
+  return renderPlain(stderr, { ciSystem: findCiSystem(env) });
 }

@@ -1,3 +1,4 @@
+import { type CiSystem, closeSection, openSection } from "./ci-marks.ts";
 import { cleanLogLine } from "./clean-text.ts";
 import type { BuildEvent } from "./event.ts";
 import { formatSize } from "./format-size.ts";
@@ -27,30 +28,48 @@ interface PlainStep {
 
 /**
  * Lines for logs, in the style of BuildKit's plain output: every line begins with the number of its step, and a step's lines
- * stand together as far as that makes nobody wait.
+ * stand together as far as that makes nobody wait. In a CI system whose logs fold, each such group is folded.
  */
-export function renderPlain(stream: ProgressStream): ProgressRenderer {
+export function renderPlain(
+  stream: ProgressStream,
+  { ciSystem }: { readonly ciSystem?: CiSystem } = {},
+): ProgressRenderer {
   const steps = new Map<string, PlainStep>();
   /** The step that is being shown. */
   let current: PlainStep | undefined;
   let count = 0;
   let isFirst = true;
+  let sections = 0;
+  let openId: string | undefined;
+  const closeFold = (time: number): void => {
+    if (openId !== undefined && ciSystem !== undefined)
+      stream.write(closeSection(ciSystem, { id: openId, time }));
+    openId = undefined;
+  };
   const timer = setInterval(() => giveTurns(Date.now()), HOLD_MS / 2);
   timer.unref();
 
   const show = (step: PlainStep): void => {
     if (current !== step) {
       if (current !== undefined && !current.isEnded) stream.write(`#${current.number} ...\n`);
-      if (!isFirst) stream.write("\n");
+      closeFold(Date.now());
+      if (!isFirst && ciSystem === undefined) stream.write("\n");
       isFirst = false;
-      stream.write(`#${step.number} ${step.name}\n`);
+      const title = `#${step.number} ${step.name}`;
+      if (ciSystem === undefined) stream.write(`${title}\n`);
+      else {
+        openId = `slipway_${++sections}`;
+        stream.write(openSection(ciSystem, { id: openId, title, time: Date.now() }));
+      }
       step.hasHeader = true;
       current = step;
     }
     if (step.held.length > 0)
       stream.write(`${step.held.map((line) => `#${step.number} ${line}`).join("\n")}\n`);
     step.held.length = 0;
-    if (step.isEnded) current = undefined;
+    if (!step.isEnded) return;
+    current = undefined;
+    closeFold(Date.now());
   };
 
   /** Shows what may be shown now. */
@@ -134,6 +153,7 @@ export function renderPlain(stream: ProgressStream): ProgressRenderer {
     close() {
       clearInterval(timer);
       giveTurns(Number.POSITIVE_INFINITY);
+      closeFold(Date.now());
       if (!isFirst) stream.write("\n");
     },
   };

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { build } from "../../build/build.ts";
 import type { BuildOptions, BuildResult } from "../../build/build-options.ts";
 import { formatImageReference, parseImageReference } from "../../oci/reference.ts";
+import { findCiSystem, formatAnnotation } from "../../progress/ci-marks.ts";
 import { cleanText } from "../../progress/clean-text.ts";
 import type { BuildEvent, EventSink } from "../../progress/event.ts";
 import { hasColor, makeStyle } from "../../progress/style.ts";
@@ -11,6 +12,7 @@ import { type BuildFlags, makeBuildOptions } from "../build-flags.ts";
 import type { CommandContext } from "../command-context.ts";
 import { describeBuild } from "../describe-build.ts";
 import { type Finding, formatFindings, type NamedText } from "../format-findings.ts";
+import { shortPath } from "../format-source.ts";
 import { parseCall } from "../parse-call.ts";
 import { readBuildFlags } from "../read-build-flags.ts";
 import { locate, nameText, runCall } from "../run-call.ts";
@@ -65,7 +67,12 @@ export async function runBuild(directory: string, flags: BuildFlags, context: Co
   const emit: EventSink = (event) => {
     if (event.kind === "warning") warnings.push(event);
     // What the checks find is shown at the end, where it is seen.
-    if (event.kind === "warning" && event.check !== undefined && event.span !== undefined) {
+    if (
+      mode !== "rawjson" &&
+      event.kind === "warning" &&
+      event.check !== undefined &&
+      event.span !== undefined
+    ) {
       findings.push({ ...event.check, detail: event.message, span: event.span });
     } else progress.emit(event);
   };
@@ -76,12 +83,26 @@ export async function runBuild(directory: string, flags: BuildFlags, context: Co
     progress.close(result !== undefined);
     const style = makeStyle(hasColor(context.stderr, context.env));
     const text = formatFindings(findings, { dockerfile, isDebug: context.isDebug(), style });
-    if (mode !== "quiet") context.stderr.write(text);
+    if (mode !== "quiet" && mode !== "rawjson") context.stderr.write(`${text}${annotate(findings, context)}`);
   }
   await writeFacts(result, flags, { warnings, env: context.env, options });
   const ids = result.images.map(({ configDigest }) => `${configDigest}\n`).join("");
   if (flags.quiet) context.stdout.write(ids);
-  else if (mode !== "quiet") context.stderr.write(describeBuild(result, options));
+  else if (mode !== "quiet" && mode !== "rawjson") context.stderr.write(describeBuild(result, options));
+}
+
+/** What the checks found, for a CI system that shows it at its place. */
+function annotate(findings: readonly Finding[], { env }: CommandContext): string {
+  return findings
+    .map(({ rule, detail, span }) =>
+      formatAnnotation(findCiSystem(env), {
+        level: "warning",
+        message: `${rule}: ${detail}`,
+        file: shortPath(span.file),
+        line: span.startLine,
+      }),
+    )
+    .join("");
 }
 
 /** Of `--iidfile` and `--metadata-file`, with buildx's keys. */
