@@ -27,6 +27,7 @@ export interface BuildFlags extends RegistryFlags {
   readonly noCache?: true;
   readonly noCacheFilter: readonly string[];
   readonly cacheTtl?: string;
+  readonly timeout?: string;
   readonly secret: readonly string[];
   readonly allow: readonly string[];
   readonly network?: string;
@@ -115,6 +116,7 @@ export function makeBuildOptions(): Option[] {
       group: CACHE,
     }),
     makeOption("--no-cache-filter <stages>", "run every step of these stages", many(CACHE)),
+    makeOption("--timeout <duration>", "stop the build when it takes longer, like 30m", { group: RUN }),
     makeOption("--secret <attributes>", "id=ID,src=FILE or id=ID,env=NAME", many(RUN)),
     makeOption("--allow <entitlement>", "network.host, security.insecure, device or device=NAME", many(RUN)),
     makeOption("--ssh <agent>", "default, ID=SOCKET or ID=KEYFILE for RUN --mount=type=ssh", many(RUN)),

@@ -66,6 +66,18 @@ describe("stopping a build", { skip: runMissing }, () => {
     });
   }
 
+  it("--timeout: the whole tree is dead a second later at most, and the message says why", async () => {
+    const before = Date.now();
+    const { child, output, closed } = start(`FROM busybox\nRUN ${STUBBORN}`, ["--timeout", "2s"]);
+    await closed;
+    assert.deepEqual(processesWith(`sleep ${MARK}`), []);
+    assert.ok(Date.now() - before < 4000);
+    assert.equal(child.exitCode, 1);
+    assert.match(output.text, /started/);
+    assert.match(output.text, /^Error: Stopped: it took longer than 2s$/m);
+    await assertNothingLeft(child);
+  });
+
   it("a stage that fails stops the others, which are told as canceled", async () => {
     const before = Date.now();
     const { output, child, closed } = start(

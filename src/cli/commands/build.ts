@@ -17,6 +17,7 @@ import { parseCall } from "../parse-call.ts";
 import { readBuildFlags } from "../read-build-flags.ts";
 import { locate, nameText, runCall } from "../run-call.ts";
 import { parseProgressMode, startProgress } from "../start-progress.ts";
+import { startTimeLimit } from "../time-limit.ts";
 
 const EXAMPLES = `
 Examples:
@@ -56,6 +57,7 @@ export async function runBuild(directory: string, flags: BuildFlags, context: Co
     await runCall({ ...call, method: call.method }, { ...options, emit }, context);
     return;
   }
+  using limit = startTimeLimit(flags.timeout, context.signal);
   const progress = await startProgress(context, { mode, verb: "Built" });
   const warnings: Warning[] = [];
   const findings: Finding[] = [];
@@ -78,7 +80,7 @@ export async function runBuild(directory: string, flags: BuildFlags, context: Co
   };
   let result: BuildResult | undefined;
   try {
-    result = await build({ ...options, onDockerfile, emit });
+    result = await build({ ...options, onDockerfile, emit, signal: limit.signal });
   } finally {
     progress.close(result !== undefined);
     const style = makeStyle(hasColor(context.stderr, context.env));
