@@ -7,7 +7,7 @@ export type DefineCommand = (command: Command, context: CommandContext) => void;
 /** A command as the overview knows it; the rest is loaded when it is called. */
 export interface CommandEntry {
   readonly name: string;
-  readonly group: "Build" | "Images" | "Containers" | "Store";
+  readonly group: "Build" | "Images" | "Containers" | "Store" | "Settings";
   readonly summary: string;
   readonly load: () => Promise<DefineCommand>;
 }
@@ -170,16 +170,22 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/explain.ts")).defineExplain,
   },
   {
-    name: "config",
-    group: "Store",
-    summary: "Show the settings, and where each one comes from",
-    load: async () => (await import("./commands/config.ts")).defineConfig,
-  },
-  {
     name: "verify",
     group: "Store",
     summary: "Check the whole store",
     load: async () => (await import("./commands/verify.ts")).defineVerify,
+  },
+  {
+    name: "completion",
+    group: "Settings",
+    summary: "Print the completions of a shell",
+    load: async () => (await import("./commands/completion.ts")).defineCompletion,
+  },
+  {
+    name: "config",
+    group: "Settings",
+    summary: "Show the settings, and where each one comes from",
+    load: async () => (await import("./commands/config.ts")).defineConfig,
   },
 ];
 

@@ -1,0 +1,134 @@
+export const SHELLS = ["bash", "zsh", "fish"] as const;
+
+/** A command, as the shells are told of it. */
+export interface CompletionEntry {
+  /** `["container", "ls"]` */
+  readonly words: readonly string[];
+  readonly summary: string;
+  readonly options: readonly {
+    readonly names: readonly string[];
+    readonly summary: string;
+    readonly hasValue: boolean;
+  }[];
+}
+
+/** A script that completes commands, their options, and files where neither fits. */
+export function formatCompletion(
+  shell: (typeof SHELLS)[number],
+  entries: readonly CompletionEntry[],
+): string {
+  switch (shell) {
+    case "bash":
+      return formatBash(entries);
+    case "zsh":
+      return formatZsh(entries);
+    case "fish":
+      return formatFish(entries);
+  }
+}
+
+function formatBash(entries: readonly CompletionEntry[]): string {
+  const cases = entries.map(({ words, options }) => {
+    const names = options.flatMap((option) => option.names);
+    const inner = listInner(entries, words);
+    return `    ${quote(words.join(" "))}) options=${quote(names.join(" "))} commands=${quote(inner.map(({ words }) => words.at(-1)!).join(" "))} ;;`;
+  });
+  return `# bash completion for slipway
+_slipway() {
+  local current=\${COMP_WORDS[COMP_CWORD]} word place='' at options='--root --store-max --help --version' commands=${quote(
+    listInner(entries, [])
+      .map(({ words }) => words[0]!)
+      .join(" "),
+  )}
+  for ((at = 1; at < COMP_CWORD; at++)); do
+    word=\${COMP_WORDS[at]}
+    case " $commands " in *" $word "*) place=\${place:+$place }$word ;; *) continue ;; esac
+    case $place in
+${cases.join("\n")}
+    esac
+  done
+  if [[ $current == -* ]]; then
+    COMPREPLY=($(compgen -W "$options --help" -- "$current"))
+  elif [[ -n $commands ]]; then
+    COMPREPLY=($(compgen -W "$commands" -- "$current"))
+  else
+    compopt -o filenames 2>/dev/null
+    COMPREPLY=($(compgen -f -- "$current"))
+  fi
+}
+complete -F _slipway slipway
+`;
+}
+
+function formatZsh(entries: readonly CompletionEntry[]): string {
+  const describe = (list: readonly CompletionEntry[]) =>
+    list.map(({ words, summary }) => quote(`${escapeColon(words.at(-1)!)}:${summary}`)).join(" ");
+  const cases = entries.map(({ words, options }) => {
+    const inner = listInner(entries, words);
+    const names = options.flatMap((option) =>
+      option.names.map((name) => quote(`${escapeColon(name)}:${option.summary}`)),
+    );
+    return `    ${quote(words.join(" "))}) options=(${names.join(" ")}) commands=(${describe(inner)}) ;;`;
+  });
+  return `#compdef slipway
+_slipway() {
+  local place='' word at
+  local -a options commands
+  options=('--root:the store' '--store-max:what the store may take' '--help:print help' '--version:print the version')
+  commands=(${describe(listInner(entries, []))})
+  for ((at = 2; at < CURRENT; at++)); do
+    word=$words[at]
+    (( \${commands[(I)$word:*]} )) || continue
+    place=\${place:+$place }$word
+    case $place in
+${cases.join("\n")}
+    esac
+  done
+  if [[ $words[CURRENT] == -* ]]; then
+    _describe -o option options
+  elif (( $#commands )); then
+    _describe command commands
+  else
+    _files
+  fi
+}
+if [[ $funcstack[1] == _slipway ]]; then _slipway "$@"; else compdef _slipway slipway; fi
+`;
+}
+
+function formatFish(entries: readonly CompletionEntry[]): string {
+  const lines = entries.flatMap(({ words, summary, options }) => {
+    const outer = words.slice(0, -1);
+    const when = outer.length === 0 ? "__fish_use_subcommand" : seen(outer);
+    const own = `complete -c slipway -f -n ${quote(when)} -a ${quote(words.at(-1)!)} -d ${quote(summary)}`;
+    return [
+      own,
+      ...options.map(({ names, summary, hasValue }) => {
+        const flags = names.map((name) =>
+          name.startsWith("--") ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`,
+        );
+        return `complete -c slipway -n ${quote(seen(words))} ${flags.join(" ")}${hasValue ? " -r" : ""} -d ${quote(summary)}`;
+      }),
+    ];
+  });
+  return `# fish completion for slipway\n${lines.join("\n")}\n`;
+}
+
+function seen(words: readonly string[]): string {
+  return words.map((word) => `__fish_seen_subcommand_from ${word}`).join("; and ");
+}
+
+function listInner(entries: readonly CompletionEntry[], words: readonly string[]): CompletionEntry[] {
+  return entries.filter(
+    (entry) => entry.words.length === words.length + 1 && words.every((word, at) => entry.words[at] === word),
+  );
+}
+
+function escapeColon(text: string): string {
+  return text.replaceAll(":", "\\:");
+}
+
+/** In single quotes, for any of the shells. */
+function quote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
