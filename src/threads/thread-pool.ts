@@ -49,6 +49,12 @@ export function makeThreadPool(options: ThreadPoolOptions): ThreadPool {
   return new WorkerPool(options.entry, options.size ?? Math.min(8, Math.max(2, availableParallelism())));
 }
 
+/**
+ * Of each thread. By default V8 lets short-lived objects fill more than a hundred megabytes before it looks, and a layer of a million
+ * entries makes millions of them.
+ */
+const YOUNG_GENERATION_MIB = 8;
+
 interface Job {
   readonly id: number;
   readonly name: string;
@@ -144,7 +150,10 @@ class WorkerPool implements ThreadPool {
   }
 
   #startThread(): Thread {
-    const worker = new Worker(this.#entry, { workerData: { poolSize: this.size } });
+    const worker = new Worker(this.#entry, {
+      workerData: { poolSize: this.size },
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
+    });
     const thread: Thread = { worker, jobs: new Set(), hasMainJob: false };
     this.#threads.add(thread);
     worker.unref();
