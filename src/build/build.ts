@@ -1,93 +1,69 @@
-import { BuildError } from "../errors/build-error.ts";
-import { hintNearest } from "../errors/suggest-nearest.ts";
-import { formatPlatform } from "../oci/platform.ts";
-import type { Plan, PlanOptions } from "../plan/plan.ts";
-import { solvePlan } from "../solve/solve-plan.ts";
+import type { BuildEvent } from "../progress/event.ts";
 import type { BuildOptions, BuildResult } from "./build-options.ts";
-import type { BuildOutput } from "./build-output.ts";
-import { checkOutputs, exportImages } from "./export-images.ts";
-import { lintBuild } from "./lint-build.ts";
-import { openInputs } from "./open-inputs.ts";
-import { planWithEpoch } from "./plan-with-epoch.ts";
-import { resolvePlan } from "./resolve-plan.ts";
+import { makeEventQueue } from "./event-queue.ts";
+import { performBuild } from "./perform-build.ts";
+import { type FileMap, writeFileMap } from "./write-file-map.ts";
 
-const DEFAULT_JOBS = 16;
+/** A secret's bytes or text, or who fetches it; asked once, as the build begins. */
+export type SecretValue = string | Uint8Array | (() => Promise<string | Uint8Array>);
+
+/** What `build` takes: everything of `BuildOptions`, and what is handier to a program. */
+export interface BuildRequest extends Omit<BuildOptions, "context" | "dockerfile" | "secrets"> {
+  /** A directory, a git repository or URL; the bytes of a tar or Dockerfile; or files by their paths. */
+  readonly context: BuildOptions["context"] | { readonly files: FileMap };
+  /** The Dockerfile's text, in place of a file. `file` is what messages call it. */
+  readonly dockerfile?: string | BuildOptions["dockerfile"];
+  /** By id. */
+  readonly secrets?: ReadonlyMap<string, SecretValue> | Readonly<Record<string, SecretValue>>;
+}
+
+/** A build that goes on. Iterating gives its events, from the first when it begins at once; they end with the build. */
+export interface Build extends AsyncIterable<BuildEvent> {
+  /** Rejects with a BuildError for everything that the user can do something about; then no output was written or tagged. */
+  readonly result: Promise<BuildResult>;
+}
 
 /**
- * Builds what a Dockerfile describes, from its text to its outputs.
+ * Builds what a Dockerfile describes, from its text to its outputs. Nothing is printed; `signal` ends it, after what it began is cleaned up.
  *
- * @throws BuildError for everything that the user can do something about; then no output was written or tagged.
+ *     const running = build({ context: ".", tags: ["app"] });
+ *     for await (const event of running) if (event.kind === "start") console.log(event.name);
+ *     const { images } = await running.result;
  */
-export async function build(options: BuildOptions): Promise<BuildResult> {
-  const { outputs = [{ type: "image", names: [], push: false }], tags = [] } = options;
-  checkOutputs(outputs, tags);
-  await using inputs = await openInputs(options);
-  const { session, remotes, syntax, tree, trees, secrets } = inputs;
-  const { access } = session;
-  const resolve = (plan: PlanOptions) => resolvePlan(access, syntax, { plan, pull: options.pull });
-  const { plan, findImage, bases, epochSeconds } = await planWithEpoch(resolve, inputs.planOptions, {
-    openRemotes: () => remotes.open(),
-    contextOf: (name) => (name === "context" ? options.context : options.buildContexts?.[name]),
-    emit: access.emit,
-    signal: access.signal,
-  });
-  tellAboutPlan(plan, access.emit);
-  lintBuild(inputs, { plan, bases });
-  checkTargets(outputs, [...new Set(plan.outputs.map(({ target }) => target))]);
-
-  const results = await solvePlan(plan, {
-    access,
-    explain: options.explain,
-    cacheTtlMs: options.cacheTtlMs,
-    openSandbox: () => session.openSandbox(),
-    contexts: new Map([...trees, ["context", tree]]),
-    findImage,
-    jobs: options.jobs ?? DEFAULT_JOBS,
-    secrets,
-    openRemotes: () => remotes.open(),
-    allow: new Set(options.allow),
-    ssh: options.ssh,
-    epochSeconds,
-  });
-  const built = plan.outputs.map(({ target, config, platform }, position) => ({
-    target,
-    config,
-    platform,
-    layers: results[position]!.layers,
-  }));
-  const { squash, wantManifests } = options;
-  const exported = await exportImages(access, built, { outputs, tags, epochSeconds, squash, wantManifests });
-  const { images, manifests, root } = exported;
-  return {
-    images: images.map(({ configDigest, platform }, position) => ({
-      target: built[position]!.target,
-      platform: formatPlatform(platform),
-      configDigest,
-      ...(manifests[position] && {
-        manifestDigest: manifests[position].descriptor.digest,
-        manifestDescriptor: manifests[position].descriptor,
-      }),
-    })),
-    ...(root && { root }),
-    leftOut: plan.leftOut.map(({ name }) => name),
+export function build(request: BuildRequest): Build {
+  const events = makeEventQueue();
+  const emit = (event: BuildEvent) => {
+    request.emit?.(event);
+    events.add(event);
   };
+  const result = run(request, emit).finally(() => events.end());
+  // Who only reads the events must not end by it; who awaits the result is told.
+  result.catch(() => {});
+  return { result, [Symbol.asyncIterator]: () => events.read() };
 }
 
-function checkTargets(outputs: readonly BuildOutput[], targets: readonly string[]): void {
-  for (const { target } of outputs) {
-    if (target === undefined || targets.includes(target.toLowerCase())) continue;
-    throw new BuildError(
-      "option-invalid",
-      `Cannot write an output of "${target}": it is not one of the targets of this build`,
-      { hint: hintNearest(target, targets) ?? `Add --target ${target}` },
-    );
-  }
+async function run(request: BuildRequest, emit: BuildOptions["emit"]): Promise<BuildResult> {
+  const { context, dockerfile } = request;
+  // Before anything is told: the caller has the handle first.
+  const secrets = await readSecrets(request.secrets);
+  return performBuild({
+    ...request,
+    context: typeof context === "object" && "files" in context ? writeFileMap(context.files) : context,
+    dockerfile:
+      typeof dockerfile === "string" ? { file: "Dockerfile", bytes: Buffer.from(dockerfile) } : dockerfile,
+    secrets,
+    emit,
+  });
 }
 
-function tellAboutPlan({ leftOut, warnings }: Plan, emit: NonNullable<BuildOptions["emit"]>): void {
-  for (const { message, span } of warnings) emit({ kind: "warning", time: Date.now(), message, span });
-  if (leftOut.length > 0) {
-    const names = leftOut.map(({ name }) => name).join(", ");
-    emit({ kind: "note", time: Date.now(), message: `not needed for this target, left out: ${names}` });
-  }
+async function readSecrets(secrets: BuildRequest["secrets"] = {}): Promise<Map<string, Uint8Array>> {
+  const entries = secrets instanceof Map ? [...secrets] : Object.entries(secrets);
+  return new Map(
+    await Promise.all(
+      entries.map(async ([id, value]): Promise<[string, Uint8Array]> => {
+        const read = typeof value === "function" ? await value() : value;
+        return [id, typeof read === "string" ? Buffer.from(read) : read];
+      }),
+    ),
+  );
 }

@@ -80,7 +80,7 @@ export async function runBuild(directory: string, flags: BuildFlags, context: Co
   };
   let result: BuildResult | undefined;
   try {
-    result = await build({ ...options, onDockerfile, emit, signal: limit.signal });
+    result = await build({ ...options, onDockerfile, emit, signal: limit.signal }).result;
   } finally {
     progress.close(result !== undefined);
     const style = makeStyle(hasColor(context.stderr, context.env));

@@ -1,0 +1,93 @@
+import { BuildError } from "../errors/build-error.ts";
+import { hintNearest } from "../errors/suggest-nearest.ts";
+import { formatPlatform } from "../oci/platform.ts";
+import type { Plan, PlanOptions } from "../plan/plan.ts";
+import { solvePlan } from "../solve/solve-plan.ts";
+import type { BuildOptions, BuildResult } from "./build-options.ts";
+import type { BuildOutput } from "./build-output.ts";
+import { checkOutputs, exportImages } from "./export-images.ts";
+import { lintBuild } from "./lint-build.ts";
+import { openInputs } from "./open-inputs.ts";
+import { planWithEpoch } from "./plan-with-epoch.ts";
+import { resolvePlan } from "./resolve-plan.ts";
+
+const DEFAULT_JOBS = 16;
+
+/**
+ * Builds what a Dockerfile describes, from its text to its outputs.
+ *
+ * @throws BuildError for everything that the user can do something about; then no output was written or tagged.
+ */
+export async function performBuild(options: BuildOptions): Promise<BuildResult> {
+  const { outputs = [{ type: "image", names: [], push: false }], tags = [] } = options;
+  checkOutputs(outputs, tags);
+  await using inputs = await openInputs(options);
+  const { session, remotes, syntax, tree, trees, secrets } = inputs;
+  const { access } = session;
+  const resolve = (plan: PlanOptions) => resolvePlan(access, syntax, { plan, pull: options.pull });
+  const { plan, findImage, bases, epochSeconds } = await planWithEpoch(resolve, inputs.planOptions, {
+    openRemotes: () => remotes.open(),
+    contextOf: (name) => (name === "context" ? options.context : options.buildContexts?.[name]),
+    emit: access.emit,
+    signal: access.signal,
+  });
+  tellAboutPlan(plan, access.emit);
+  lintBuild(inputs, { plan, bases });
+  checkTargets(outputs, [...new Set(plan.outputs.map(({ target }) => target))]);
+
+  const results = await solvePlan(plan, {
+    access,
+    explain: options.explain,
+    cacheTtlMs: options.cacheTtlMs,
+    openSandbox: () => session.openSandbox(),
+    contexts: new Map([...trees, ["context", tree]]),
+    findImage,
+    jobs: options.jobs ?? DEFAULT_JOBS,
+    secrets,
+    openRemotes: () => remotes.open(),
+    allow: new Set(options.allow),
+    ssh: options.ssh,
+    epochSeconds,
+  });
+  const built = plan.outputs.map(({ target, config, platform }, position) => ({
+    target,
+    config,
+    platform,
+    layers: results[position]!.layers,
+  }));
+  const { squash, wantManifests } = options;
+  const exported = await exportImages(access, built, { outputs, tags, epochSeconds, squash, wantManifests });
+  const { images, manifests, root } = exported;
+  return {
+    images: images.map(({ configDigest, platform }, position) => ({
+      target: built[position]!.target,
+      platform: formatPlatform(platform),
+      configDigest,
+      ...(manifests[position] && {
+        manifestDigest: manifests[position].descriptor.digest,
+        manifestDescriptor: manifests[position].descriptor,
+      }),
+    })),
+    ...(root && { root }),
+    leftOut: plan.leftOut.map(({ name }) => name),
+  };
+}
+
+function checkTargets(outputs: readonly BuildOutput[], targets: readonly string[]): void {
+  for (const { target } of outputs) {
+    if (target === undefined || targets.includes(target.toLowerCase())) continue;
+    throw new BuildError(
+      "option-invalid",
+      `Cannot write an output of "${target}": it is not one of the targets of this build`,
+      { hint: hintNearest(target, targets) ?? `Add --target ${target}` },
+    );
+  }
+}
+
+function tellAboutPlan({ leftOut, warnings }: Plan, emit: NonNullable<BuildOptions["emit"]>): void {
+  for (const { message, span } of warnings) emit({ kind: "warning", time: Date.now(), message, span });
+  if (leftOut.length > 0) {
+    const names = leftOut.map(({ name }) => name).join(", ");
+    emit({ kind: "note", time: Date.now(), message: `not needed for this target, left out: ${names}` });
+  }
+}

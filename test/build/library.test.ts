@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, test } from "node:test";
+import { BuildError, type BuildEvent, build } from "../../src/index.ts";
+import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
+
+/** Processes below this one. */
+function listChildren(): string[] {
+  return readFileSync(`/proc/self/task/${process.pid}/children`, "utf8")
+    .split(" ")
+    .filter((pid) => pid !== "");
+}
+
+describe("the library", { skip: runMissing }, () => {
+  let bench: BuildBench;
+  beforeEach(async () => {
+    bench = await openBuildBench();
+  });
+  afterEach(() => bench[Symbol.dispose]());
+
+  test("a build of texts in memory gives typed events and a result", async () => {
+    const running = build({
+      root: bench.root,
+      context: { files: { "src/a.txt": "hello", "b.bin": new Uint8Array([1, 2]) } },
+      dockerfile:
+        "FROM busybox\nCOPY . /app\nRUN --mount=type=secret,id=text,env=TEXT --mount=type=secret,id=asked,env=ASKED cat /app/src/a.txt; echo $TEXT $ASKED | rev\n",
+      secrets: { text: "cba", asked: async () => Buffer.from("fed") },
+      noCache: true,
+    });
+    const events: BuildEvent[] = [];
+    for await (const event of running) events.push(event);
+    const { images } = await running.result;
+    assert.match(images[0]!.configDigest, /^sha256:[0-9a-f]{64}$/);
+    const started = events.filter(({ kind }) => kind === "start").length;
+    assert.ok(started >= 2);
+    assert.equal(events.filter(({ kind }) => kind === "end").length, started);
+    const text = events
+      .map((event) => (event.kind === "log" ? Buffer.from(event.data).toString() : ""))
+      .join("");
+    assert.equal(text, "hellodef abc\n");
+  });
+
+  test("a failure has a code, the place and the end of the output; its events end", async () => {
+    const running = build({
+      root: bench.root,
+      context: { files: {} },
+      dockerfile: "FROM busybox\nRUN echo going down; exit 3\n",
+    });
+    for await (const _ of running);
+    await assert.rejects(running.result, (error: unknown) => {
+      assert.ok(error instanceof BuildError);
+      assert.deepEqual(
+        [error.code, error.exitCode, error.span?.startLine, error.logTail],
+        ["run-failed", 3, 2, ["going down"]],
+      );
+      return true;
+    });
+  });
+
+  test("a path that leaves the context is refused", async () => {
+    const running = build({
+      root: bench.root,
+      context: { files: { "../a": "" } },
+      dockerfile: "FROM scratch\n",
+    });
+    await assert.rejects(running.result, /Cannot use "..\/a" as a file of the context/);
+  });
+
+  test("fifty builds in one process, ten of them aborted, leave no process and no temporary file", async () => {
+    const before = listChildren();
+    const one = async (number: number) => {
+      const isAborted = number % 5 === 0;
+      const abort = new AbortController();
+      const running = build({
+        root: bench.root,
+        context: { files: { number: String(number) } },
+        dockerfile: isAborted
+          ? `FROM busybox\nCOPY number /\nRUN echo begun; sleep 1${number}\n`
+          : "FROM busybox\nCOPY number /\nWORKDIR /a\n",
+        signal: abort.signal,
+      });
+      for await (const event of running) {
+        if (event.kind === "log") abort.abort(new BuildError("aborted", "Cannot go on: stopped"));
+      }
+      if (isAborted) await assert.rejects(running.result, { code: "aborted" });
+      else assert.equal((await running.result).images.length, 1);
+    };
+    for (let batch = 0; batch < 10; batch++) {
+      await Promise.all(Array.from({ length: 5 }, (_, index) => one(batch * 5 + index)));
+    }
+    assert.deepEqual(listChildren(), before);
+    assert.deepEqual(readdirSync(join(bench.root, "tmp")), []);
+  });
+});
