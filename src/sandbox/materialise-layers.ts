@@ -15,6 +15,8 @@ export interface Materialiser {
    * a tar is mounted, not unpacked.
    */
   materialise(layers: readonly Layer[], options: MaterialiseOptions): Promise<LowerDirectory[]>;
+  /** The same for one layer over those below it, bottom first. */
+  materialiseOne(layer: Layer, below: readonly Layer[], options: MaterialiseOptions): Promise<LowerDirectory>;
 }
 
 export interface MaterialiseOptions {
@@ -85,6 +87,7 @@ export function makeMaterialiser(store: Store, work: LayerWork): Materialiser {
   };
 
   return {
+    materialiseOne,
     materialise: (layers, options) =>
       Promise.all(layers.map((layer, position) => materialiseOne(layer, layers.slice(0, position), options))),
   };

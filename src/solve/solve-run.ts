@@ -15,13 +15,14 @@ import { publishLayer } from "../store/layers.ts";
 import { openLiveLog } from "../store/live-log.ts";
 import { makeLogKeeper, writeLog } from "../store/logs.ts";
 import { digestBindSource } from "./bind-source.ts";
+import { loadRunLayers, type PrepareLayer } from "./load-run-layers.ts";
 import { makeLogTail } from "./log-tail.ts";
 import { reportStep } from "./report-step.ts";
 import { openRunMounts } from "./run-mounts.ts";
 import { runOnce } from "./run-once.ts";
 import { asRootfs, type SolveContext } from "./solve-plan.ts";
 import type { SolvedRootfs } from "./solved.ts";
-import { addLayer, aliasRecord, keepRecord, loadLayers, reuseRecord } from "./step-record.ts";
+import { addLayer, aliasRecord, keepRecord, reuseRecord } from "./step-record.ts";
 
 /** docker's name for the host that a RUN sees. */
 const HOSTNAME = "buildkitsandbox";
@@ -58,7 +59,7 @@ export async function solveRun(step: RunStep, context: SolveContext): Promise<So
       );
     }
     checkBinfmt(step.platform);
-    const layers = await loadLayers(base);
+    const layers = await loadRunLayers(base.layers, preparer(context));
     const record = await runOnce({ step, keys, report }, context, async () => {
       const log = makeLogKeeper();
       using live = openLiveLog(store, keys.at(-1)!.key);
@@ -82,6 +83,14 @@ export async function solveRun(step: RunStep, context: SolveContext): Promise<So
     });
     return addLayer(base, record, context);
   });
+}
+
+function preparer({ openSandbox, access: { signal } }: SolveContext): PrepareLayer {
+  return async (layer, below) => {
+    const { materialiser, openHolder } = openSandbox();
+    const { hasErofs } = await openHolder();
+    return materialiser.materialiseOne(layer, below, { hasErofs, signal });
+  };
 }
 
 /**
