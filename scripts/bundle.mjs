@@ -69,7 +69,8 @@ function publish() {
   renameSync(join(fresh, ".built"), join(dist, ".built"));
   for (const name of readdirSync(dist)) {
     const isOld = !names.includes(name) && Date.now() - statSync(join(dist, name)).mtimeMs > CHUNK_LIFE_MS;
-    if (isOld && name !== ".built") rmSync(join(dist, name), { recursive: true, force: true });
+    if (isOld && name !== ".built" && name !== "types")
+      rmSync(join(dist, name), { recursive: true, force: true });
   }
 }
 
