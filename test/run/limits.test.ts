@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
-import { listCgroups } from "./list-cgroups.ts";
+import { listCgroups, removeCgroups } from "./list-cgroups.ts";
 
 const V1 = "/sys/fs/cgroup/memory";
 const limitsMissing =
@@ -80,6 +80,8 @@ describe("limits of a RUN", { skip: limitsMissing }, () => {
     const text = await print("cat /proc/self/cgroup", ["--cgroup-parent", parent, "-m", "64m"]);
     assert.ok(text.includes(`:${parent}/slipway/`), text);
     assert.deepEqual(listCgroups(`${parent}/slipway`), []);
+    // The parents are the caller's.
+    for (const path of ["/inner/slipway", "/inner", ""]) removeCgroups(`/slipway-test-${process.pid}${path}`);
   });
 
   it("makes no difference to the cache", async () => {

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 
 const ROOT = "/sys/fs/cgroup";
@@ -14,4 +14,11 @@ export function listCgroups(path: string): string[] {
         .filter((item) => item.isDirectory())
         .map(({ name }) => join(directory, name)),
     );
+}
+
+/** Removes the empty cgroup at `path` of all hierarchies. */
+export function removeCgroups(path: string): void {
+  const hierarchies = [ROOT, ...readdirSync(ROOT).map((name) => join(ROOT, name))];
+  for (const directory of hierarchies.map((root) => join(root, path)))
+    if (existsSync(directory)) rmdirSync(directory);
 }
