@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { suggestNearest } from "../errors/suggest-nearest.ts";
 import type { CommandContext } from "./command-context.ts";
 
 /** Gives a command its arguments, options and action. */
@@ -216,6 +217,26 @@ const SPELLINGS: readonly (readonly [string, string])[] = [
     (name) => [`image ${name}`, name] as const,
   ),
 ];
+
+/** docker's groups of commands that are none of slipway's own. */
+const GROUPS = ["buildx", "builder", "image", "system"];
+
+/** What is like docker's `buildx CMD` and is not there; undefined for what is no such thing. */
+export function describeMissing(args: readonly string[]): { message: string; hint: string } | undefined {
+  const [group = "", name = ""] = args;
+  if (!GROUPS.includes(group)) return undefined;
+  const known = SPELLINGS.flatMap(([from]) =>
+    from.startsWith(`${group} `) ? [from.slice(group.length + 1)] : [],
+  );
+  const nearest = suggestNearest(name, known);
+  return {
+    message: `Unknown command "${`${group} ${name}`.trim()}"`,
+    hint:
+      nearest === undefined
+        ? `There is ${[...new Set(known)].map((one) => `${group} ${one}`).join(", ")}`
+        : `Did you mean ${group} ${nearest}?`,
+  };
+}
 
 /** Writes docker's other spellings of a command as slipway has it. `args` begins with the command's name. */
 export function respell(args: readonly string[]): readonly string[] {

@@ -9,7 +9,7 @@ import {
   FAILURE_STATUS,
   USAGE_STATUS,
 } from "./command-context.ts";
-import { COMMANDS, respell } from "./command-table.ts";
+import { COMMANDS, describeMissing, respell } from "./command-table.ts";
 import { makeOption, takeGoSpellings } from "./make-option.ts";
 import { parseSize } from "./parse-values.ts";
 import type { FoundSettings } from "./settings/find-settings.ts";
@@ -51,7 +51,13 @@ export async function main(args: readonly string[], world: CommandWorld): Promis
     Object.assign(found, addGlobalFlags(outer, running.optsWithGlobals()));
   });
   try {
-    await program.parseAsync(spellCommand(args), { from: "user" });
+    const spelled = spellCommand(args);
+    const missing = describeMissing(spelled.slice(countGlobals(spelled)));
+    if (missing !== undefined) {
+      context.stderr.write(`Error: ${missing.message}\n\nHint: ${missing.hint}\n`);
+      return USAGE_STATUS;
+    }
+    await program.parseAsync(spelled, { from: "user" });
     return signals.exitStatus() ?? outcome.status;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_STATUS;
@@ -173,10 +179,16 @@ function addGlobalFlags(
   };
 }
 
-/** Puts docker's other spellings into ours, and `help COMMAND` into `COMMAND --help`. */
-function spellCommand(args: readonly string[]): readonly string[] {
+/** How many words stand before the command's name. */
+function countGlobals(args: readonly string[]): number {
   let position = 0;
   while (args[position]?.startsWith("-")) position += /^--(?:root|store-max)$/.test(args[position]!) ? 2 : 1;
+  return position;
+}
+
+/** Puts docker's other spellings into ours, and `help COMMAND` into `COMMAND --help`. */
+function spellCommand(args: readonly string[]): readonly string[] {
+  const position = countGlobals(args);
   const globals = args.slice(0, position);
   const rest = args.slice(position);
   if (rest[0] === "help") return [...globals, ...rest.slice(1), "--help"];

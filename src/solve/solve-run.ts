@@ -220,7 +220,7 @@ function runError(step: RunStep, exit: ContainerExit, logTail: readonly string[]
   const reason = ranOutOfMemory ? `it ran out of memory (${ended})` : ended;
   // Where handlers cannot be seen, the command is tried.
   const isFormat = [runtimeMessage ?? "", ...logTail].some((line) => /exec format error/i.test(line));
-  const hint = isFormat ? hintForeign(step.platform) : undefined;
+  const hint = isFormat ? hintForeign(step.platform) : hintMissingShell(reason);
   return new BuildError("run-failed", `Cannot run "${command}": ${reason}`, { hint, exitCode, logTail });
 }
 
@@ -234,4 +234,10 @@ function refuseWithoutEntitlement(step: RunStep, isAllowed: (entitlement: string
   if (step.network === "host" && !isAllowed("network.host")) refuse("--network=host", "network.host");
   if (step.security === "insecure" && !isAllowed("security.insecure"))
     refuse("--security=insecure", "security.insecure");
+}
+
+/** FROM scratch, and images that are made to be small. */
+function hintMissingShell(reason: string): string | undefined {
+  if (!/\/bin\/sh\W.*not found|"\/bin\/sh".*no such file/.test(reason)) return undefined;
+  return 'The image has no shell: write the command as RUN ["/path/to/program", "argument"], or run it in another stage and COPY its result';
 }
