@@ -27,6 +27,9 @@ const PACKAGES = [
   "openssl",
   // A small root file system for RUN.
   "busybox-static",
+  // Shells that have completions.
+  "fish",
+  "zsh",
   // What a build opens.
   "strace",
   // Other hands that make and read archives and repositories.
