@@ -11,6 +11,8 @@ import { type CommandResult, runCommand } from "./slipway.ts";
 export interface RunningDocker extends AsyncDisposable {
   /** For DOCKER_HOST. */
   readonly socket: string;
+  /** The daemon's. */
+  readonly pid: number;
   /** Runs Debian's `docker` client against it; throws with its output when it fails. */
   run(args: readonly string[], input?: string | Uint8Array): Promise<CommandResult>;
 }
@@ -66,6 +68,7 @@ export async function startDocker(): Promise<RunningDocker> {
   }
   return {
     socket,
+    pid: daemon.pid!,
     async run(args, input) {
       const result = await client(args, input);
       if (result.code === 0) return result;
