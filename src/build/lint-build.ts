@@ -94,8 +94,8 @@ export async function lintAllStages(
 
 /** DIFFERS: a misspelt name would switch off nothing, silently. */
 function tellUnknown(unknown: LintResult["unknownChecks"], { session, syntax }: BuildInputs): void {
-  const span = syntax.directives.find(({ key }) => key === "check")?.span;
-  for (const { name, hint } of unknown) {
+  const directive = syntax.directives.find(({ key }) => key === "check")?.span;
+  for (const { name, hint, span = directive } of unknown) {
     const message = `There is no check "${name}"${hint === undefined ? "" : `. ${hint}`}`;
     session.access.emit({ kind: "warning", time: Date.now(), message, span });
   }
@@ -107,7 +107,7 @@ function lintOptions({ planOptions, tree }: BuildInputs): LintOptions {
     buildArgs,
     platform: platforms[0] && normalizePlatform(platforms[0]),
     buildPlatform,
-    ...(tree.kind === "directory" && { ignorePatterns: tree.ignorePatterns }),
+    ignorePatterns: tree.kind === "directory" ? tree.ignorePatterns : tree.unfiltered?.ignorePatterns,
   };
 }
 

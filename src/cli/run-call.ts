@@ -6,7 +6,7 @@ import type { Outline } from "../plan/outline-build.ts";
 import type { CommandContext } from "./command-context.ts";
 import { formatFinding, type NamedText } from "./format-findings.ts";
 import { shortPath } from "./format-source.ts";
-import { formatTable } from "./format-table.ts";
+import { formatTable, type TableLayout } from "./format-table.ts";
 import type { Call } from "./parse-call.ts";
 
 /** Answers a question about a build in place of building, on stdout; the JSON is BuildKit's. Findings give exit status 1. */
@@ -49,15 +49,15 @@ async function runCheck(
     }));
     const source = {
       filename: shortPath(dockerfile.file),
-      language: "Dockerfile",
       data: Buffer.from(dockerfile.bytes).toString("base64"),
+      language: "Dockerfile",
     };
     const buildError = error && {
       message: error.message,
-      ...(error.span && { location: locate(error.span) }),
+      location: error.span === undefined ? {} : locate(error.span),
     };
     stdout.write(toJson({ warnings: found, sources: [source], ...(buildError && { buildError }) }));
-    if (error !== undefined) setStatus(1);
+    if (error !== undefined) throw error;
     return;
   }
   const shown = nameText(dockerfile);
@@ -87,19 +87,22 @@ function formatTargets(targets: Targets): string {
     [name, ...(isDefault ? ["(default)"] : [])].filter(Boolean).join(" "),
     description ?? "",
   ]);
-  return formatTable([["TARGET", "DESCRIPTION"], ...rows]);
+  return formatTable([["TARGET", "DESCRIPTION"], ...rows], { minWidth: 0, gap: 1 });
 }
 
+/** BuildKit's tables: these lie closer than docker's. */
+const OUTLINE_TABLE: TableLayout = { minWidth: 0, gap: 3 };
+
+/** An empty line follows each part, as BuildKit has it. */
 function formatOutline({ name, description, args, secrets, ssh }: Outline): string {
   const parts: string[] = [];
   if (name !== undefined || description) {
-    parts.push(
-      `TARGET:         ${name ?? "(default)"}\n${description ? `DESCRIPTION:    ${description}\n` : ""}`,
-    );
+    const rows = [["TARGET:", name ?? "(default)"], ...(description ? [["DESCRIPTION:", description]] : [])];
+    parts.push(formatTable(rows, { minWidth: 0, gap: 1 }));
   }
   if (args.length > 0) {
     const rows = args.map((arg) => [arg.name, arg.value, arg.description ?? ""]);
-    parts.push(formatTable([["BUILD ARG", "VALUE", "DESCRIPTION"], ...rows]));
+    parts.push(formatTable([["BUILD ARG", "VALUE", "DESCRIPTION"], ...rows], OUTLINE_TABLE));
   }
   for (const [title, items] of [
     ["SECRET", secrets],
@@ -107,9 +110,9 @@ function formatOutline({ name, description, args, secrets, ssh }: Outline): stri
   ] as const) {
     if (items.length === 0) continue;
     const rows = items.map(({ id, required }) => [id, required ? "true" : ""]);
-    parts.push(formatTable([[title, "REQUIRED"], ...rows]));
+    parts.push(formatTable([[title, "REQUIRED"], ...rows], OUTLINE_TABLE));
   }
-  return parts.length === 0 ? "The target takes no arguments, secrets or ssh agents.\n" : parts.join("\n");
+  return parts.map((part) => `${part}\n`).join("");
 }
 
 interface Bytes {

@@ -33,8 +33,17 @@ export async function openArchive(
     indexPath: join(directory, "context-index"),
   };
   const visible = await work.filterLayer(request, signal);
-  const { dockerfile, ignoreFile } = found;
-  return { dockerfile, tree: { kind: "layers", layers: [visible], ...(ignoreFile && { ignoreFile }) } };
+  const { dockerfile, ignoreFile, ignorePatterns } = found;
+  const unfiltered = ignoreFile === undefined ? undefined : { layers: [layer], ignorePatterns, ignoreFile };
+  return {
+    dockerfile,
+    tree: {
+      kind: "layers",
+      layers: [visible],
+      ...(unfiltered && { unfiltered }),
+      ...(ignoreFile && { ignoreFile }),
+    },
+  };
 }
 
 function readFromLayer(layer: Layer, choice: DockerfileChoice) {

@@ -1,4 +1,4 @@
-import { BuildError } from "../errors/build-error.ts";
+import { BuildError, type SourceSpan } from "../errors/build-error.ts";
 import { hintNearest } from "../errors/suggest-nearest.ts";
 import { CHECK_NAMES, type CheckName, checkRule } from "./check-rules.ts";
 
@@ -101,6 +101,8 @@ export function isCheckOn(name: CheckName, options: CheckOptions): boolean {
 export interface UnknownCheck {
   readonly name: string;
   readonly hint?: string;
+  /** The instruction below the comment that has it; absent for the directive and the build argument. */
+  readonly span?: SourceSpan;
 }
 
 /** Names in the options that no check has. */

@@ -1,4 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
+import { suggestNearest } from "../errors/suggest-nearest.ts";
 import { isSpace } from "./is-space.ts";
 import { type PatternBudget, replacePattern, trimPatternPrefix, trimPatternSuffix } from "./shell-pattern.ts";
 import { shorten } from "./shorten.ts";
@@ -96,8 +97,8 @@ interface Scan {
   readonly budget: PatternBudget;
 }
 
-function refuse(scan: Scan, problem: string): never {
-  throw new BuildError("variable-invalid", `Cannot expand "${shorten(scan.text)}": ${problem}`);
+function refuse(scan: Scan, problem: string, hint?: string): never {
+  throw new BuildError("variable-invalid", `Cannot expand "${shorten(scan.text)}": ${problem}`, { hint });
 }
 
 /** Reads up to the character `stop`, which is consumed; to the end of the text when `stop` is empty. */
@@ -274,6 +275,11 @@ function expandDollar(scan: Scan): string {
   }
 }
 
+function hintVariable(env: Environment, name: string): string | undefined {
+  const nearest = suggestNearest(name, env instanceof Map ? env.keys() : Object.keys(env));
+  return nearest && `Did you mean "${nearest}"?`;
+}
+
 interface Modifier {
   readonly name: string;
   readonly modifier: string;
@@ -298,6 +304,7 @@ function applyModifier(scan: Scan, { name, modifier, emptyIsUnset }: Modifier): 
       return refuse(
         scan,
         `${name}: ${operand || `is not allowed to be ${value === undefined ? "unset" : "empty"}`}`,
+        value === undefined ? hintVariable(scan.env, name) : undefined,
       );
     case "#":
     case "%": {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { findUnknownChecks, parseCheckOptions } from "./check-options.ts";
+import { findUnknownChecks, parseCheckOptions, type UnknownCheck } from "./check-options.ts";
 import { CHECK_NAMES, checkRule } from "./check-rules.ts";
 import { type LintOptions, lintDockerfile } from "./lint-dockerfile.ts";
 import { parseDockerfile } from "./parse-dockerfile.ts";
@@ -150,6 +150,15 @@ test("wrong check options are an error with its place, and an unknown check is t
   assert.deepEqual(findUnknownChecks(parseCheckOptions("skip=JSONArgsRecomended")), [
     { name: "JSONArgsRecomended", hint: 'Did you mean "JSONArgsRecommended"?' },
   ]);
+});
+
+test("an unknown check in a comment above an instruction is told, with its instruction", () => {
+  const text = "FROM a\n# check=skip=WorkdirRelativPath\nWORKDIR b\n";
+  const { unknownChecks, warnings } = lintDockerfile(parseDockerfile(text));
+  const [{ name, hint, span }] = unknownChecks as [UnknownCheck];
+  assert.deepEqual([name, hint], ["WorkdirRelativPath", 'Did you mean "WorkdirRelativePath"?']);
+  assert.equal(span?.startLine, 3);
+  assert.equal(warnings.length, 1);
 });
 
 test("variables of the base image are defined", () => {

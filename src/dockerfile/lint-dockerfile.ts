@@ -15,6 +15,7 @@ import {
 import { type CheckName, checkRule } from "./check-rules.ts";
 import { checkStages } from "./check-stages.ts";
 import { MAX_PATTERN_WORK } from "./expand-word.ts";
+import type { Dockerfile } from "./instruction.ts";
 import { lowerInstructions } from "./lower-instructions.ts";
 import type { SyntaxTree } from "./syntax-tree.ts";
 
@@ -53,7 +54,7 @@ export interface LintResult {
   readonly warnings: readonly LintWarning[];
   /** The check directive says `error=true` and there is a finding: a build must fail. */
   readonly failsBuild: boolean;
-  /** Names in the directive that no check has; they do nothing. */
+  /** Names in the directive and in comments above instructions that no check has; they do nothing. */
   readonly unknownChecks: readonly UnknownCheck[];
 }
 
@@ -91,8 +92,20 @@ export function lintDockerfile(tree: SyntaxTree, options: LintOptions = {}): Lin
   return {
     warnings,
     failsBuild: checks.isError && warnings.length > 0,
-    unknownChecks: findUnknownChecks(checks),
+    unknownChecks: [...findUnknownChecks(checks), ...findUnknownInComments(dockerfile)],
   };
+}
+
+function findUnknownInComments({ stages }: Dockerfile): readonly UnknownCheck[] {
+  const commented = stages.flatMap((stage) => [stage, ...stage.instructions]);
+  return commented
+    .filter(({ comments }) => comments.length > 0)
+    .flatMap(({ comments, span }) =>
+      findUnknownChecks(mergeCommentOptions(DEFAULT_CHECK_OPTIONS, comments)).map((unknown) => ({
+        ...unknown,
+        span,
+      })),
+    );
 }
 
 function readCheckOptions(tree: SyntaxTree, options: LintOptions): CheckOptions {

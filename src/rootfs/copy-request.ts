@@ -4,7 +4,12 @@ import type { Layer } from "./layer.ts";
 /** A tree of files that a COPY takes from. */
 export type CopyTree =
   /** A stage or an image: owners are kept. */
-  | { readonly kind: "layers"; readonly layers: readonly Layer[] }
+  | {
+      readonly kind: "layers";
+      readonly layers: readonly Layer[];
+      /** An archive as the build context: with what its ignore file left out of `layers`, for messages. */
+      readonly unfiltered?: UnfilteredLayers;
+    }
   /** A directory on disk (a build context, a git checkout): everything belongs to 0:0. */
   | {
       readonly kind: "directory";
@@ -14,6 +19,12 @@ export type CopyTree =
       /** Where they come from, for messages. */
       readonly ignoreFile?: string;
     };
+
+export interface UnfilteredLayers {
+  readonly layers: readonly Layer[];
+  readonly ignorePatterns: readonly string[];
+  readonly ignoreFile: string;
+}
 
 export type CopyRequestSource =
   /** `path` is text as in the Dockerfile: absolute in the tree, may hold wildcards and a trailing slash. */

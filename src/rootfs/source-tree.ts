@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { basename } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
 import type { FileStamp } from "../store/file-digests.ts";
-import type { CopyTree } from "./copy-request.ts";
+import type { CopyTree, UnfilteredLayers } from "./copy-request.ts";
 import { type DiskEntry, listDiskDirectory, readDiskEntry } from "./disk-entry.ts";
 import { diskPath } from "./disk-path.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
@@ -39,7 +39,12 @@ export interface SourceTree extends Disposable {
 }
 
 export function openSourceTree(tree: CopyTree, makeIgnoreMatcher: MakeIgnoreMatcher): SourceTree {
-  if (tree.kind === "layers") return new LayersSource(openUnionTree(tree.layers));
+  if (tree.kind === "layers") {
+    const source = new LayersSource(openUnionTree(tree.layers));
+    return tree.unfiltered === undefined
+      ? source
+      : withIgnored(source, tree.unfiltered, makeIgnoreMatcher(tree.unfiltered.ignorePatterns));
+  }
   return new DirectorySource(tree, makeIgnoreMatcher(tree.ignorePatterns));
 }
 
@@ -74,6 +79,30 @@ class LayersSource implements SourceTree {
   [Symbol.dispose](): void {
     this.#tree[Symbol.dispose]();
   }
+}
+
+/** The same tree, that can tell what the ignore file left out of it. */
+function withIgnored(
+  source: SourceTree,
+  { layers, ignoreFile }: UnfilteredLayers,
+  matcher: IgnoreMatcher,
+): SourceTree {
+  const whole = openUnionTree(layers);
+  return {
+    lookup: (path) => source.lookup(path),
+    list: (directory) => source.list(directory),
+    read: (node) => source.read(node),
+    isIgnored: (path) => source.lookup(path) === undefined && whole.lookup(path) !== undefined,
+    describePattern: (path) => describePattern(matcher, path, ignoreFile),
+    [Symbol.dispose]() {
+      source[Symbol.dispose]();
+      whole[Symbol.dispose]();
+    },
+  };
+}
+
+function describePattern(matcher: IgnoreMatcher, path: RootfsPath, ignoreFile: string): string {
+  return `The pattern "${matcher.findPattern(textFromBytes(path))}" of ${ignoreFile}`;
 }
 
 function withInode(found: SourceNode): SourceNode {
@@ -142,7 +171,7 @@ class DirectorySource implements SourceTree {
   }
 
   describePattern(path: RootfsPath): string {
-    return `The pattern "${this.#matcher.findPattern(textFromBytes(path))}" of ${this.#ignoreFile}`;
+    return describePattern(this.#matcher, path, this.#ignoreFile);
   }
 
   [Symbol.dispose](): void {}

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -66,6 +67,27 @@ describe("a build that fails", { skip: runMissing }, () => {
     assert.match(stderr, /Dockerfile:2\b/);
     assert.match(stderr, /mian\.go/);
     assert.match(stderr, /main\.go"?\?/);
+  });
+
+  it("for a file that the ignore file leaves out of a tar context names the pattern", async () => {
+    const context = bench.context({
+      Dockerfile: "FROM scratch\nCOPY notes.md /\n",
+      "notes.md": "",
+      ".dockerignore": "*.md\n",
+    });
+    const input = execFileSync("tar", ["-C", context, "-c", "."]);
+    const { code, stderr } = await bench.run(["build", "--progress=plain", "-"], { input });
+    assert.equal(code, 1);
+    assert.match(stderr, /Hint: The pattern "\*\.md" of \.dockerignore leaves it out/);
+    assert.match(stderr, /CopyIgnoredFile/);
+  });
+
+  it("for a variable that is required suggests the nearest one", async () => {
+    const { code, stderr } = await bench.build("FROM scratch\nARG VERSION=1\nCOPY f /${VERSIO:?which}\n", {
+      files: { f: "" },
+    });
+    assert.equal(code, 1);
+    assert.match(stderr, /VERSIO: which[\s\S]*Hint: Did you mean "VERSION"\?/);
   });
 
   it("for a file that the ignore file leaves out names the pattern", async () => {

@@ -151,7 +151,7 @@ test("--call outline tells what the target takes", async () => {
     "FROM scratch AS app\n# V is the version\nARG V=1\nRUN --mount=type=secret,id=s,required --mount=type=ssh true\n";
   const { stdout } = await check(dockerfile, ["build", "--build-arg=V=2", "--call", "outline"]);
   assert.match(stdout, /^TARGET: +app\n\nBUILD ARG +VALUE +DESCRIPTION\nV +2 +is the version\n/);
-  assert.match(stdout, /\nSECRET +REQUIRED\ns +true\n\nSSH +REQUIRED\ndefault\n$/);
+  assert.match(stdout, /\nSECRET +REQUIRED\ns +true\n\nSSH +REQUIRED\ndefault\n\n$/);
   const { stdout: json } = await check(dockerfile, ["build", "--call", "outline,format=json"]);
   const { args, secrets } = JSON.parse(json);
   assert.equal(args[0].value, "1");
