@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { relative } from "node:path";
+import stringWidth from "string-width";
 import type { SourceSpan } from "../errors/build-error.ts";
 import { type FaultPlace, findFault } from "../errors/find-fault.ts";
 import { cleanText } from "../progress/clean-text.ts";
@@ -58,19 +59,17 @@ function isElided(number: number, { startLine, endLine }: SourceSpan): boolean {
   return number >= startLine + MARKED_MAX / 2 && number <= endLine - MARKED_MAX / 2;
 }
 
-/** Carets under a part of a line. */
+/** Carets under a part of a line; a wide character takes two columns of the terminal. */
 function underline(line: string, { startColumn, endColumn }: FaultPlace): string {
   const before = cleanText(line.slice(0, startColumn - 1));
   const marked = cleanText(line.slice(startColumn - 1, endColumn - 1));
-  return " ".repeat(before.length) + "^".repeat(Math.max(1, marked.length));
+  return " ".repeat(stringWidth(before)) + "^".repeat(Math.max(1, stringWidth(marked)));
 }
 
 function readSource(file: string, sources: ReadonlyMap<string, string>): string | undefined {
-  const text = sources.get(file);
-  if (text !== undefined) return text;
   try {
     // A byte order mark is no part of the first line.
-    return readFileSync(file, "utf8").replace(/^\uFEFF/, "");
+    return (sources.get(file) ?? readFileSync(file, "utf8")).replace(/^\uFEFF/, "");
   } catch {
     return undefined;
   }
