@@ -50,10 +50,6 @@ export interface BuildOptions extends SessionOptions {
   readonly ssh?: SolveOptions["ssh"];
   /** `network.host`, `security.insecure`, `device` for all devices, `device=NAME`. */
   readonly allow?: readonly string[];
-  /** Of a tar that is the build context, unpacked, in bytes; 8 GiB when absent. */
-  readonly maxContextBytes?: number;
-  /** Of each download, in bytes; 32 GiB when absent. */
-  readonly maxDownloadBytes?: number;
   /** How many RUNs may go on at once; 16 when absent, for they mostly wait. */
   readonly jobs?: number;
   readonly network?: PlanOptions["network"];

@@ -3,15 +3,13 @@ import type { ContextTree, OpenedContext } from "../context/context-tree.ts";
 import { openContext } from "../context/open-context.ts";
 import { parseDockerfile } from "../dockerfile/parse-dockerfile.ts";
 import type { SyntaxTree } from "../dockerfile/syntax-tree.ts";
+import { DEFAULT_LIMITS } from "../errors/input-limits.ts";
 import { hostPlatform, parsePlatform } from "../oci/platform.ts";
 import type { PlanOptions } from "../plan/plan.ts";
 import type { BuildOptions } from "./build-options.ts";
 import { type LazyRemotes, makeLazyRemotes } from "./open-remotes.ts";
 import { openSession, type Session } from "./open-session.ts";
 import { openNamedContexts } from "./resolve-plan.ts";
-
-/** Of an archive that is the build context, unpacked. */
-const MAX_CONTEXT_BYTES = 8 * 2 ** 30;
 
 /** What every look at a build begins with. Closing it closes the session. */
 export interface BuildInputs extends AsyncDisposable {
@@ -43,7 +41,7 @@ export async function openInputs(options: BuildOptions): Promise<BuildInputs> {
       secrets,
       ssh: options.ssh?.get("default"),
       environment: process.env,
-      maxDownloadBytes: options.maxDownloadBytes,
+      limits: options.limits,
     }),
   );
   const contextOptions: ContextOptions = {
@@ -51,7 +49,7 @@ export async function openInputs(options: BuildOptions): Promise<BuildInputs> {
     work: session.contextWork,
     openRemotes: () => remotes.open(),
     ssh: options.ssh?.get("default") ?? ownAgent(process.env),
-    maxContextBytes: options.maxContextBytes ?? MAX_CONTEXT_BYTES,
+    limits: options.limits ?? DEFAULT_LIMITS,
     signal: access.signal,
   };
   const keepGitDir = /^(?:1|t|true)$/i.test(options.buildArgs?.BUILDKIT_CONTEXT_KEEP_GIT_DIR ?? "");

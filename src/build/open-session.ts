@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { type ContextWork, makeContextWork } from "../context/context-work.ts";
+import { DEFAULT_LIMITS, type InputLimits } from "../errors/input-limits.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import type { EventSink } from "../progress/event.ts";
 import type { CredentialsProvider } from "../registry/credentials.ts";
@@ -32,6 +33,8 @@ export interface SessionOptions {
   >;
   /** The OCI runtime, `crun` or `runc`; the first that is installed when absent. */
   readonly runtime?: string;
+  /** What input may measure: `DEFAULT_LIMITS` when absent. */
+  readonly limits?: InputLimits;
   /** What the store may take on disk, in bytes: what was least recently used goes. No limit when absent. */
   readonly storeMaxBytes?: number;
 }
@@ -51,7 +54,7 @@ export interface Session extends AsyncDisposable {
 export function openSession(options: SessionOptions = {}): Session {
   const store = openStore(options.root ?? defaultStoreRoot(process.env));
   const pool = makeThreadPool({ entry: workerEntry() });
-  const work = makeLayerWork(pool);
+  const work = makeLayerWork(pool, options.limits);
   const { storeMaxBytes: maxBytes, emit = () => {} } = options;
   const sizeWatch = maxBytes === undefined ? undefined : watchStoreSize(store, { maxBytes, emit });
   const registries = new Map<boolean, Promise<RegistryClient>>();
@@ -66,6 +69,7 @@ export function openSession(options: SessionOptions = {}): Session {
       credentials: options.credentials ?? makeStoredCredentials({ authFile: options.authFile }),
       tlsVerify: insecure ? false : options.tlsVerify,
       signal: options.signal,
+      limits: options.limits,
     });
   };
   const makeSandbox = (stdio: "pipe" | "inherit" | undefined): Sandbox => {
@@ -100,6 +104,7 @@ export function openSession(options: SessionOptions = {}): Session {
       work,
       emit,
       signal: options.signal ?? new AbortController().signal,
+      limits: options.limits ?? DEFAULT_LIMITS,
       layersUnderWay: new Map(),
       openRegistry({ insecure = false } = {}) {
         const registry = registries.get(insecure) ?? openRegistry(insecure);

@@ -45,8 +45,6 @@ export interface BuildFlags extends RegistryFlags {
   readonly cpusetMems?: string;
   readonly cgroupParent?: string;
   readonly jobs?: string;
-  readonly maxContextSize?: string;
-  readonly maxDownloadSize?: string;
   readonly progress?: string;
   readonly quiet?: true;
   readonly explain?: true;
@@ -134,10 +132,6 @@ export function makeBuildOptions(): Option[] {
     makeOption("--cpuset-mems <list>", "the same as --resource cpuset-mems=LIST", { isHidden: true }),
     makeOption("--cgroup-parent <path>", "the cgroup that those of RUNs stand in", { group: RUN }),
     makeOption("--jobs <number>", "how many RUNs may go on at once (default: 16)", { group: RUN }),
-    makeOption("--max-context-size <size>", "limit for a tar that is the context, unpacked (default: 8g)", {
-      group: SOURCE,
-    }),
-    makeOption("--max-download-size <size>", "limit for each download (default: 32g)", { group: SOURCE }),
     ...makeRegistryFlags({ group: SOURCE }),
     makeOption(
       "--progress <mode>",

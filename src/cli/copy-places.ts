@@ -48,7 +48,9 @@ export async function withCopySource<T>(
     return use(copyFromRegistry({ registry, reference: place.reference, signal }));
   }
   if (place.kind === "layout") {
-    return use(await copyFromLayout({ directory: place.path, tag: place.tag, signal }));
+    return use(
+      await copyFromLayout({ directory: place.path, tag: place.tag, limits: access.limits, signal }),
+    );
   }
   return withDirectory(access, async (directory) => {
     await stat(place.path).catch((error: Error) => {
@@ -57,7 +59,7 @@ export async function withCopySource<T>(
       });
     });
     await unpackArchive(createReadStream(place.path), { directory, name: place.path, signal });
-    return use(await copyFromLayout({ directory, tag: place.tag, signal }));
+    return use(await copyFromLayout({ directory, tag: place.tag, limits: access.limits, signal }));
   });
 }
 

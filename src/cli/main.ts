@@ -11,6 +11,7 @@ import {
 } from "./command-context.ts";
 import { COMMANDS, describeMissing, respell } from "./command-table.ts";
 import { makeOption, takeGoSpellings } from "./make-option.ts";
+import { parseLimits } from "./parse-limits.ts";
 import { parseSize } from "./parse-values.ts";
 import type { FoundSettings } from "./settings/find-settings.ts";
 import type { FoundSetting, Settings } from "./settings/settings.ts";
@@ -145,20 +146,23 @@ function prepare(command: Command): void {
 }
 
 function addGlobalOptions(command: Command, settings: { readonly isHidden: boolean }): void {
-  const add = (flags: string, summary: string) => {
+  const add = (flags: string, summary: string, parse?: (value: string, before?: string) => string) => {
     const option = makeOption(flags, summary, settings);
+    if (parse !== undefined) option.argParser(parse);
     if (!command.options.some(({ long }) => long === option.long)) command.addOption(option);
   };
   add("--root <dir>", "the store (default: $SLIPWAY_ROOT, else the usual data directory)");
   add("--store-max <size>", "what the store may take (default: $SLIPWAY_STORE_MAX, else any size)");
+  const limit = "what input may measure, NAME=VALUE: see docs/limits.md (default: $SLIPWAY_LIMITS)";
+  add("--limit <limits>", limit, (value, before) => (before === undefined ? value : `${before},${value}`));
   const isShortTaken = command.options.some(({ short }) => short === "-D");
   add(isShortTaken ? "--debug" : "-D, --debug", "tell the causes of errors");
 }
 
-/** `--root` and `--store-max` win over what files and the environment say. */
+/** `--root`, `--store-max` and `--limit` win over what files and the environment say. */
 function addGlobalFlags(
   { settings, found }: FoundSettings,
-  { root, storeMax }: { readonly root?: string; readonly storeMax?: string },
+  { root, storeMax, limit }: { readonly root?: string; readonly storeMax?: string; readonly limit?: string },
 ): FoundSettings {
   const fromOption = (name: string, value: string): FoundSetting => ({
     name,
@@ -170,11 +174,13 @@ function addGlobalFlags(
       ...settings,
       ...(root !== undefined && { root }),
       ...(storeMax !== undefined && { storeMaxBytes: parseSize(storeMax, "--store-max") }),
+      ...(limit !== undefined && { limits: parseLimits(limit, "--limit") }),
     },
     found: [
       ...found,
       ...(root === undefined ? [] : [fromOption("root", root)]),
       ...(storeMax === undefined ? [] : [fromOption("store-max", storeMax)]),
+      ...(limit === undefined ? [] : [fromOption("limit", limit)]),
     ],
   };
 }
@@ -182,7 +188,9 @@ function addGlobalFlags(
 /** How many words stand before the command's name. */
 function countGlobals(args: readonly string[]): number {
   let position = 0;
-  while (args[position]?.startsWith("-")) position += /^--(?:root|store-max)$/.test(args[position]!) ? 2 : 1;
+  while (args[position]?.startsWith("-")) {
+    position += /^--(?:root|store-max|limit)$/.test(args[position]!) ? 2 : 1;
+  }
   return position;
 }
 

@@ -23,13 +23,10 @@ import {
   parseUlimit,
   parseVariables,
 } from "./parse-values.ts";
-import { readStandardInput } from "./read-standard-input.ts";
+import { readDockerfileInput } from "./read-standard-input.ts";
 import { readRegistryFlags } from "./registry-flags.ts";
 import { parseDuration } from "./settings/setting-table.ts";
 import { sessionOptions } from "./with-session.ts";
-
-/** A Dockerfile larger than this is a mistake: the limit that a file has, too. */
-const DOCKERFILE_SIZE_MAX = 16 * 1024 * 1024;
 
 type ReadOptions = BuildOptions & Required<Pick<BuildOptions, "tags" | "outputs">>;
 
@@ -81,8 +78,6 @@ export async function readBuildFlags(
       ...flags.allow.map(parseEntitlement),
       ...(network === "host" ? ["network.host"] : []),
     ],
-    maxContextBytes: parseLimit(flags.maxContextSize, "--max-context-size") ?? settings.maxContextBytes,
-    maxDownloadBytes: parseLimit(flags.maxDownloadSize, "--max-download-size") ?? settings.maxDownloadBytes,
     jobs: flags.jobs === undefined ? settings.jobs : parseCount(flags.jobs, "--jobs", 1),
     network,
     shmSizeBytes: flags.shmSize === undefined ? undefined : parseSize(flags.shmSize, "--shm-size"),
@@ -185,14 +180,10 @@ function withCommonForm(
 
 async function readDockerfile(
   file: string | undefined,
-  { stdin, sources, signal }: CommandContext,
+  { stdin, sources, signal, settings }: CommandContext,
 ): Promise<Pick<BuildOptions, "dockerfile" | "dockerfilePath">> {
   if (file !== "-") return { dockerfilePath: file };
-  const bytes = await readStandardInput(stdin, {
-    what: "the Dockerfile",
-    limitBytes: DOCKERFILE_SIZE_MAX,
-    signal,
-  });
+  const bytes = await readDockerfileInput(stdin, { limits: settings().limits, signal });
   sources.set("-", Buffer.from(bytes).toString("utf8"));
   return { dockerfile: { file: "-", bytes } };
 }
@@ -200,10 +191,6 @@ async function readDockerfile(
 /** Aborting ends it: a terminal may have nothing to say for long. */
 function readChunks({ stdin, signal }: CommandContext): AsyncIterable<Uint8Array> {
   return addAbortSignal(signal, stdin);
-}
-
-function parseLimit(text: string | undefined, option: string): number | undefined {
-  return text === undefined ? undefined : parseSize(text, option);
 }
 
 function refuseLaterOptions(flags: BuildFlags): void {

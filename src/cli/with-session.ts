@@ -10,9 +10,18 @@ export function sessionOptions(
   context: CommandContext,
   own: RegistryChoice = readRegistryFlags(context),
 ): SessionOptions {
-  const { root, storeMaxBytes, runtime } = context.settings();
+  const { root, storeMaxBytes, runtime, limits } = context.settings();
   const { authFile, tlsVerify, registryOptions } = own;
-  return { root, storeMaxBytes, runtime, signal: context.signal, authFile, tlsVerify, registryOptions };
+  return {
+    root,
+    storeMaxBytes,
+    runtime,
+    limits,
+    signal: context.signal,
+    authFile,
+    tlsVerify,
+    registryOptions,
+  };
 }
 
 /** Opens the store for a command, and closes it. */

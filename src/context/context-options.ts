@@ -1,3 +1,4 @@
+import type { InputLimits } from "../errors/input-limits.ts";
 import type { Store } from "../store/open-store.ts";
 import type { ContextWork } from "./context-work.ts";
 import type { SshIdentity } from "./git-environment.ts";
@@ -11,7 +12,6 @@ export interface ContextOptions {
   readonly openRemotes: () => Promise<RemoteSources>;
   /** What git logs in with where the user names a repository: in place of nothing. */
   readonly ssh?: SshIdentity;
-  /** Of an archive that is the context, unpacked. */
-  readonly maxContextBytes: number;
+  readonly limits: InputLimits;
   readonly signal: AbortSignal;
 }

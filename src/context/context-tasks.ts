@@ -1,3 +1,4 @@
+import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { makeIgnoreMatcher } from "../dockerfile/make-ignore-matcher.ts";
 import type { Entry } from "../rootfs/entry.ts";
 import { IndexReader } from "../rootfs/index-reader.ts";
@@ -6,19 +7,40 @@ import type { Layer } from "../rootfs/layer.ts";
 import { isWithin, ROOT, textFromBytes } from "../rootfs/rootfs-path.ts";
 import { unpackArchive } from "../rootfs/unpack-archive.ts";
 import type { TaskContext, Tasks } from "../threads/task.ts";
-import { checkArchiveSize, readChunks } from "./check-archive-size.ts";
 import type { ArchiveRequest, FilterRequest } from "./context-work.ts";
 
 /** For `serveTasks` in the worker's entry. */
 export function makeContextTasks(): Tasks {
   return {
-    readArchive: async (request: ArchiveRequest, context: TaskContext) => {
-      const chunks = () => readChunks(request.filePath, () => context.throwIfAborted());
-      await checkArchiveSize(request, chunks);
-      return unpackArchive(chunks(), request.directory);
-    },
+    readArchive: ({ filePath, directory, limits }: ArchiveRequest, context: TaskContext) =>
+      unpackArchive({
+        chunks: readChunks(filePath, () => context.throwIfAborted()),
+        size: statSync(filePath).size,
+        layersDirectory: directory,
+        sizeLimit: "context-size",
+        limits,
+      }),
     filterLayer: (request: FilterRequest) => filterLayer(request),
   };
+}
+
+const CHUNK_SIZE = 256 << 10;
+
+/** A file in pieces. */
+function* readChunks(path: string, throwIfAborted: () => void): Generator<Uint8Array> {
+  const fd = openSync(path, "r");
+  try {
+    const buffer = Buffer.alloc(CHUNK_SIZE);
+    for (;;) {
+      throwIfAborted();
+      const read = readSync(fd, buffer, 0, buffer.length, null);
+      if (read === 0) return;
+      // Streams hold on to what they are given, so each piece has its own bytes.
+      yield Buffer.from(buffer.subarray(0, read));
+    }
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function filterLayer({ layer, ignorePatterns, indexPath }: FilterRequest): Layer {

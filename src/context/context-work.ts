@@ -1,13 +1,13 @@
+import type { InputLimits } from "../errors/input-limits.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import type { ThreadPool } from "../threads/thread-pool.ts";
 
 export interface ArchiveRequest {
   /** Tar: plain, gzip, zstd, bzip2 or xz, told by content. */
   readonly filePath: string;
-  /** Of the plain tar. */
-  readonly maxBytes: number;
   /** Where the layer goes: a new directory. */
   readonly directory: string;
+  readonly limits: InputLimits;
 }
 
 export interface FilterRequest {

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { serveFiles } from "../../test/serve-files.ts";
 import { BuildError } from "../errors/build-error.ts";
+import { DEFAULT_LIMITS } from "../errors/input-limits.ts";
 import { HttpConnections } from "../registry/http-connections.ts";
 import { openStore, type Store } from "../store/open-store.ts";
 import { type DownloadContext, download } from "./download.ts";
@@ -35,7 +36,7 @@ function context(more: Partial<DownloadContext> = {}): DownloadContext {
     store,
     connections,
     secrets: new Map(),
-    maxBytes: 1 << 20,
+    limits: { ...DEFAULT_LIMITS, "download-size": 1 << 20 },
     retries: { count: 2, delayMs: 1 },
     ...more,
   };
@@ -240,7 +241,7 @@ test("a file above the limit is refused by its length, and by its bytes where th
   for (const path of ["/length", "/endless"]) {
     await assert.rejects(download(context(), { url: `${server.url}${path}` }), {
       code: "input-limit",
-      message: /larger than the limit of 1048576 bytes for a download$/,
+      message: /larger than the limit of 1 MiB \(download-size\)$/,
     });
   }
   assert.deepEqual(readdirSync(store.temporaryDirectory), []);

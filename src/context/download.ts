@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { BuildError } from "../errors/build-error.ts";
+import { DEFAULT_LIMITS, type InputLimits, type LimitName, makeLimitError } from "../errors/input-limits.ts";
 import type { Digest } from "../oci/digest.ts";
 import { discardBody, type HttpConnections, type HttpResponse } from "../registry/http-connections.ts";
 import {
@@ -20,12 +21,15 @@ export interface DownloadContext {
   readonly store: Store;
   readonly connections: HttpConnections;
   readonly secrets: SourceSecrets;
-  readonly maxBytes: number;
+  /** `DEFAULT_LIMITS` when absent. */
+  readonly limits?: InputLimits;
   readonly retries?: RetryPolicy;
 }
 
 export interface DownloadRequest {
   readonly url: string;
+  /** What the file is at most; `download-size` when absent. */
+  readonly sizeLimit?: LimitName;
   /** What the bytes must be. A file that is here already is then not asked for again. */
   readonly checksum?: string;
   readonly signal?: AbortSignal;
@@ -124,9 +128,13 @@ async function receive(context: DownloadContext, reception: Reception): Promise<
 async function receiveInto(
   file: FileHandle,
   context: DownloadContext,
-  { start, response: first, url, onProgress, signal }: Reception,
+  { start, response: first, url, sizeLimit = "download-size", onProgress, signal }: Reception,
 ): Promise<StoredDownload> {
-  const { retries = DEFAULT_RETRIES } = context;
+  const { retries = DEFAULT_RETRIES, limits = DEFAULT_LIMITS } = context;
+  const checkSize = (size: number) => {
+    if (size <= limits[sizeLimit]) return;
+    throw makeLimitError(sizeLimit, `Cannot download "${redactUrl(url)}": it is larger`, limits);
+  };
   let response = first;
   let hash = createHash("sha256");
   let done = 0;
@@ -145,10 +153,10 @@ async function receiveInto(
     }
     const length = lengthOf(response);
     const total = length === undefined ? undefined : done + length;
-    if (total !== undefined) checkSize(total, url, context.maxBytes);
+    if (total !== undefined) checkSize(total);
     try {
       for await (const piece of response.body as AsyncIterable<Uint8Array>) {
-        checkSize(done + piece.length, url, context.maxBytes);
+        checkSize(done + piece.length);
         await file.write(piece, 0, piece.length, done);
         hash.update(piece);
         done += piece.length;
@@ -183,15 +191,6 @@ function continuation({ headers }: HttpResponse, done: number): Record<string, s
 function lengthOf({ headers }: HttpResponse): number | undefined {
   const length = headers["content-length"];
   return length === undefined || !/^\d+$/.test(length) ? undefined : Number(length);
-}
-
-function checkSize(size: number, url: string, maxBytes: number): void {
-  if (size <= maxBytes) return;
-  throw new BuildError(
-    "input-limit",
-    `Cannot download "${redactUrl(url)}": it is larger than the limit of ${maxBytes} bytes for a download`,
-    { hint: "If you trust it, raise the limit with --max-download-size" },
-  );
 }
 
 function wrongRange({ url }: UrlRequest): BuildError {

@@ -2,13 +2,14 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseIgnoreFile } from "../dockerfile/make-ignore-matcher.ts";
 import { BuildError } from "../errors/build-error.ts";
+import type { InputLimits } from "../errors/input-limits.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import { openUnionTree, type UnionTree } from "../rootfs/union-tree.ts";
 import { temporaryPath } from "../store/blobs.ts";
 import type { ContextOptions } from "./context-options.ts";
 import type { DockerfileChoice, OpenedContext } from "./context-tree.ts";
 import { DOCKERFILE_NAMES, nearestDockerfile } from "./open-directory.ts";
-import { checkInputSize, INPUT_FILE_SIZE_MAX } from "./read-input-file.ts";
+import { checkInputSize } from "./read-input-file.ts";
 
 /**
  * A tar archive as the build context; undefined when the file is none. Its files never lie on the disk one by one: they are a layer that
@@ -21,12 +22,12 @@ export async function openArchive(
   choice: DockerfileChoice,
   options: ContextOptions,
 ): Promise<OpenedContext | undefined> {
-  const { store, work, signal, maxContextBytes: maxBytes } = options;
+  const { store, work, signal, limits } = options;
   const directory = temporaryPath(store);
   await mkdir(directory);
-  const layer = await work.readArchive({ filePath, directory, maxBytes }, signal);
+  const layer = await work.readArchive({ filePath, directory, limits }, signal);
   if (layer === undefined) return undefined;
-  const found = readFromLayer(layer, choice);
+  const found = readFromLayer(layer, choice, limits);
   const request = {
     layer,
     ignorePatterns: found.ignorePatterns,
@@ -46,12 +47,15 @@ export async function openArchive(
   };
 }
 
-function readFromLayer(layer: Layer, choice: DockerfileChoice) {
+function readFromLayer(layer: Layer, choice: DockerfileChoice, limits: InputLimits) {
   using tree = openUnionTree([layer]);
   const path = choice.dockerfilePath ?? findDockerfile(tree);
-  const dockerfile = choice.dockerfile ?? { file: path ?? "Dockerfile", bytes: readDockerfile(tree, path) };
+  const dockerfile = choice.dockerfile ?? {
+    file: path ?? "Dockerfile",
+    bytes: readDockerfile(tree, path, limits),
+  };
   for (const ignoreFile of [...(path === undefined ? [] : [`${path}.dockerignore`]), ".dockerignore"]) {
-    const bytes = readFile(tree, ignoreFile);
+    const bytes = readFile(tree, ignoreFile, limits);
     if (bytes !== undefined)
       return { dockerfile, ignoreFile, ignorePatterns: parseIgnoreFile(String(bytes)) };
   }
@@ -62,8 +66,8 @@ function findDockerfile(tree: UnionTree): string | undefined {
   return DOCKERFILE_NAMES.find((name) => readEntry(tree, name) !== undefined);
 }
 
-function readDockerfile(tree: UnionTree, path: string | undefined): Uint8Array {
-  const bytes = path === undefined ? undefined : readFile(tree, path);
+function readDockerfile(tree: UnionTree, path: string | undefined, limits: InputLimits): Uint8Array {
+  const bytes = path === undefined ? undefined : readFile(tree, path, limits);
   if (bytes !== undefined) return bytes;
   const what = path === undefined ? "find a Dockerfile" : `read the Dockerfile "${path}"`;
   const names = [...tree.list(readEntry(tree, "/")!.path)].map(({ entry }) => entry.path);
@@ -82,9 +86,9 @@ function readEntry(tree: UnionTree, path: string) {
   return entry?.entry;
 }
 
-function readFile(tree: UnionTree, path: string): Buffer | undefined {
+function readFile(tree: UnionTree, path: string, limits: InputLimits): Buffer | undefined {
   const { entry } = tree.resolve(Buffer.from(path).toString("latin1"), { followLast: true });
   if (entry?.entry.type !== "file") return undefined;
-  checkInputSize(entry.entry.size, path);
-  return tree.readWhole(entry, INPUT_FILE_SIZE_MAX);
+  checkInputSize(entry.entry.size, path, limits);
+  return tree.readWhole(entry, limits["dockerfile-size"]);
 }

@@ -16,6 +16,7 @@ import { gzipSync } from "node:zlib";
 import { makeTar as makeMembers } from "../../test/make-layers.ts";
 import { serveFiles } from "../../test/serve-files.ts";
 import { git, gitMissing, serveGit } from "../../test/serve-git.ts";
+import { DEFAULT_LIMITS } from "../errors/input-limits.ts";
 import { openUnionTree } from "../rootfs/union-tree.ts";
 import { openStore, type Store } from "../store/open-store.ts";
 import { makeThreadPool, type ThreadPool, workerEntry } from "../threads/thread-pool.ts";
@@ -46,7 +47,7 @@ describe("build contexts", () => {
       store,
       work: makeContextWork(pool),
       openRemotes: async () => remotes,
-      maxContextBytes: 1 << 20,
+      limits: { ...DEFAULT_LIMITS, "context-size": 1 << 20 },
       signal: new AbortController().signal,
     };
   });
@@ -174,9 +175,8 @@ describe("build contexts", () => {
       assert.ok(bomb.length < 10_000);
       await assert.rejects(openContext({ context: stream(bomb) }, options), {
         code: "input-limit",
-        message:
-          "Cannot read the archive: unpacked it is larger than the limit of 1048576 bytes for a build context",
-        hint: "If you trust it, raise the limit with --max-context-size",
+        message: "Cannot read the archive: unpacked it is larger than the limit of 1 MiB (context-size)",
+        hint: "If you trust it, raise the limit with --limit context-size=SIZE",
       });
     });
 
@@ -213,9 +213,9 @@ describe("build contexts", () => {
 
     it("of more than 16 MiB is refused", async () => {
       const context = stream(Buffer.alloc(17 << 20, "# \n"));
-      await assert.rejects(openContext({ context }, { ...options, maxContextBytes: 1 << 30 }), {
+      await assert.rejects(openContext({ context }, { ...options, limits: DEFAULT_LIMITS }), {
         code: "input-limit",
-        message: 'Cannot read "-": it is larger than the limit of 16 MiB for a Dockerfile',
+        message: 'Cannot read "-": it is larger than the limit of 16 MiB (dockerfile-size)',
       });
     });
   });

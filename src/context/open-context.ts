@@ -2,6 +2,8 @@ import { copyFile, mkdir, open, readFile, rm, stat, utimes } from "node:fs/promi
 import { join, posix, resolve } from "node:path";
 import { parseGitReference } from "../dockerfile/parse-git-reference.ts";
 import { BuildError } from "../errors/build-error.ts";
+import { type InputLimits, makeLimitError } from "../errors/input-limits.ts";
+import { ARCHIVE_HEAD_SIZE, mayBeArchive } from "../rootfs/unpack-archive.ts";
 import { temporaryPath } from "../store/blobs.ts";
 import type { ContextOptions } from "./context-options.ts";
 import type { ContextTree, DockerfileChoice, DockerfileText, OpenedContext } from "./context-tree.ts";
@@ -28,17 +30,15 @@ export async function openContext(
   options: ContextOptions,
 ): Promise<OpenedContext> {
   const { context } = request;
+  const { limits } = options;
   const choice = await chooseDockerfile(request, options);
   if (typeof context !== "string") return openStream(context, choice, options);
   const kind = await kindOf(context);
-  if (kind === "directory") return openDirectory(context, choice);
+  if (kind === "directory") return openDirectory(context, choice, { limits });
   if (kind === "git") {
     const directory = await checkOut(context, options, request.keepGitDir);
-    const { tree, dockerfile } = await openDirectory(
-      directory,
-      inside(directory, choice),
-      redactRemote(context),
-    );
+    const title = redactRemote(context);
+    const { tree, dockerfile } = await openDirectory(directory, inside(directory, choice), { limits, title });
     return { tree, dockerfile: { ...dockerfile, file: nameInside(directory, dockerfile.file) } };
   }
   return openUrl(context, choice, options);
@@ -50,11 +50,12 @@ export async function openContext(
  * @throws BuildError as `openContext`.
  */
 export async function openNamedContext(value: string, options: ContextOptions): Promise<ContextTree> {
+  const { limits } = options;
   const kind = await kindOf(value);
-  if (kind === "git") return openDirectoryTree(await checkOut(value, options));
+  if (kind === "git") return openDirectoryTree(await checkOut(value, options), { limits });
   if (kind === "directory") {
     const directory = await stat(value).catch(() => undefined);
-    if (directory?.isDirectory()) return openDirectoryTree(resolve(value));
+    if (directory?.isDirectory()) return openDirectoryTree(resolve(value), { limits });
     throw new BuildError("context", `Cannot use "${value}" as a build context: there is no such directory`);
   }
   const remotes = await options.openRemotes();
@@ -99,8 +100,9 @@ async function chooseDockerfile(
   if (dockerfile !== undefined) return { dockerfile };
   if (dockerfilePath === undefined || !/^https?:\/\//i.test(dockerfilePath)) return { dockerfilePath };
   const remotes = await options.openRemotes();
-  const { filePath } = await remotes.download({ url: dockerfilePath, signal: options.signal });
-  return { dockerfile: await readDockerfile(filePath, redactUrl(dockerfilePath)) };
+  const { limits, signal } = options;
+  const { filePath } = await remotes.download({ url: dockerfilePath, sizeLimit: "dockerfile-size", signal });
+  return { dockerfile: await readDockerfile(filePath, { file: redactUrl(dockerfilePath), limits }) };
 }
 
 async function openUrl(
@@ -108,14 +110,15 @@ async function openUrl(
   choice: DockerfileChoice,
   options: ContextOptions,
 ): Promise<OpenedContext> {
+  const { limits, signal } = options;
   const remotes = await options.openRemotes();
-  const file = await remotes.download({ url, signal: options.signal });
+  const file = await remotes.download({ url, sizeLimit: "context-size", signal });
   const opened = await openArchive(file.filePath, choice, options);
   if (opened !== undefined) return opened;
   // BuildKit's name for the file; that of the user's -f says nothing here.
   const directory = await placeFile(file, "context", options);
   return {
-    dockerfile: choice.dockerfile ?? (await readDockerfile(file.filePath, redactUrl(url))),
+    dockerfile: choice.dockerfile ?? (await readDockerfile(file.filePath, { file: redactUrl(url), limits })),
     tree: { kind: "directory", directory, ignorePatterns: [] },
   };
 }
@@ -142,7 +145,7 @@ async function openStream(
     const directory = temporaryPath(options.store);
     await mkdir(directory);
     return {
-      dockerfile: await readDockerfile(path, "-"),
+      dockerfile: await readDockerfile(path, { file: "-", limits: options.limits }),
       tree: { kind: "directory", directory, ignorePatterns: [] },
     };
   } finally {
@@ -153,20 +156,20 @@ async function openStream(
 async function keepStream(
   bytes: AsyncIterable<Uint8Array>,
   path: string,
-  { maxContextBytes, signal }: ContextOptions,
+  { limits, signal }: ContextOptions,
 ): Promise<void> {
   await using file = await open(path, "wx", 0o600);
   let size = 0;
+  let head = Buffer.alloc(0);
   for await (const chunk of bytes) {
     signal.throwIfAborted();
+    if (head.length < ARCHIVE_HEAD_SIZE) head = Buffer.concat([head, chunk]).subarray(0, ARCHIVE_HEAD_SIZE);
     size += chunk.length;
-    if (size > maxContextBytes) {
-      throw new BuildError(
-        "input-limit",
-        `Cannot read the build context: it is larger than the limit of ${maxContextBytes} bytes`,
-        { hint: "If you trust it, raise the limit with --max-context-size" },
-      );
+    if (size > limits["context-size"]) {
+      throw makeLimitError("context-size", "Cannot read the build context: it is larger", limits);
     }
+    // Far beyond that, what is no archive is not kept until its end is seen.
+    if (size > limits["dockerfile-size"] && !mayBeArchive(head)) checkInputSize(size, "-", limits);
     await file.writeFile(chunk);
   }
   if (size === 0) {
@@ -174,9 +177,12 @@ async function keepStream(
   }
 }
 
-async function readDockerfile(path: string, file: string): Promise<DockerfileText> {
+async function readDockerfile(
+  path: string,
+  { file, limits }: { readonly file: string; readonly limits: InputLimits },
+): Promise<DockerfileText> {
   const { size } = await stat(path);
-  checkInputSize(size, file);
+  checkInputSize(size, file, limits);
   return { file, bytes: await readFile(path) };
 }
 

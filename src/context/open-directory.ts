@@ -2,6 +2,7 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { parseIgnoreFile } from "../dockerfile/make-ignore-matcher.ts";
 import { BuildError } from "../errors/build-error.ts";
+import type { InputLimits } from "../errors/input-limits.ts";
 import { suggestNearest } from "../errors/suggest-nearest.ts";
 import type { ContextTree, DockerfileChoice, OpenedContext } from "./context-tree.ts";
 import { readInputFile } from "./read-input-file.ts";
@@ -15,30 +16,37 @@ import { readInputFile } from "./read-input-file.ts";
 export async function openDirectory(
   name: string,
   choice: DockerfileChoice,
-  /** What messages call the directory, where the user does not know its name. */
-  title = name,
+  options: {
+    readonly limits: InputLimits;
+    /** What messages call the directory, where the user does not know its name. */
+    readonly title?: string;
+  },
 ): Promise<OpenedContext> {
+  const { limits, title = name } = options;
   const directory = resolve(name);
   await refuseUnlessDirectory(directory, name);
   if (choice.dockerfile !== undefined) {
-    return { dockerfile: choice.dockerfile, tree: await openDirectoryTree(directory) };
+    return { dockerfile: choice.dockerfile, tree: await openDirectoryTree(directory, { limits }) };
   }
   const path = choice.dockerfilePath ?? (await findDockerfile(directory, title));
-  const bytes = await readDockerfile(path, directory);
+  const bytes = await readDockerfile(path, { directory, limits });
   return {
     dockerfile: { file: path, bytes },
-    tree: await openDirectoryTree(directory, `${resolve(path)}.dockerignore`),
+    tree: await openDirectoryTree(directory, { limits, ownIgnoreFile: `${resolve(path)}.dockerignore` }),
   };
 }
 
 /** A directory and its ignore file: the first of `ownIgnoreFile` and `.dockerignore` that is there. */
-export async function openDirectoryTree(directory: string, ownIgnoreFile?: string): Promise<ContextTree> {
+export async function openDirectoryTree(
+  directory: string,
+  { limits, ownIgnoreFile }: { readonly limits: InputLimits; readonly ownIgnoreFile?: string },
+): Promise<ContextTree> {
   const candidates = [
     ...(ownIgnoreFile === undefined ? [] : [ownIgnoreFile]),
     join(directory, ".dockerignore"),
   ];
   for (const ignoreFile of candidates) {
-    const text = await readIfThere(ignoreFile, directory);
+    const text = await readIfThere(ignoreFile, { directory, limits });
     if (text !== undefined) {
       return { kind: "directory", directory, ignorePatterns: parseIgnoreFile(text), ignoreFile };
     }
@@ -58,6 +66,8 @@ async function refuseUnlessDirectory(directory: string, name: string): Promise<v
     });
   }
 }
+
+type InputOptions = Parameters<typeof readInputFile>[1];
 
 /** docker also takes the name in lower case. */
 async function findDockerfile(directory: string, title: string): Promise<string> {
@@ -84,9 +94,9 @@ export function nearestDockerfile(names: readonly string[]): string | undefined 
   return like ?? names.find((name) => suggestNearest("Dockerfile", [stem(name)]) !== undefined);
 }
 
-async function readDockerfile(path: string, directory: string): Promise<Uint8Array> {
+async function readDockerfile(path: string, options: InputOptions): Promise<Uint8Array> {
   try {
-    return await readInputFile(path, directory);
+    return await readInputFile(path, options);
   } catch (error) {
     if (error instanceof BuildError) throw error;
     throw new BuildError("context", `Cannot read the Dockerfile "${path}": ${reasonOf(error)}`, {
@@ -102,9 +112,9 @@ async function nearestSibling(path: string): Promise<string | undefined> {
   return near && `Did you mean "${join(dirname(path), near)}"?`;
 }
 
-async function readIfThere(path: string, directory: string): Promise<string | undefined> {
+async function readIfThere(path: string, options: InputOptions): Promise<string | undefined> {
   try {
-    return Buffer.from(await readInputFile(path, directory)).toString("utf8");
+    return Buffer.from(await readInputFile(path, options)).toString("utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     if (error instanceof BuildError) throw error;

@@ -1,9 +1,7 @@
 import { constants, open, realpath } from "node:fs/promises";
 import { relative } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
-
-/** A Dockerfile or an ignore file larger than this is a mistake or an attack. */
-export const INPUT_FILE_SIZE_MAX = 16 * 1024 * 1024;
+import { type InputLimits, makeLimitError } from "../errors/input-limits.ts";
 
 /**
  * Reads a Dockerfile or ignore file that may come with files of strangers: never more than the limit, whatever `stat` says of it, and
@@ -11,7 +9,10 @@ export const INPUT_FILE_SIZE_MAX = 16 * 1024 * 1024;
  *
  * @throws BuildError `input-limit`, `context`; what the system says when it cannot be read.
  */
-export async function readInputFile(path: string, directory: string): Promise<Uint8Array> {
+export async function readInputFile(
+  path: string,
+  { directory, limits }: { readonly directory: string; readonly limits: InputLimits },
+): Promise<Uint8Array> {
   const isStrange = isInside(path, directory);
   if (isStrange) {
     const real = await realpath(path);
@@ -37,18 +38,16 @@ export async function readInputFile(path: string, directory: string): Promise<Ui
     const { bytesRead, buffer } = await file.read(Buffer.alloc(65_536), 0, 65_536);
     if (bytesRead === 0) return Buffer.concat(pieces);
     size += bytesRead;
-    checkInputSize(size, path);
+    checkInputSize(size, path, limits);
     pieces.push(buffer.subarray(0, bytesRead));
   }
 }
 
 /** @throws BuildError `input-limit`. */
-export function checkInputSize(size: number, name: string): void {
-  if (size <= INPUT_FILE_SIZE_MAX) return;
-  throw new BuildError(
-    "input-limit",
-    `Cannot read "${name}": it is larger than the limit of 16 MiB for a Dockerfile`,
-  );
+export function checkInputSize(size: number, name: string, limits: InputLimits): void {
+  if (size > limits["dockerfile-size"]) {
+    throw makeLimitError("dockerfile-size", `Cannot read "${name}": it is larger`, limits);
+  }
 }
 
 function isInside(path: string, directory: string): boolean {

@@ -1,3 +1,4 @@
+import type { InputLimits } from "../errors/input-limits.ts";
 import { HttpConnections } from "../registry/http-connections.ts";
 import type { RetryPolicy } from "../registry/retry-policy.ts";
 import type { Store } from "../store/open-store.ts";
@@ -14,8 +15,8 @@ export interface RemoteOptions {
   readonly ssh?: SshIdentity;
   /** Proxies and the authorities of certificates come from here. */
   readonly environment: NodeJS.ProcessEnv;
-  /** Of one download; 32 GiB when absent. */
-  readonly maxDownloadBytes?: number;
+  /** `DEFAULT_LIMITS` when absent. */
+  readonly limits?: InputLimits;
   readonly retries?: RetryPolicy;
 }
 
@@ -38,8 +39,6 @@ export interface RemoteSources extends AsyncDisposable {
   findGit(request: GitRequest): Promise<GitSource>;
 }
 
-const MAX_DOWNLOAD_BYTES = 32 * 2 ** 30;
-
 /** Keeps connections open until it is disposed. */
 export function openRemoteSources(options: RemoteOptions): RemoteSources {
   const connections = new HttpConnections(options.environment);
@@ -48,12 +47,7 @@ export function openRemoteSources(options: RemoteOptions): RemoteSources {
   return {
     download(request) {
       const key = JSON.stringify([request.url, request.checksum]);
-      return keepResult(downloads, key, () =>
-        download(
-          { maxBytes: options.maxDownloadBytes ?? MAX_DOWNLOAD_BYTES, ...options, connections },
-          request,
-        ),
-      );
+      return keepResult(downloads, key, () => download({ ...options, connections }, request));
     },
     findGit(request) {
       const { signal: _, ...what } = request;

@@ -4,6 +4,7 @@ import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { BuildError } from "../errors/build-error.ts";
+import { DEFAULT_LIMITS, type InputLimits } from "../errors/input-limits.ts";
 import { type OciLayout, readOciLayout } from "../image/open-oci-layout.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { digestHex, isDigest } from "../oci/digest.ts";
@@ -16,12 +17,17 @@ const REF_NAME = "org.opencontainers.image.ref.name";
 interface LayoutPlace {
   readonly directory: string;
   readonly tag?: string;
+  readonly limits?: InputLimits;
   readonly signal: AbortSignal;
 }
 
 /** @throws BuildError `image-not-found` when the layout has no such image. */
-export async function copyFromLayout({ directory, tag }: LayoutPlace): Promise<CopySource> {
-  const layout = await readOciLayout({ directory, selector: tag });
+export async function copyFromLayout({
+  directory,
+  tag,
+  limits = DEFAULT_LIMITS,
+}: LayoutPlace): Promise<CopySource> {
+  const layout = await readOciLayout({ directory, selector: tag, limits });
   return {
     name: layout.name,
     async resolve() {

@@ -1,3 +1,4 @@
+import type { InputLimits } from "../errors/input-limits.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { ImageConfig } from "../oci/image-config.ts";
@@ -19,6 +20,7 @@ export interface ImageAccess {
   readonly openRegistry: (options?: { readonly insecure?: boolean }) => Promise<RegistryClient>;
   readonly emit: EventSink;
   readonly signal: AbortSignal;
+  readonly limits: InputLimits;
   readonly layersUnderWay: Map<Digest, Promise<Layer>>;
 }
 

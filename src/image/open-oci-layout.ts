@@ -1,8 +1,9 @@
 import { createReadStream } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { BuildError } from "../errors/build-error.ts";
+import { type InputLimits, makeLimitError } from "../errors/input-limits.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { digestHex, isDigest } from "../oci/digest.ts";
 import { digestBytes } from "../oci/digest-bytes.ts";
@@ -12,8 +13,6 @@ import type { ImageAccess } from "./image-access.ts";
 import { type ReadImage, readImage } from "./read-image.ts";
 
 const REF_NAME = "org.opencontainers.image.ref.name";
-/** A manifest or config is small; a larger one is an attack or a mistake. */
-const DOCUMENT_SIZE_MAX = 4 * 1024 * 1024;
 
 /**
  * Opens an image of an OCI image layout (image spec 1.1, image-layout.md) in a directory. `selector` is a tag (`latest` when
@@ -25,7 +24,7 @@ export async function openOciLayout(
   access: ImageAccess,
   layout: { readonly directory: string; readonly selector?: string; readonly platform: Platform },
 ): Promise<ReadImage> {
-  const { name, root, read, openBlob } = await readOciLayout(layout);
+  const { name, root, read, openBlob } = await readOciLayout({ ...layout, limits: access.limits });
   const { platform } = layout;
   return readImage(access, root, { name, platform, read, origin: { name, openBlob } });
 }
@@ -46,21 +45,34 @@ export interface OciLayout {
 export async function readOciLayout(layout: {
   readonly directory: string;
   readonly selector?: string;
+  readonly limits: InputLimits;
 }): Promise<OciLayout> {
-  const { directory, selector } = layout;
+  const { directory, selector, limits } = layout;
   const name = `oci-layout://${directory}${selector === undefined ? "" : isDigest(selector) ? `@${selector}` : `:${selector}`}`;
   return {
     name,
-    root: chooseRoot(await readIndex(directory, name), selector, name),
-    read: (descriptor) => readDocument(directory, descriptor, name),
+    root: chooseRoot(await readIndex(directory, { name, limits }), selector, name),
+    read: (descriptor) => readDocument(directory, descriptor, { name, limits }),
     openBlob: (descriptor) => createReadStream(blobPath(directory, descriptor), { highWaterMark: 1 << 20 }),
   };
 }
 
-async function readIndex(directory: string, name: string): Promise<ImageIndex> {
+interface ReadOptions {
+  /** Of the layout, for messages. */
+  readonly name: string;
+  readonly limits: InputLimits;
+}
+
+async function readIndex(directory: string, { name, limits }: ReadOptions): Promise<ImageIndex> {
   try {
-    return JSON.parse(await readFile(join(directory, "index.json"), "utf8")) as ImageIndex;
+    const bytes = await readFileWithin(
+      join(directory, "index.json"),
+      () => makeLimitError("manifest-size", `Cannot open "${name}": its index.json is larger`, limits),
+      limits["manifest-size"],
+    );
+    return JSON.parse(bytes.toString("utf8")) as ImageIndex;
   } catch (error) {
+    if (error instanceof BuildError) throw error;
     throw new BuildError("image-not-found", `Cannot open "${name}": ${(error as Error).message}`, {
       hint: "An OCI image layout is a directory with index.json and blobs/",
       cause: error,
@@ -93,17 +105,29 @@ function tagOf(entry: Descriptor): string | undefined {
   return name?.slice(name.lastIndexOf(":") + 1);
 }
 
-async function readDocument(directory: string, descriptor: Descriptor, name: string): Promise<Uint8Array> {
-  if (descriptor.size > DOCUMENT_SIZE_MAX) {
-    throw new BuildError(
-      "input-limit",
-      `Cannot read "${name}": ${descriptor.digest} has ${descriptor.size} bytes, above the limit of 4 MiB`,
-    );
-  }
+/** A file of at most so many bytes, whatever it claims to be. */
+async function readFileWithin(path: string, refuse: () => BuildError, maxBytes: number): Promise<Buffer> {
+  await using file = await open(path, "r");
+  const stats = await file.stat();
+  if (!stats.isFile()) throw new Error("it is no regular file");
+  if (stats.size > maxBytes) throw refuse();
+  return file.readFile();
+}
+
+/** A manifest, an index or a config. */
+async function readDocument(
+  directory: string,
+  descriptor: Descriptor,
+  { name, limits }: ReadOptions,
+): Promise<Uint8Array> {
+  const limit = /manifest|index/.test(descriptor.mediaType) ? "manifest-size" : "config-size";
+  const refuse = () => makeLimitError(limit, `Cannot read "${name}": ${descriptor.digest} is larger`, limits);
+  if (descriptor.size > limits[limit]) throw refuse();
   let bytes: Buffer;
   try {
-    bytes = await readFile(blobPath(directory, descriptor));
+    bytes = await readFileWithin(blobPath(directory, descriptor), refuse, limits[limit]);
   } catch (error) {
+    if (error instanceof BuildError) throw error;
     throw new BuildError("image-invalid", `Cannot read "${name}": ${(error as Error).message}`, {
       cause: error,
     });

@@ -1,4 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
+import { makeLimitError } from "../errors/input-limits.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { ImageConfig } from "../oci/image-config.ts";
@@ -30,8 +31,6 @@ import { readImage } from "./read-image.ts";
 
 /** An image id: the config's digest, or 12 to 64 of its hex digits. */
 const IMAGE_ID = /^(?:sha256:)?([0-9a-f]{12,64})$/;
-
-const CONFIG_SIZE_MAX = 8 * 1024 * 1024;
 
 export interface ResolveOptions {
   readonly platform: Platform;
@@ -210,11 +209,9 @@ async function fetchDocument(
   if (descriptor.mediaType.includes("manifest") || descriptor.mediaType.includes("index")) {
     return (await registry.resolveManifest({ ...reference, digest: descriptor.digest }, { signal })).bytes;
   }
-  if (descriptor.size > CONFIG_SIZE_MAX) {
-    throw new BuildError(
-      "input-limit",
-      `Cannot use "${formatImageReference(reference)}": its config has ${descriptor.size} bytes, above the limit of 8 MiB`,
-    );
+  if (descriptor.size > access.limits["config-size"]) {
+    const what = `Cannot use "${formatImageReference(reference)}": its config is larger`;
+    throw makeLimitError("config-size", what, access.limits);
   }
   const chunks: Uint8Array[] = [];
   for await (const chunk of registry.openBlob(reference, descriptor, { signal })) chunks.push(chunk);

@@ -1,4 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
+import { type InputLimits, makeLimitError } from "../errors/input-limits.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { isDigest } from "../oci/digest.ts";
 import { digestBytes } from "../oci/digest-bytes.ts";
@@ -9,9 +10,6 @@ import type { RequestOptions, ResolvedManifest } from "./registry-client.ts";
 import { makeAnswerError, makeTransportError } from "./registry-error.ts";
 import type { RegistrySession } from "./registry-session.ts";
 import { isTransientError, pauseBeforeRetry } from "./retry-policy.ts";
-
-/** The distribution spec 1.1 asks registries to take manifests of at least this size; docker and containerd read no more. */
-const MANIFEST_SIZE_LIMIT = 4 * 1024 * 1024;
 
 /** Schema 1 is asked for so that a registry that has nothing else can be refused by name. */
 const ACCEPT = [
@@ -90,7 +88,7 @@ async function readManifest(
     const response = await requestManifest(session, reference, { method: "GET", action, signal });
     if (response.status !== 200) throw await makeAnswerError(response, session.about(action, "manifest"));
     try {
-      return { bytes: await readLimitedBytes(response, action), response };
+      return { bytes: await readLimitedBytes(response, { action, limits: session.limits }), response };
     } catch (error) {
       signal?.throwIfAborted();
       if (error instanceof BuildError) throw error;
@@ -103,21 +101,23 @@ async function readManifest(
 }
 
 /** A body of at most the size that a manifest may have. */
-export async function readLimitedBytes(response: HttpResponse, action: string): Promise<Uint8Array> {
-  const tooBig = (size: string) =>
-    new BuildError(
-      "input-limit",
-      `${action}: its manifest has ${size} bytes, and the limit is ${MANIFEST_SIZE_LIMIT}`,
-    );
+export async function readLimitedBytes(
+  response: HttpResponse,
+  { action, limits }: { readonly action: string; readonly limits: InputLimits },
+): Promise<Uint8Array> {
+  const checkSize = (size: number) => {
+    if (size <= limits["manifest-size"]) return;
+    throw makeLimitError("manifest-size", `${action}: its manifest is larger`, limits);
+  };
   const length = response.headers["content-length"];
   const pieces: Uint8Array[] = [];
   let size = 0;
   try {
-    if (Number(length ?? 0) > MANIFEST_SIZE_LIMIT) throw tooBig(length!);
+    checkSize(Number(length ?? 0));
     for await (const piece of response.body as AsyncIterable<Uint8Array>) {
-      pieces.push(piece);
       size += piece.length;
-      if (size > MANIFEST_SIZE_LIMIT) throw tooBig(`more than ${MANIFEST_SIZE_LIMIT}`);
+      checkSize(size);
+      pieces.push(piece);
     }
   } finally {
     response.body.destroy();

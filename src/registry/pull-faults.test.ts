@@ -206,7 +206,7 @@ test("a manifest that is not what it should be is refused", { skip }, async () =
     [
       { kind: "change", headers: noDigest, body: () => Buffer.alloc(4 * 1024 * 1024 + 1, " ") },
       "input-limit",
-      /its manifest has 4194305 bytes, and the limit is 4194304/,
+      /its manifest is larger than the limit of 4 MiB \(manifest-size\)/,
     ],
     [
       {
@@ -215,7 +215,7 @@ test("a manifest that is not what it should be is refused", { skip }, async () =
         body: () => Buffer.alloc(6 * 1024 * 1024, " "),
       },
       "input-limit",
-      /more than 4194304 bytes/,
+      /its manifest is larger than the limit of 4 MiB \(manifest-size\)/,
     ],
   ];
   for (const [fault, code, message] of cases) {

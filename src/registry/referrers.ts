@@ -64,7 +64,7 @@ export async function listReferrers(
       break;
     }
     if (response.status !== 200) throw await makeAnswerError(response, session.about(action));
-    found.push(...parseIndex(await readLimitedBytes(response, action), action));
+    found.push(...parseIndex(await readLimitedBytes(response, { action, limits: session.limits }), action));
     const next = /<([^>]+)>\s*;[^,]*rel="?next"?/.exec(response.headers.link ?? "")?.[1];
     target = next === undefined ? undefined : (URL.parse(next, response.url.href) ?? undefined);
   }

@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import type { InputLimits } from "../errors/input-limits.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { ImageReference } from "../oci/reference.ts";
@@ -38,6 +39,8 @@ export interface RegistryClientOptions {
   readonly certificatesOf?: (host: string) => string | undefined;
   /** Where the proxy variables are looked up; the process's environment when absent. */
   readonly environment?: ProxyEnvironment;
+  /** `manifest-size` is asked; `DEFAULT_LIMITS` when absent. */
+  readonly limits?: InputLimits;
   /** Aborts everything that the client does. */
   readonly signal?: AbortSignal;
 }
@@ -146,6 +149,7 @@ export function makeRegistryClient(options: RegistryClientOptions = {}): Registr
         retries,
         insecureRegistries: options.insecureRegistries,
         tlsVerify: options.tlsVerify,
+        limits: options.limits,
         tlsFor,
       });
       sessions.set(registry, session);

@@ -1,4 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
+import { DEFAULT_LIMITS, type InputLimits } from "../errors/input-limits.ts";
 import { type Authorizer, makeAuthorizer } from "./authorizer.ts";
 import type { CredentialsProvider } from "./credentials.ts";
 import {
@@ -36,6 +37,7 @@ export interface SessionOptions extends RegistryHostOptions {
   readonly credentials?: CredentialsProvider;
   readonly userAgent: string;
   readonly retries: RetryPolicy;
+  readonly limits?: InputLimits;
   /** TLS of a host: its authorities and client certificate. */
   readonly tlsFor: (host: string, verify: boolean) => Promise<TlsOptions>;
 }
@@ -47,6 +49,7 @@ export interface RegistrySession {
    * @throws BuildError `registry` or `authentication`; the signal's reason.
    */
   request(request: RegistryRequest): Promise<HttpResponse>;
+  readonly limits: InputLimits;
   /** How often the caller may repeat what it does by itself. */
   readonly retries: RetryPolicy;
   /** For the errors of the caller. */
@@ -61,7 +64,7 @@ const REDIRECTS_MAX = 10;
 const REDIRECT_STATUS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 export function makeRegistrySession(options: SessionOptions): RegistrySession {
-  const { registry, connections, retries } = options;
+  const { registry, connections, retries, limits = DEFAULT_LIMITS } = options;
   let found: Promise<Endpoint> | undefined;
   let endpoint: Endpoint | undefined;
 
@@ -151,6 +154,7 @@ export function makeRegistrySession(options: SessionOptions): RegistrySession {
   return {
     about,
     retries,
+    limits,
     async request(request) {
       const policy = request.retry === false ? { count: 0, delayMs: 0 } : retries;
       try {

@@ -1,3 +1,4 @@
+import type { InputLimits } from "../errors/input-limits.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Layer } from "./layer.ts";
 
@@ -98,6 +99,8 @@ export interface WriteCopyRequest {
   readonly layersDirectory: string;
   /** Seconds since 1970, of directories and inline files that the copy makes; 0 by default. */
   readonly mtime?: number;
+  /** For archives that ADD unpacks; `DEFAULT_LIMITS` when absent. */
+  readonly limits?: InputLimits;
 }
 
 export interface WrittenLayer {

@@ -1,5 +1,6 @@
+import { NO_LIMITS } from "../errors/input-limits.ts";
 import { TAR_BLOCK, tarPadding } from "./tar-header.ts";
-import { TarReader } from "./tar-reader.ts";
+import { type TarHandler, TarReader } from "./tar-reader.ts";
 
 export interface BlockSizes {
   /** In bytes: from this size on a block ends where the next member begins; a member this large begins a block. */
@@ -27,14 +28,15 @@ export class BlockCutter {
     this.#sizes = sizes;
     this.#output = output;
     this.#pending = Buffer.allocUnsafeSlow(sizes.limit * 2);
-    this.#reader = new TarReader({
+    const handler: TarHandler = {
       member: (member, dataOffset) => {
         this.#meetMember(this.#nextMember, member.size);
         this.#nextMember = dataOffset + member.size + tarPadding(member.size);
       },
       content() {},
       memberEnd() {},
-    });
+    };
+    this.#reader = new TarReader(handler, { limits: NO_LIMITS });
   }
 
   write(chunk: Uint8Array): void {

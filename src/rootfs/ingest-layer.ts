@@ -2,6 +2,7 @@ import { createHash, type Hash, randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
+import { DEFAULT_LIMITS, type InputLimits, makeExpansionCheck } from "../errors/input-limits.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Entry } from "./entry.ts";
 import { DETECT_SIZE, detectCompression, type Inflater, makeInflater } from "./inflate.ts";
@@ -22,6 +23,8 @@ export interface IngestRequest {
   readonly blobPath?: string;
   /** What the image's config says it is; refused when it is not so. */
   readonly diffId?: Digest;
+  /** `DEFAULT_LIMITS` when absent. */
+  readonly limits?: InputLimits;
 }
 
 export interface IngestedLayer {
@@ -44,10 +47,14 @@ export interface IngestOptions {
  * @throws BuildError `verification`, `image-invalid`, `input-limit`, `unsupported` (sparse files).
  */
 export async function ingestLayer(request: IngestRequest, options: IngestOptions): Promise<IngestedLayer> {
-  using writer = new LayerWriter(request.layersDirectory);
+  const { limits = DEFAULT_LIMITS } = request;
+  using writer = new LayerWriter(request.layersDirectory, { name: "layer-entries", limits });
   using blob = new BlobFile(request);
-  const reader = new TarReader(collectEntries(writer));
+  const reader = new TarReader(collectEntries(writer), { limits });
+  const what = "Cannot read the layer: unpacked it is larger";
+  const checkExpansion = makeExpansionCheck(request.size, { what, limits });
   const takePlain = (chunk: Uint8Array) => {
+    checkExpansion(writer.offset + chunk.length);
     writer.write(chunk);
     reader.write(chunk);
   };

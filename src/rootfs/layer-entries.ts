@@ -32,10 +32,16 @@ export function implicitDirectory(path: RootfsPath): Entry {
  * neither size nor data offset; an opaque marker as an implicit, opaque directory.
  * @throws BuildError `image-invalid` when the members contradict each other.
  */
-export function writeLayerIndex(indexPath: string, sorter: RecordSorter): void {
+export function writeLayerIndex(
+  indexPath: string,
+  sorter: RecordSorter,
+  /** May throw. A few deep names imply more directories than there are members. */
+  checkCount: (entries: number) => void = () => {},
+): void {
   const links: Link[] = [];
   const replaced = new Set<RootfsPath>();
-  const entries = completeParents(fillWhiteouts(mergePaths(sorter.sorted(), replaced)));
+  const complete = completeParents(fillWhiteouts(mergePaths(sorter.sorted(), replaced)));
+  const entries = counted(complete, checkCount);
   const unlinkedPath = `${indexPath}.unlinked`;
   try {
     writeIndex(unlinkedPath, collectLinks(entries, links));
@@ -47,6 +53,14 @@ export function writeLayerIndex(indexPath: string, sorter: RecordSorter): void {
     writeIndex(indexPath, resolveLinks(index, links, replaced));
   } finally {
     rmSync(unlinkedPath, { force: true });
+  }
+}
+
+function* counted(entries: Iterable<Entry>, checkCount: (entries: number) => void): Generator<Entry> {
+  let count = 0;
+  for (const entry of entries) {
+    checkCount(++count);
+    yield entry;
   }
 }
 

@@ -1,4 +1,5 @@
 import { rm } from "node:fs/promises";
+import type { InputLimits } from "../errors/input-limits.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { ThreadPool } from "../threads/thread-pool.ts";
 import type { CheckLayerRequest } from "./check-layer.ts";
@@ -79,14 +80,16 @@ export interface LayerWork {
   writeTreeTar(request: WriteTreeTarRequest, options?: WorkOptions): Promise<void>;
 }
 
-export function makeLayerWork(pool: ThreadPool): LayerWork {
+/** `limits` hold for what comes from outside. */
+export function makeLayerWork(pool: ThreadPool, limits?: InputLimits): LayerWork {
   const run = <Result>(name: string, input: unknown, options: WorkOptions = {}): Promise<Result> =>
     pool.run<Result>(name, input, {
       signal: options.signal,
       onEvent: (event) => options.onProgress?.(event as WorkProgress),
     });
   return {
-    ingestLayer({ bytes, ...request }, options = {}) {
+    ingestLayer({ bytes, ...plain }, options = {}) {
+      const request = { limits, ...plain };
       if (typeof bytes === "string") return run("ingestLayer", { ...request, filePath: bytes }, options);
       return pool.run("ingestLayer", request, {
         signal: options.signal,
@@ -109,7 +112,7 @@ export function makeLayerWork(pool: ThreadPool): LayerWork {
     },
     writeCopyLayer({ selection, ...request }, options) {
       const { [Symbol.asyncDispose]: _, ...plain } = selection;
-      return run("writeCopyLayer", { ...request, selection: plain }, options);
+      return run("writeCopyLayer", { limits, ...request, selection: plain }, options);
     },
     makeWorkdirLayer: (request, options) => run("makeWorkdirLayer", request, options),
     indexUpperDirectory: (request, options) => run("indexUpperDirectory", request, options),

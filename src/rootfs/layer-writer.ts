@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { BuildError } from "../errors/build-error.ts";
+import type { InputLimits } from "../errors/input-limits.ts";
+import { makeLimitError } from "../errors/input-limits.ts";
 import type { Digest } from "../oci/digest.ts";
 import { digestHex } from "../oci/digest.ts";
 import type { WrittenLayer } from "./copy-request.ts";
@@ -9,8 +10,12 @@ import type { Entry } from "./entry.ts";
 import { writeLayerIndex } from "./layer-entries.ts";
 import { RecordSorter } from "./record-sorter.ts";
 
-/** More entries than any image has. */
-const ENTRY_LIMIT = 10_000_000;
+/** For layers that come from outside. */
+export interface EntryLimit {
+  readonly name: "archive-entries" | "layer-entries";
+  readonly limits: InputLimits;
+}
+
 const BUFFER_SIZE = 256 << 10;
 
 /**
@@ -20,6 +25,7 @@ const BUFFER_SIZE = 256 << 10;
 export class LayerWriter implements Disposable {
   readonly #layersDirectory: string;
   readonly #directory: string;
+  readonly #limit: EntryLimit | undefined;
   readonly #fd: number;
   readonly #sorter: RecordSorter;
   readonly #hash = createHash("sha256");
@@ -28,8 +34,9 @@ export class LayerWriter implements Disposable {
   #offset = 0;
   #isOpen = true;
 
-  constructor(layersDirectory: string) {
+  constructor(layersDirectory: string, limit?: EntryLimit) {
     this.#layersDirectory = layersDirectory;
+    this.#limit = limit;
     this.#directory = join(layersDirectory, `.new-${randomBytes(9).toString("hex")}`);
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
     this.#fd = openSync(join(this.#directory, "tar"), "wx", 0o600);
@@ -53,20 +60,18 @@ export class LayerWriter implements Disposable {
     }
   }
 
-  /** As `writeLayerIndex` wants them. */
+  /** As `writeLayerIndex` wants them. @throws BuildError `input-limit`. */
   add(entry: Entry): void {
-    if (this.#sorter.count >= ENTRY_LIMIT) {
-      throw new BuildError("input-limit", `Cannot read the layer: it has more than ${ENTRY_LIMIT} entries`);
-    }
     this.#sorter.add(entry);
+    this.#checkCount(this.#sorter.count);
   }
 
-  /** @throws BuildError `image-invalid` when the entries contradict each other; what `check` throws. */
+  /** @throws BuildError `image-invalid` when the entries contradict each other; `input-limit`; what `check` throws. */
   finish(check?: (diffId: Digest) => void): WrittenLayer {
     this.#flush();
     const diffId: Digest = `sha256:${this.#hash.digest("hex")}`;
     check?.(diffId);
-    writeLayerIndex(join(this.#directory, "index"), this.#sorter);
+    writeLayerIndex(join(this.#directory, "index"), this.#sorter, (count) => this.#checkCount(count));
     this.#close();
     const id = digestHex(diffId);
     const directory = join(this.#layersDirectory, id);
@@ -88,6 +93,16 @@ export class LayerWriter implements Disposable {
   [Symbol.dispose](): void {
     this.#close();
     rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  #checkCount(count: number): void {
+    if (this.#limit === undefined || count <= this.#limit.limits[this.#limit.name]) return;
+    const what = this.#limit.name === "layer-entries" ? "layer" : "archive";
+    throw makeLimitError(
+      this.#limit.name,
+      `Cannot read the ${what}: it has more files and directories`,
+      this.#limit.limits,
+    );
   }
 
   #close(): void {

@@ -1,10 +1,11 @@
+import { NO_LIMITS } from "../errors/input-limits.ts";
 import type { WrittenLayer } from "./copy-request.ts";
 import { collectEntries } from "./ingest-layer.ts";
 import type { Layer } from "./layer.ts";
 import { LayerWriter } from "./layer-writer.ts";
 import { tarChunks } from "./tar-chunks.ts";
 import { tarPadding } from "./tar-header.ts";
-import { TarReader } from "./tar-reader.ts";
+import { type TarHandler, TarReader } from "./tar-reader.ts";
 import { encodeTarMember, TAR_END } from "./tar-writer.ts";
 
 export interface RewriteTimesRequest {
@@ -24,13 +25,13 @@ export function rewriteTimes(
   throwIfAborted: () => void = () => {},
 ): WrittenLayer {
   using writer = new LayerWriter(layersDirectory);
-  const indexer = new TarReader(collectEntries(writer));
+  const indexer = new TarReader(collectEntries(writer), { limits: NO_LIMITS });
   const write = (chunk: Uint8Array) => {
     writer.write(chunk);
     indexer.write(chunk);
   };
   let padding = 0;
-  const reader = new TarReader({
+  const handler: TarHandler = {
     member(member) {
       const mtime = all || member.mtime > seconds ? seconds : member.mtime;
       padding = tarPadding(member.size);
@@ -41,7 +42,8 @@ export function rewriteTimes(
       if (padding > 0) write(ZEROS.subarray(0, padding));
       padding = 0;
     },
-  });
+  };
+  const reader = new TarReader(handler, { limits: NO_LIMITS });
   for (const chunk of tarChunks(layer)) {
     throwIfAborted();
     reader.write(chunk);

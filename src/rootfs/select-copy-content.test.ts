@@ -64,10 +64,10 @@ const CHANGES: readonly (readonly [what: string, at: number, change: (member: Me
     ["major number", DEVICE, (m) => ({ ...m, deviceMajor: 5 })],
     ["minor number", DEVICE, (m) => ({ ...m, deviceMinor: 5 })],
     ["block device", DEVICE, (m) => ({ ...m, type: "block" })],
-    ["name", SYMLINK, (m) => ({ ...m, name: `${m.name}x` })],
+    ["name", SYMLINK, (m) => ({ ...m, name: `${m.name}~` })],
     ["file in place of a directory", DIRECTORY, (m) => ({ ...m, name: m.name.slice(0, -1) })],
     ["the second name is a file of its own", HARD_LINK, ({ linkName: _, ...m }) => ({ ...m, type: "file" })],
-    ["another file", FILE, (m) => ({ ...m, name: `${m.name}x` })],
+    ["another file", FILE, (m) => ({ ...m, name: `${m.name}~` })],
   ];
 
 test("selectCopy() never gives two different trees one digest, and changes with nothing else", async (t) => {

@@ -1,4 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
+import { DEFAULT_LIMITS, type InputLimits, makeLimitError } from "../errors/input-limits.ts";
 import {
   type PaxRecords,
   parsePaxInteger,
@@ -52,9 +53,8 @@ export interface TarHandler {
   memberEnd(): void;
 }
 
-/** As Go's archive/tar has it: a pax header or a long name of more than this is hostile. */
-const META_LIMIT = 1 << 20;
 const EXTENT_LIMIT = 50_000;
+
 const TYPES: Readonly<Record<string, TarMemberType>> = {
   "0": "file",
   "\0": "file",
@@ -81,11 +81,14 @@ interface UnfinishedMember {
  */
 export class TarReader {
   readonly #handler: TarHandler;
+  readonly #limits: InputLimits;
   readonly #block = Buffer.alloc(TAR_BLOCK);
   #blockFill = 0;
   #offset = 0;
   #remaining = 0;
   #padding = 0;
+  /** Of the headers since the last member, so that they cannot go on forever. */
+  #metaBytes = 0;
   #meta: { readonly kind: Meta; readonly body: Buffer; fill: number } | undefined;
   #inMember = false;
   #zeroBlocks = 0;
@@ -101,8 +104,15 @@ export class TarReader {
    * `expandSparse`: sparse members are told with their whole size, and their content with its holes; `dataOffset` then says nothing.
    * Else they are refused, for a layer's bytes must lie in its tar.
    */
-  constructor(handler: TarHandler, { expandSparse = false } = {}) {
+  constructor(
+    handler: TarHandler,
+    {
+      limits = DEFAULT_LIMITS,
+      expandSparse = false,
+    }: { readonly limits?: InputLimits; readonly expandSparse?: boolean } = {},
+  ) {
     this.#handler = handler;
+    this.#limits = limits;
     this.#expandsSparse = expandSparse;
   }
 
@@ -111,7 +121,7 @@ export class TarReader {
     return this.#zeroBlocks > 0;
   }
 
-  /** @throws BuildError `image-invalid` for what is no tar, `unsupported` for sparse members. */
+  /** @throws BuildError `image-invalid` for what is no tar, `input-limit`, `unsupported` for sparse members. */
   write(chunk: Uint8Array): void {
     let at = 0;
     while (at < chunk.length) {
@@ -184,8 +194,10 @@ export class TarReader {
       this.#startMember(raw, dataOffset);
       return;
     }
-    if (raw.size > META_LIMIT) {
-      throw new BuildError("input-limit", "Cannot read the tar archive: a header is larger than 1 MiB");
+    this.#metaBytes += TAR_BLOCK + raw.size;
+    if (this.#metaBytes > this.#limits["header-size"]) {
+      const what = "Cannot read the tar archive: the headers of a member are larger";
+      throw makeLimitError("header-size", what, this.#limits);
     }
     this.#meta = { kind, body: Buffer.alloc(raw.size), fill: 0 };
     this.#startContent(raw.size);
@@ -226,6 +238,7 @@ export class TarReader {
     this.#pax = undefined;
     this.#longName = undefined;
     this.#longLink = undefined;
+    this.#metaBytes = 0;
     this.#inMember = true;
     this.#handler.member(member, dataOffset);
     this.#startContent(stored.size);
@@ -269,6 +282,10 @@ export class TarReader {
           hint: "Make it without --sparse",
         },
       );
+    }
+    if (Math.max(name.length, linkName.length) > this.#limits["name-size"]) {
+      const what = `Cannot read "${printable(name.slice(0, 40))}..." in the tar archive: its name or its target is longer`;
+      throw makeLimitError("name-size", what, this.#limits);
     }
     if (name.includes("\0") || linkName.includes("\0")) throw invalidTar("a name holds a NUL byte");
     let type = raw.typeflag === "S" ? "file" : TYPES[raw.typeflag];

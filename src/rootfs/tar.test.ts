@@ -269,7 +269,11 @@ for (const format of [
       const chunks = Array.from({ length: Math.ceil(archive.length / size) }, (_, at) =>
         archive.subarray(at * size, (at + 1) * size),
       );
-      const layer = await unpackArchive(chunks, join(directory, `layers-${size}`));
+      const layer = await unpackArchive({
+        chunks,
+        size: archive.length,
+        layersDirectory: join(directory, `layers-${size}`),
+      });
       using tree = openUnionTree([layer!]);
       const read = (name: string) => tree.readWhole(tree.lookup(pathFromText(name))!, 8 << 20);
       assert.ok(read("sparse").equals(readFileSync(path)));

@@ -1,5 +1,12 @@
 import { createHash, type Hash } from "node:crypto";
 import { BuildError } from "../errors/build-error.ts";
+import {
+  DEFAULT_LIMITS,
+  type InputLimits,
+  type LimitName,
+  makeExpansionCheck,
+  makeLimitError,
+} from "../errors/input-limits.ts";
 import type { Entry } from "./entry.ts";
 import { detectArchiveCompression, inflateArchive } from "./inflate-archive.ts";
 import type { Layer } from "./layer.ts";
@@ -12,29 +19,41 @@ import { encodeTarMember } from "./tar-writer.ts";
 
 const ZEROS = Buffer.alloc(TAR_BLOCK);
 
+export interface UnpackRequest {
+  /** The archive. */
+  readonly chunks: Iterable<Uint8Array>;
+  /** In bytes, of the archive as it is. */
+  readonly size: number;
+  readonly layersDirectory: string;
+  /** What it may have when it is unpacked, besides what its size explains. */
+  readonly sizeLimit?: LimitName;
+  /** `DEFAULT_LIMITS` when absent. */
+  readonly limits?: InputLimits;
+}
+
 /**
  * Makes a layer of a tar archive (plain, gzip, zstd, bzip2, xz: told by content) for ADD; undefined when the file is none.
  * Members that lead out of the archive are clamped to it, as docker does; the root's own member says nothing.
- * @throws BuildError `copy-failed` for a broken archive and for names that would be whiteouts.
+ * @throws BuildError `copy-failed` for a broken archive and for names that would be whiteouts; `input-limit`.
  */
-export async function unpackArchive(
-  chunks: Iterable<Uint8Array>,
-  layersDirectory: string,
-): Promise<Layer | undefined> {
+export async function unpackArchive({ chunks, ...request }: UnpackRequest): Promise<Layer | undefined> {
   const iterator = chunks[Symbol.iterator]();
   const first = iterator.next();
   if (first.done) return undefined;
   // The source may use its buffer again; the head is needed only here.
   const compression = detectArchiveCompression(first.value);
-  using writer = new LayerWriter(layersDirectory);
-  const sniffer = new Sniffer(writer);
+  const { limits = DEFAULT_LIMITS } = request;
+  using writer = new LayerWriter(request.layersDirectory, { name: "archive-entries", limits });
+  const checkSize = makeSizeCheck(request, limits);
+  const collector = new MemberCollector(writer, checkSize);
+  const sniffer = new Sniffer(new TarReader(collector, { limits, expandSparse: true }), checkSize);
   try {
     await inflateArchive(withFirst(first.value, iterator), compression, (chunk) => sniffer.write(chunk));
     sniffer.end();
   } catch (error) {
     if (error instanceof NotAnArchive) return undefined;
     // What cannot be inflated from its start is a file like any other.
-    if (!sniffer.isArchive && error instanceof BuildError) return undefined;
+    if (!sniffer.isArchive && error instanceof BuildError && error.code !== "input-limit") return undefined;
     throw nameArchive(error);
   } finally {
     iterator.return?.();
@@ -43,16 +62,30 @@ export async function unpackArchive(
   return writer.finish().layer;
 }
 
+/** Refuses what grows beyond its limits as it is unpacked. */
+function makeSizeCheck({ size, sizeLimit }: Omit<UnpackRequest, "chunks">, limits: InputLimits) {
+  const what = "Cannot read the archive: unpacked it is larger";
+  const checkExpansion = makeExpansionCheck(size, { what, limits });
+  return (plainBytes: number) => {
+    if (sizeLimit !== undefined && plainBytes > limits[sizeLimit])
+      throw makeLimitError(sizeLimit, what, limits);
+    checkExpansion(plainBytes);
+  };
+}
+
 class NotAnArchive extends Error {}
 
 /** Gives the bytes to a tar reader once the first block is a tar header. */
 class Sniffer {
   readonly #reader: TarReader;
+  readonly #checkSize: (plainBytes: number) => void;
+  #plainBytes = 0;
   #head = Buffer.alloc(0);
   isArchive = false;
 
-  constructor(writer: LayerWriter) {
-    this.#reader = new TarReader(new MemberCollector(writer), { expandSparse: true });
+  constructor(reader: TarReader, checkSize: (plainBytes: number) => void) {
+    this.#reader = reader;
+    this.#checkSize = checkSize;
   }
 
   write(chunk: Uint8Array): void {
@@ -72,8 +105,19 @@ class Sniffer {
   }
 
   #take(chunk: Uint8Array): void {
+    this.#plainBytes += chunk.length;
+    this.#checkSize(this.#plainBytes);
     this.#reader.write(chunk);
   }
+}
+
+/** Bytes that `mayBeArchive` needs, fewer only at the end. */
+export const ARCHIVE_HEAD_SIZE = TAR_BLOCK;
+
+/** Whether a file that begins so is a tar archive, or compressed and perhaps one. */
+export function mayBeArchive(head: Buffer): boolean {
+  if (detectArchiveCompression(head) !== "uncompressed") return true;
+  return head.length >= TAR_BLOCK && isTarHeader(head.subarray(0, TAR_BLOCK));
 }
 
 function isTarHeader(block: Buffer): boolean {
@@ -88,12 +132,14 @@ function isTarHeader(block: Buffer): boolean {
 
 class MemberCollector implements TarHandler {
   readonly #writer: LayerWriter;
+  readonly #checkSize: (plainBytes: number) => void;
   #entry: Entry | undefined;
   #hash: Hash | undefined;
   #padding = 0;
 
-  constructor(writer: LayerWriter) {
+  constructor(writer: LayerWriter, checkSize: (plainBytes: number) => void) {
     this.#writer = writer;
+    this.#checkSize = checkSize;
   }
 
   member(member: TarMember): void {
@@ -117,7 +163,10 @@ class MemberCollector implements TarHandler {
 
   content(chunk: Uint8Array): void {
     this.#hash?.update(chunk);
-    if (this.#entry !== undefined) this.#writer.write(chunk);
+    if (this.#entry === undefined) return;
+    // Holes of a sparse file are in no archive's size.
+    this.#checkSize(this.#writer.offset + chunk.length);
+    this.#writer.write(chunk);
   }
 
   memberEnd(): void {

@@ -101,7 +101,12 @@ function layItem({ destination, placed }: Layout, item: SelectedItem): void {
 async function layArchive(layout: Layout, item: SelectedItem): Promise<boolean> {
   const { request, tree, sources, destination, placed, workDirectory } = layout;
   const { selected } = placed.selection.read(item.start);
-  const layer = await unpackArchive(sources.read(item, selected), workDirectory);
+  const layer = await unpackArchive({
+    chunks: sources.read(item, selected),
+    size: selected.entry.size,
+    layersDirectory: workDirectory,
+    limits: request.limits,
+  });
   if (layer === undefined) return false;
   const { chown } = request.selection.request;
   placed.startItem(item);

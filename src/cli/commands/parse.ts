@@ -6,11 +6,9 @@ import { BuildError } from "../../errors/build-error.ts";
 import { hintNearest } from "../../errors/suggest-nearest.ts";
 import type { CommandContext } from "../command-context.ts";
 import { makeOption } from "../make-option.ts";
-import { readStandardInput } from "../read-standard-input.ts";
+import { readDockerfileInput } from "../read-standard-input.ts";
 
 const FORMATS = ["sexpr", "json"];
-/** As for a Dockerfile that is built. */
-const SIZE_MAX = 16 * 1024 * 1024;
 
 const EXAMPLES = `
 Examples:
@@ -51,8 +49,8 @@ async function runParse(file: string, format: string, context: CommandContext): 
   context.stdout.write(text);
 }
 
-function readInput({ stdin, signal }: CommandContext): Promise<Uint8Array> {
-  return readStandardInput(stdin, { what: "the Dockerfile", limitBytes: SIZE_MAX, signal });
+function readInput({ stdin, signal, settings }: CommandContext): Promise<Uint8Array> {
+  return readDockerfileInput(stdin, { limits: settings().limits, signal });
 }
 
 async function readDockerfile(file: string): Promise<Uint8Array> {

@@ -1,4 +1,5 @@
 import { BuildError } from "../../errors/build-error.ts";
+import { parseLimits } from "../parse-limits.ts";
 import { parseAge } from "../parse-until.ts";
 import { parseCount, parseEntitlement, parseNetwork, parseSize } from "../parse-values.ts";
 import { parseProgressMode } from "../start-progress.ts";
@@ -104,25 +105,13 @@ export const SETTINGS: readonly SettingDefinition[] = [
     isForProjects: never,
   },
   {
-    name: "max-context-size",
-    variable: "SLIPWAY_MAX_CONTEXT_SIZE",
-    option: "--max-context-size",
-    summary: "limit for a tar that is the context, unpacked",
-    defaultText: "8g",
+    name: "limits",
+    variable: "SLIPWAY_LIMITS",
+    option: "--limit",
+    summary: "what input may measure, NAME=VALUE,... (see limits.md)",
     type: "text",
-    property: "maxContextBytes",
-    parse: parseSize,
-    isForProjects: never,
-  },
-  {
-    name: "max-download-size",
-    variable: "SLIPWAY_MAX_DOWNLOAD_SIZE",
-    option: "--max-download-size",
-    summary: "limit for each download",
-    defaultText: "32g",
-    type: "text",
-    property: "maxDownloadBytes",
-    parse: parseSize,
+    property: "limits",
+    parse: parseLimits,
     isForProjects: never,
   },
   {

@@ -1,4 +1,5 @@
 import type { SourceSpan } from "../../errors/build-error.ts";
+import type { InputLimits } from "../../errors/input-limits.ts";
 import type { ProgressMode } from "../start-progress.ts";
 
 /** What holds for every command unless its own options say otherwise. Absent: the default of whoever uses it. */
@@ -12,8 +13,8 @@ export interface Settings {
   readonly network?: "default" | "none" | "host";
   /** Entitlements that builds have without `--allow`. */
   readonly allow?: readonly string[];
-  readonly maxContextBytes?: number;
-  readonly maxDownloadBytes?: number;
+  /** What input may measure. */
+  readonly limits?: InputLimits;
   /** The OCI runtime. */
   readonly runtime?: string;
   readonly authFile?: string;

@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { gzipSync } from "node:zlib";
+import { DEFAULT_LIMITS } from "../../src/errors/input-limits.ts";
+import { type BuildBench, openBuildBench } from "../build-bench.ts";
+import { makeTar } from "../make-layers.ts";
+
+/** A pax header of 600 kB without a member behind it (POSIX.1-2001, "pax Header Block"). */
+function makePaxHeader(): Buffer {
+  const record = `100 comment=${"a".repeat(87)}\n`;
+  assert.equal(record.length, 100);
+  const header = makeTar([{ name: "x" }]).subarray(0, 512);
+  header.write("x", 156);
+  header.write(`${(600_000).toString(8).padStart(11, "0")}\0`, 124);
+  header.write("        ", 148);
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
+  const body = Buffer.alloc(Math.ceil(600_000 / 512) * 512);
+  body.write(record.repeat(6000));
+  return Buffer.concat([header, body]);
+}
+
+describe("an archive that is a bomb is stopped by a limit, which the error names with its option:", () => {
+  let bench: BuildBench;
+  before(async () => {
+    bench = await openBuildBench();
+  });
+  after(() => bench[Symbol.dispose]());
+
+  async function add(archive: Uint8Array, args: readonly string[] = []) {
+    const context = bench.context({ Dockerfile: "FROM scratch\nADD a.tar /d/\n" });
+    writeFileSync(join(context, "a.tar"), archive);
+    return bench.run([...args, "build", "--progress=plain", "-t", "added", context]);
+  }
+
+  it("more members than anybody wants", async () => {
+    const many = gzipSync(makeTar(Array.from({ length: 100 }, (_, at) => ({ name: `d/${at}` }))));
+    const { code, stderr } = await add(many, ["--limit", "archive-entries=50"]);
+    assert.equal(code, 1);
+    assert.match(stderr, /Error: Cannot read the archive: .* than the limit of 50 \(archive-entries\)/);
+    assert.match(stderr, /Hint: .*--limit archive-entries=NUMBER/);
+    assert.equal((await add(many, ["--limit", "archive-entries=200"])).code, 0);
+  });
+
+  it("a name that no file system takes", async () => {
+    const { code, stderr } = await add(makeTar([{ name: "n".repeat(65_536) }]));
+    assert.equal(code, 1);
+    assert.match(stderr, /the limit of 4096 bytes \(name-size\)/);
+  });
+
+  it("headers without end", async () => {
+    const { code, stderr } = await add(Buffer.concat(Array.from({ length: 4 }, makePaxHeader)));
+    assert.equal(code, 1);
+    assert.match(stderr, /the limit of 1 MiB \(header-size\)/);
+  });
+
+  it("a layer or an archive of nothing but zeroes", async () => {
+    // The free gigabyte and a little more, in one megabyte.
+    const zeroes = gzipSync(makeTar([{ name: "zeroes", content: Buffer.alloc(1100 << 20) }]), { level: 9 });
+    assert.ok(zeroes.length * DEFAULT_LIMITS.expansion < 1 << 30);
+    const { code, stderr } = await add(zeroes);
+    assert.equal(code, 1);
+    assert.match(stderr, /unpacked it is larger than the limit of 100 times \(expansion\)/);
+  });
+
+  it("an archive in an archive stays a file", async () => {
+    const inner = gzipSync(makeTar([{ name: "inner", content: "x" }]));
+    const { code, stderr } = await add(gzipSync(makeTar([{ name: "outer.tgz", content: inner }])));
+    assert.equal(code, 0, stderr);
+    assert.equal((await bench.run(["ls", "added:/d"])).stdout.trim(), "outer.tgz");
+  });
+
+  it("a Dockerfile of a gigabyte, on stdin and as a file", async () => {
+    const text = Buffer.alloc(17 << 20, "# a comment\n");
+    const onStdin = await bench.run(["build", "-f", "-", bench.context({})], { input: text });
+    assert.match(onStdin.stderr, /the limit of 16 MiB \(dockerfile-size\)/);
+    const context = bench.context({ Dockerfile: text.toString() });
+    assert.match((await bench.run(["build", context])).stderr, /the limit of 16 MiB \(dockerfile-size\)/);
+    const raised = await bench.run(["--limit", "dockerfile-size=20m", "check", context]);
+    assert.doesNotMatch(raised.stderr, /dockerfile-size/);
+  });
+
+  it("a limit that does not exist is refused with the nearest one", async () => {
+    const { code, stderr } = await bench.run(["--limit", "expansions=3", "images"]);
+    assert.equal(code, 1);
+    assert.match(stderr, /there is no limit "expansions"[\s\S]*Did you mean "expansion"\?/);
+  });
+});
+
+it("docs/limits.md lists every limit", () => {
+  const page = readFileSync(resolve(import.meta.dirname, "../../docs/limits.md"), "utf8");
+  const listed = [...page.matchAll(/^\| `([a-z-]+)` /gm)].map(([, name]) => name);
+  assert.deepEqual(listed, Object.keys(DEFAULT_LIMITS));
+});
