@@ -14,6 +14,8 @@ const PACKAGES = [
   "crun",
   "runc",
   "passt",
+  // Another machine, as far as the network goes.
+  "iproute2",
   // ssh mounts with keys
   "openssh-client",
   // Registry, and other programs that have to understand what slipway makes.

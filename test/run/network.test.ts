@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { after, before, describe, it } from "node:test";
+import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
+import { runCommand } from "../slipway.ts";
+
+const SERVER = `
+  import { createServer } from "node:http";
+  createServer((_, response) => response.end("from another machine\\n"))
+    .listen(8000, "0.0.0.0", () => console.log("listening"));
+`;
+
+const missing =
+  runMissing ||
+  (!existsSync("/usr/sbin/ip") && "needs ip (apt-get install iproute2)") ||
+  (!existsSync("/usr/bin/pasta") && "needs pasta (apt-get install passt)");
+
+/** Another machine, as far as the network goes: a namespace of its own behind a cable, with a server on port 8000. */
+async function startNeighbour(): Promise<AsyncDisposable & { readonly address: string }> {
+  const name = `sw${process.pid}`;
+  // TEST-NET-2 (RFC 5737): nobody has these.
+  const [ours, address] = ["198.51.100.1", "198.51.100.2"];
+  const ip = async (...args: string[]) => {
+    const { code, stderr } = await runCommand("/usr/sbin/ip", args);
+    assert.equal(code, 0, stderr);
+  };
+  await ip("netns", "add", name);
+  await ip("link", "add", `${name}a`, "type", "veth", "peer", "name", `${name}b`, "netns", name);
+  await ip("addr", "add", `${ours}/30`, "dev", `${name}a`);
+  await ip("link", "set", `${name}a`, "up");
+  await ip("-n", name, "addr", "add", `${address}/30`, "dev", `${name}b`);
+  await ip("-n", name, "link", "set", `${name}b`, "up");
+  const server = spawn("/usr/sbin/ip", [
+    ...["netns", "exec", name, process.execPath, "--input-type=module", "-e", SERVER],
+  ]);
+  await once(server.stdout, "data");
+  return {
+    address,
+    async [Symbol.asyncDispose]() {
+      server.kill("SIGKILL");
+      await once(server, "close");
+      // The cable goes with its end.
+      await ip("netns", "del", name);
+    },
+  };
+}
+
+describe("a step on the default network", { skip: missing }, () => {
+  let bench: BuildBench;
+  before(async () => {
+    bench = await openBuildBench();
+  });
+  after(() => bench[Symbol.dispose]());
+
+  it("reaches other machines; with --network=none it does not", async () => {
+    await using neighbour = await startNeighbour();
+    // The request's end stays open: Debian 12's pasta sends the answer to a half-closed connection again and again.
+    const request = "(printf 'GET / HTTP/1.0\\r\\n\\r\\n'; sleep 1)";
+    const ask = `${request} | timeout 8 nc ${neighbour.address} 8000`;
+    const reached = await bench.build(`FROM busybox\nRUN ${ask}\n`, { args: ["--no-cache"] });
+    assert.equal(reached.code, 0, reached.stderr);
+    assert.match(reached.stderr, /from another machine/);
+    const alone = await bench.build(`FROM busybox\nRUN --network=none ${ask}\n`, { args: ["--no-cache"] });
+    assert.equal(alone.code, 1);
+    assert.match(alone.stderr, /Network is unreachable/i);
+  });
+});
