@@ -52,8 +52,8 @@ export interface SelectCopyRequest {
   readonly exclude?: readonly string[];
   /** Never look at what is below: the layer starts from an empty tree. */
   readonly link?: boolean;
-  /** Unpack sources that are tar archives (by content). */
-  readonly unpack?: boolean;
+  /** Unpack sources that are tar archives (by content); `local`: but for those that were downloaded. */
+  readonly unpack?: boolean | "local";
   /** The destination's layers, for names in `chown`; may be absent when `chown` is absent or numeric. */
   readonly base?: readonly Layer[];
   /** Where the selection file is put (a temporary directory of the store). */

@@ -154,7 +154,7 @@ class Selector implements Disposable {
     const { size } = node.entry;
     const entry = { ...REGULAR_FILE, mode: source.mode, mtime: source.mtime, size };
     const name = bytesFromText(source.name);
-    const { unpack: mayUnpack } = this.#request;
+    const mayUnpack = this.#request.unpack === true;
     this.#addItem({ source: number, kind: "leaf", name, mtime: source.mtime, mayUnpack }, () => {
       const contentHash = this.#hashNode(tree, node);
       this.#add({ entry: this.#adjust({ ...entry, contentHash }) }, path, { name });
@@ -198,7 +198,8 @@ class Selector implements Disposable {
   }: FoundSource & { tree: SourceTree; number: number; include: IgnoreMatcher | undefined }): void {
     const { node, path, name } = found;
     const isDirectory = node.entry.type === "directory";
-    const mayUnpack = this.#request.unpack && node.entry.type === "file";
+    const { unpack = false } = this.#request;
+    const mayUnpack = unpack !== false && node.entry.type === "file";
     const kind = isDirectory ? "directory" : "leaf";
     const item = { source: number, kind, name, mtime: node.entry.mtime, mayUnpack } as const;
     this.#addItem(item, () => {

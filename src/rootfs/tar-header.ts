@@ -45,6 +45,8 @@ export function parseTarHeader(block: Buffer): RawHeader {
   const prefix = isUstar ? readText(block, FIELD.prefix) : "";
   const name = readText(block, FIELD.name);
   const hasDevices = isUstar || magic.startsWith("ustar");
+  const size = readNumber(block, FIELD.size);
+  if (size < 0) throw invalidTar("a header has a size below zero");
   return {
     typeflag: String.fromCharCode(block[FIELD.typeflag[0]]!),
     name: prefix === "" ? name : `${prefix}/${name}`,
@@ -52,7 +54,7 @@ export function parseTarHeader(block: Buffer): RawHeader {
     mode: readNumber(block, FIELD.mode),
     uid: readNumber(block, FIELD.uid),
     gid: readNumber(block, FIELD.gid),
-    size: readNumber(block, FIELD.size),
+    size,
     mtime: readNumber(block, FIELD.mtime),
     devmajor: hasDevices ? readNumber(block, FIELD.devmajor) : 0,
     devminor: hasDevices ? readNumber(block, FIELD.devminor) : 0,

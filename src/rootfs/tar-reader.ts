@@ -301,7 +301,7 @@ export class TarReader {
     const size = number("size", raw.size);
     const uid = number("uid", raw.uid);
     const gid = number("gid", raw.gid);
-    if (size < 0 || !isId(uid) || !isId(gid))
+    if (size < 0 || ![uid, gid, raw.devmajor, raw.devminor].every(isUint32))
       throw invalidTar(`"${printable(name)}" has a number out of range`);
     const paxTime = get("mtime");
     const time = paxTime === undefined ? { seconds: raw.mtime, nanoseconds: 0 } : parsePaxTime(paxTime);
@@ -322,17 +322,23 @@ export class TarReader {
   }
 }
 
+/** Linux's (xattr(7)). */
+const XATTR_NAME_MAX = 255;
+
 function xattrsOf(pax: PaxRecords): { xattrs?: Record<string, Uint8Array> } {
   let xattrs: Record<string, Uint8Array> | undefined;
   for (const [key, value] of pax) {
     if (!key.startsWith(XATTR_PREFIX) || key.length === XATTR_PREFIX.length) continue;
+    if (key.length - XATTR_PREFIX.length > XATTR_NAME_MAX) {
+      throw invalidTar(`the name of an extended attribute is longer than ${XATTR_NAME_MAX} bytes`);
+    }
     xattrs ??= Object.create(null) as Record<string, Uint8Array>;
     xattrs[key.slice(XATTR_PREFIX.length)] = Buffer.from(value, "latin1");
   }
   return xattrs === undefined ? {} : { xattrs };
 }
 
-function isId(id: number): boolean {
+function isUint32(id: number): boolean {
   return id >= 0 && id <= 0xffff_ffff;
 }
 

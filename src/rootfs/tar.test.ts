@@ -315,6 +315,27 @@ test("TarReader reads base-256 numbers, negative ones too", () => {
   assert.throws(() => reader.end(), { code: "image-invalid", message: /cut off/ });
 });
 
+test("TarReader refuses numbers that no field of an index holds, and attributes that Linux has no room for", () => {
+  const withNumber = (offset: number, bytes: string, type = "0") => {
+    const block = encodeTarMember(plain);
+    block.write(bytes, offset, "latin1");
+    block.write(type, 156);
+    block.write(`${tarChecksum(block).toString(8).padStart(6, "0")}\0 `, 148, "latin1");
+    return Buffer.concat([block, Buffer.alloc(1024)]);
+  };
+  const negative = "\xff".repeat(12);
+  for (const type of ["0", "x", "L"]) {
+    assert.throws(() => readTar(withNumber(124, negative, type)), { code: "image-invalid" }, type);
+  }
+  // Five bytes of a device number.
+  assert.throws(() => readTar(withNumber(329, "\x80\0\0\x01\0\0\0\0", "3")), { code: "image-invalid" });
+  const attribute = { ...plain, xattrs: { [`user.${"n".repeat(65_536)}`]: Buffer.from("v") } };
+  assert.throws(() => readTar(encodeTarMember(attribute)), {
+    code: "image-invalid",
+    message: /longer than 255/,
+  });
+});
+
 test("TarReader refuses what is no tar", () => {
   assert.throws(() => readTar(Buffer.alloc(1024, 65)), { code: "image-invalid", message: /checksum|octal/ });
   assert.throws(() => readTar(encodeTarMember(plain).subarray(0, 300)), { message: /cut off/ });

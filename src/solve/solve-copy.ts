@@ -41,7 +41,8 @@ export async function solveCopy(step: CopyStep, context: SolveContext): Promise<
         parents: step.parents,
         exclude: step.exclude,
         link: step.link,
-        unpack: unpacks(step, sources),
+        // ADD unpacks local archives unless it is told not to, and downloaded ones only when it is told to.
+        unpack: step.instruction === "ADD" && (step.unpack ?? "local"),
         temporaryDirectory: store.temporaryDirectory,
         fileDigestsPath: fileDigestsPath(store),
         ...(needsNames(step.chown) && { base: await loadUserLayers(base.layers, context.access) }),
@@ -116,13 +117,6 @@ function requestSource(source: CopySource, opened: ReadonlyMap<StepId, Opened>):
   const from = opened.get(source.from)!;
   if (from.kind === "tree") return { kind: "path", tree: from.tree, path: source.path };
   return { kind: "file", ...from.file, name: source.path.slice(1), mode: DOWNLOAD_MODE };
-}
-
-/** ADD unpacks local archives unless it is told not to, and downloaded ones only when it is told to. */
-function unpacks(step: CopyStep, sources: ReadonlyMap<StepId, Solved>): boolean {
-  if (step.instruction === "COPY") return false;
-  const isDownloaded = [...sources.values()].some(({ kind }) => kind === "download");
-  return step.unpack ?? !isDownloaded;
 }
 
 /** A name in `--chown` is looked up in the destination's own files. */

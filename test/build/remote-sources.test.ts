@@ -28,6 +28,29 @@ describe("files from elsewhere", () => {
     ).join("");
   }
 
+  it("one ADD of a local archive and of a URL unpacks only the local one; --unpack decides for both", async () => {
+    const directory = join(bench.directory, "archives");
+    mkdirSync(directory);
+    writeFileSync(join(directory, "member"), "");
+    execFileSync("tar", ["-C", directory, "-cf", join(directory, "there.tar"), "member"]);
+    const bytes = readFileSync(join(directory, "there.tar"));
+    await using server = await serveFiles((_, response) => response.end(bytes));
+    for (const [flag, expected] of [
+      ["", "member there.tar"],
+      ["--unpack=true", "member"],
+      ["--unpack=false", "here.tar there.tar"],
+    ] as const) {
+      const context = bench.context({
+        Dockerfile: `FROM scratch\nADD ${flag} here.tar ${server.url}/there.tar /d/\n`,
+      });
+      writeFileSync(join(context, "here.tar"), bytes);
+      const { code, stderr } = await bench.run(["build", "-t", "mixed", context]);
+      assert.equal(code, 0, stderr);
+      const listed = await bench.run(["ls", "mixed:/d"]);
+      assert.equal(listed.stdout.trim().split("\n").join(" "), expected, flag);
+    }
+  });
+
   it("ADD of a URL: name from its path, 0600, time of Last-Modified; a rebuild asks and does not download", async () => {
     let sent = 0;
     await using server = await serveFiles(({ headers, path }, response) => {

@@ -1,8 +1,10 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import type { Command } from "commander";
+import { checkInputSize } from "../../context/read-input-file.ts";
 import { formatSyntaxTree } from "../../dockerfile/format-syntax-tree.ts";
 import { parseDockerfile } from "../../dockerfile/parse-dockerfile.ts";
 import { BuildError } from "../../errors/build-error.ts";
+import { DEFAULT_LIMITS } from "../../errors/input-limits.ts";
 import { hintNearest } from "../../errors/suggest-nearest.ts";
 import type { CommandContext } from "../command-context.ts";
 import { makeOption } from "../make-option.ts";
@@ -37,7 +39,7 @@ async function runParse(file: string, format: string, context: CommandContext): 
       },
     );
   }
-  const bytes = file === "-" ? await readInput(context) : await readDockerfile(file);
+  const bytes = file === "-" ? await readInput(context) : await readDockerfile(file, context);
   context.sources.set(
     file,
     Buffer.from(bytes)
@@ -53,10 +55,13 @@ function readInput({ stdin, signal, settings }: CommandContext): Promise<Uint8Ar
   return readDockerfileInput(stdin, { limits: settings().limits, signal });
 }
 
-async function readDockerfile(file: string): Promise<Uint8Array> {
+async function readDockerfile(file: string, { settings }: CommandContext): Promise<Uint8Array> {
   try {
+    const { size } = await stat(file);
+    checkInputSize(size, file, settings().limits ?? DEFAULT_LIMITS);
     return await readFile(file);
   } catch (error) {
+    if (error instanceof BuildError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
     const reason =
       code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "it is a directory" : message;
