@@ -20,6 +20,8 @@ export type Fault =
   | { readonly kind: "cut-answer"; readonly afterBytes: number }
   /** Passes the request's first bytes on and breaks both connections. */
   | { readonly kind: "cut-request"; readonly afterBytes: number }
+  /** Passes the request on, once this is done. */
+  | { readonly kind: "wait"; readonly until: Promise<unknown> }
   /** Breaks the connection before anything is passed on. */
   | { readonly kind: "reset" };
 
@@ -56,6 +58,8 @@ export async function startFaultProxy(
     else if (fault?.kind === "answer") {
       incoming.resume();
       outgoing.writeHead(fault.status, fault.headers).end(fault.body);
+    } else if (fault?.kind === "wait") {
+      fault.until.finally(() => passOn({ incoming, outgoing, target, fault: undefined }));
     } else passOn({ incoming, outgoing, target, fault });
   });
   server.listen(0, "127.0.0.1");
@@ -77,7 +81,7 @@ function passOn(exchange: {
   incoming: IncomingMessage;
   outgoing: ServerResponse;
   target: string | undefined;
-  fault: Exclude<Fault, { kind: "reset" | "answer" }> | undefined;
+  fault: Exclude<Fault, { kind: "reset" | "answer" | "wait" }> | undefined;
 }): void {
   const { incoming, outgoing, target, fault } = exchange;
   if (target === undefined) throw new Error(`nothing answers ${incoming.method} ${incoming.url}`);
