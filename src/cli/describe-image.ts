@@ -34,7 +34,7 @@ export async function describeImage({ store }: ImageAccess, image: StoredImage):
     ],
     Parent: "",
     Comment: config.history?.at(-1)?.comment ?? "",
-    Created: config.created ?? new Date(image.created).toISOString(),
+    Created: trimFraction(config.created ?? new Date(image.created).toISOString()),
     DockerVersion: "",
     Author: config.author ?? "",
     Config: describeConfig(config.config ?? {}),
@@ -91,4 +91,9 @@ function listFields(
     ["StopTimeout", StopTimeout ?? null, StopTimeout === undefined],
     ["Shell", makeList(Shell), Shell === undefined],
   ];
+}
+
+/** As Go's RFC3339Nano has times: no zeros at the end of a fraction. */
+export function trimFraction(time: string): string {
+  return time.replace(/(\.\d*?)0+(?=\D|$)/, (_, fraction: string) => (fraction === "." ? "" : fraction));
 }
