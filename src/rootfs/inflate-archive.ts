@@ -33,30 +33,82 @@ export async function inflateArchive(
   }
 }
 
+/** What the decoder gives away at once, in bytes. */
+const PIECE_SIZE = 64 << 10;
+
+/**
+ * With the parts of `unbzip2-stream`, not its stream: that one holds a block at a time, which forty bytes can make 46 MB of
+ * (and many more as the array that it is), and goes on when its reader has seen enough.
+ */
 async function inflateBzip2(
   chunks: Iterable<Uint8Array>,
   output: (chunk: Uint8Array) => void,
 ): Promise<void> {
-  const { default: unbzip2 } = await import("unbzip2-stream");
-  const stream = unbzip2();
+  const { default: bzip2 } = await import("unbzip2-stream/lib/bzip2.js");
+  const { default: makeBitReader } = await import("unbzip2-stream/lib/bit_iterator.js");
+  const input = new CountedInput(chunks);
+  const piece = Buffer.allocUnsafeSlow(PIECE_SIZE);
+  let fill = 0;
   let failure: unknown;
-  // It decodes within `write` and `end`.
-  stream.on("data", (chunk: Buffer) => {
+  const flush = () => {
     try {
-      if (failure === undefined) output(chunk);
+      output(piece.subarray(0, fill));
+      fill = 0;
     } catch (error) {
       failure = error;
+      throw error;
     }
-  });
-  stream.on("error", (error: Error) => {
-    failure ??= broken(error);
-  });
-  for (const chunk of chunks) {
-    stream.write(Buffer.from(chunk));
-    if (failure !== undefined) throw failure;
+  };
+  const take = (byte: number) => {
+    piece[fill++] = byte;
+    if (fill === PIECE_SIZE) flush();
+  };
+  try {
+    const bits = makeBitReader(() => input.next());
+    do {
+      const blockSize = 100_000 * bzip2.header(bits);
+      const block = new Int32Array(blockSize);
+      for (let crc: number | null = 0; crc !== null; ) {
+        crc = bzip2.decompress(bits, take, block, blockSize, crc);
+      }
+      // Several streams may follow each other.
+    } while (input.hasMore(bits.bytesRead));
+    if (fill > 0) flush();
+  } catch (error) {
+    throw failure ?? (error instanceof BuildError ? error : broken(error as Error));
   }
-  stream.end();
-  if (failure !== undefined) throw failure;
+}
+
+/** Pieces of input on demand, of which it is known whether all have been read. */
+class CountedInput {
+  readonly #iterator: Iterator<Uint8Array>;
+  #ahead: Uint8Array | undefined;
+  #givenBytes = 0;
+
+  constructor(chunks: Iterable<Uint8Array>) {
+    this.#iterator = chunks[Symbol.iterator]();
+  }
+
+  next(): Uint8Array {
+    const chunk = this.#ahead ?? this.#pull();
+    this.#ahead = undefined;
+    if (chunk === undefined) throw new Error("it is cut off");
+    this.#givenBytes += chunk.length;
+    return chunk;
+  }
+
+  hasMore(readBytes: number): boolean {
+    this.#ahead ??= this.#pull();
+    return this.#givenBytes > readBytes || this.#ahead !== undefined;
+  }
+
+  #pull(): Uint8Array | undefined {
+    for (;;) {
+      const { done, value } = this.#iterator.next();
+      if (done) return undefined;
+      if (value.length > 0) return value;
+    }
+  }
 }
 
 type XzModule = Pick<typeof import("xz-decompress"), "XzReadableStream">;

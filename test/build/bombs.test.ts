@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -63,6 +64,18 @@ describe("an archive that is a bomb is stopped by a limit, which the error names
     const { code, stderr } = await add(zeroes);
     assert.equal(code, 1);
     assert.match(stderr, /unpacked it is larger than the limit of 100 times \(expansion\)/);
+  });
+
+  it("the same in bzip2 and xz, of which a few kilobytes are enough", async () => {
+    const tar = join(bench.directory, "zeroes.tar");
+    const content = Buffer.alloc(1100 << 20);
+    writeFileSync(tar, makeTar([{ name: "zeroes", content }]));
+    for (const program of ["bzip2", "xz -0"]) {
+      const archive = execSync(`${program} -c ${tar}`, { maxBuffer: 8 << 20 });
+      const { code, stderr } = await add(archive);
+      assert.equal(code, 1, program);
+      assert.match(stderr, /the limit of 100 times \(expansion\)/, program);
+    }
   });
 
   it("an archive in an archive stays a file", async () => {
