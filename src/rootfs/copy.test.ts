@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import {
   chmodSync,
   linkSync,
@@ -694,6 +695,20 @@ test("ADD unpacks archives by their content: plain, gzip, zstd, bzip2, xz", asyn
     const kept = await bench.copy(bench.fromContext(`/${name}`), "/to", {});
     assert.equal(kept.length, 1, "COPY does not unpack");
   }
+});
+
+test("ADD unpacks a bzip2 archive of several streams, as pbzip2 makes it", async (t) => {
+  const bench = new Bench(t);
+  mkdirSync(bench.layersDirectory);
+  const members = ["a", "b", "c"].map((name) => ({ name, content: randomBytes(600_000).toString("base64") }));
+  const tar = makeTar(members);
+  const parts = [0, 700_000, 1_400_000].map((start) =>
+    tar.subarray(start, start === 1_400_000 ? undefined : start + 700_000),
+  );
+  bench.file("a.tar.bz2", Buffer.concat(parts.map((input) => execFileSync("bzip2", ["-c"], { input }))));
+  const lines = await bench.copy(bench.fromContext("/a.tar.bz2"), "/", { unpack: true });
+  const expected = members.map(({ name, content }) => `${name} 644 "${content}"`);
+  assert.ok(lines.join("\n") === expected.join("\n"));
 });
 
 test("ADD of what is no archive copies it", async (t) => {

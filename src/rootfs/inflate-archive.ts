@@ -97,9 +97,11 @@ class CountedInput {
     return chunk;
   }
 
+  /** Asks for another piece only when the last one has been read: the source may use its buffer again for it. */
   hasMore(readBytes: number): boolean {
+    if (this.#givenBytes > readBytes) return true;
     this.#ahead ??= this.#pull();
-    return this.#givenBytes > readBytes || this.#ahead !== undefined;
+    return this.#ahead !== undefined;
   }
 
   #pull(): Uint8Array | undefined {
