@@ -1,6 +1,12 @@
 import { BuildError } from "../errors/build-error.ts";
 
-const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const UNITS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
 
 /**
  * The value of `--filter until=`: a duration back from now (`24h`, `1h30m`, `7d`), seconds since 1970 or a date, as docker has it.
@@ -19,10 +25,10 @@ export function parseUntil(text: string, now: number): number {
   });
 }
 
-/** `24h`, `1h30m`, `7d`, `0` in milliseconds; undefined when it is no duration. */
+/** `24h`, `1h30m`, `7d`, `500ms`, `0` in milliseconds; undefined when it is no duration. */
 export function parseAge(text: string): number | undefined {
   if (text === "0") return 0;
-  if (!/^(?:\d+(?:\.\d+)?[smhd])+$/.test(text)) return undefined;
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)([smhd])/g)];
+  if (!/^(?:\d+(?:\.\d+)?(?:ms|[smhd]))+$/.test(text)) return undefined;
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|[smhd])/g)];
   return parts.reduce((sum, [, number, unit]) => sum + Number(number) * UNITS[unit!]!, 0);
 }

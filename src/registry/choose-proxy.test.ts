@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { copyFile, mkdir } from "node:fs/promises";
-import { createServer } from "node:http";
-import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { makeCertificates, opensslMissing } from "../../test/make-certificates.ts";
+import { startForwardProxy } from "../../test/start-forward-proxy.ts";
 import { registryMissing, startRegistry } from "../../test/start-registry.ts";
 import { parseImageReference } from "../oci/reference.ts";
 import { chooseProxy } from "./choose-proxy.ts";
@@ -40,37 +38,24 @@ test("chooseProxy() reads the usual variables as Go programs do", () => {
   assert.equal(chooseProxy(new URL("https://a.b"), {}), undefined);
 });
 
-test("requests go through the proxy: plain ones as they are, TLS by a tunnel", async () => {
-  const seen: string[] = [];
-  const proxy = createServer((request, response) => {
-    seen.push(`${request.method} ${request.url}`);
-    response.writeHead(request.url?.endsWith("/v2/") ? 200 : 404).end();
+test("requests go through the proxy: plain ones as they are, TLS by a tunnel", {
+  skip: registryMissing,
+}, async () => {
+  await using registry = await startRegistry();
+  await using proxy = await startForwardProxy({ "registry.test:80": registry.host });
+  await using client = makeRegistryClient({
+    insecureRegistries: ["registry.test"],
+    retries: { count: 0, delayMs: 1 },
+    environment: { HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url },
   });
-  proxy.on("connect", (request, socket) => {
-    seen.push(`CONNECT ${request.url}`);
-    socket.end("HTTP/1.1 502 Bad Gateway\r\n\r\n");
+  await assert.rejects(client.resolveManifest(parseImageReference("registry.test/x")), {
+    code: "image-not-found",
   });
-  proxy.listen(0, "127.0.0.1");
-  await once(proxy, "listening");
-  const address = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
-  try {
-    await using client = makeRegistryClient({
-      insecureRegistries: ["registry.invalid"],
-      retries: { count: 0, delayMs: 1 },
-      environment: { HTTP_PROXY: address, HTTPS_PROXY: address },
-    });
-    await assert.rejects(client.resolveManifest(parseImageReference("registry.invalid/x")), {
-      code: "image-not-found",
-    });
-    assert.deepEqual(seen, [
-      "CONNECT registry.invalid:443",
-      "GET http://registry.invalid/v2/",
-      "GET http://registry.invalid/v2/x/manifests/latest",
-    ]);
-  } finally {
-    proxy.close();
-    proxy.closeAllConnections();
-  }
+  assert.deepEqual(proxy.seen, [
+    "CONNECT registry.test:443",
+    "GET http://registry.test/v2/",
+    "GET http://registry.test/v2/x/manifests/latest",
+  ]);
 });
 
 test("TLS through a proxy's tunnel is verified against the registry's name", {
@@ -78,35 +63,15 @@ test("TLS through a proxy's tunnel is verified against the registry's name", {
 }, async () => {
   await using certificates = await makeCertificates();
   await using registry = await startRegistry({ tls: certificates.server });
-  const tunnels: string[] = [];
-  const proxy = createServer().on("connect", (request, socket) => {
-    tunnels.push(request.url ?? "");
-    // The name exists only here: the client must leave it to the proxy to look it up.
-    const upstream = connect(Number(registry.host.split(":")[1]), "127.0.0.1", () => {
-      socket.write("HTTP/1.1 200 OK\r\n\r\n");
-      socket.pipe(upstream).pipe(socket);
-    });
-    upstream.on("error", () => socket.destroy());
-    socket.on("error", () => upstream.destroy());
-  });
-  proxy.listen(0, "127.0.0.1");
-  await once(proxy, "listening");
+  await using proxy = await startForwardProxy({ "registry.test:443": registry.host });
   const parent = join(certificates.directory, "certs.d");
   await mkdir(join(parent, "registry.test"), { recursive: true });
   await copyFile(certificates.authority, join(parent, "registry.test/ca.crt"));
-  const options = {
-    retries: { count: 0, delayMs: 1 },
-    environment: { https_proxy: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}` },
-  };
+  const options = { retries: { count: 0, delayMs: 1 }, environment: { https_proxy: proxy.url } };
   const reference = parseImageReference("registry.test/x");
-  try {
-    await using client = makeRegistryClient({ ...options, certificateDirectories: [parent] });
-    await assert.rejects(client.resolveManifest(reference), { code: "image-not-found" });
-    await using untrusting = makeRegistryClient({ ...options, certificateDirectories: [] });
-    await assert.rejects(untrusting.resolveManifest(reference), /is not trusted/);
-    assert.deepEqual(tunnels, ["registry.test:443", "registry.test:443"]);
-  } finally {
-    proxy.close();
-    proxy.closeAllConnections();
-  }
+  await using client = makeRegistryClient({ ...options, certificateDirectories: [parent] });
+  await assert.rejects(client.resolveManifest(reference), { code: "image-not-found" });
+  await using untrusting = makeRegistryClient({ ...options, certificateDirectories: [] });
+  await assert.rejects(untrusting.resolveManifest(reference), /is not trusted/);
+  assert.deepEqual(proxy.seen, ["CONNECT registry.test:443", "CONNECT registry.test:443"]);
 });
