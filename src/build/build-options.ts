@@ -20,11 +20,16 @@ export interface BuildOptions extends SessionOptions {
   readonly dockerfile?: { readonly file: string; readonly bytes: Uint8Array };
   /** Called with the Dockerfile's text, wherever it comes from: an error's `span` is about it. */
   readonly onDockerfile?: (dockerfile: { readonly file: string; readonly bytes: Uint8Array }) => void;
+  /** An ignore file in place of those that go with the Dockerfile and the context; relative to the working directory. */
+  readonly ignoreFilePath?: string;
   readonly target?: string;
   /** Several stages in one build, in place of `target`: what they share is built once. Tags and outputs are the first one's. */
   readonly targets?: readonly string[];
   readonly buildArgs?: Readonly<Record<string, string>>;
   readonly labels?: Readonly<Record<string, string>>;
+  /** Variables and labels that the image does not have, wherever they come from; RUNs see the variables. */
+  readonly unsetEnv?: readonly string[];
+  readonly unsetLabels?: readonly string[];
   /** Names for the image: `alpine` is `docker.io/library/alpine:latest`. */
   readonly tags?: readonly string[];
   /** `os/architecture[/variant]`; this machine's when absent. */

@@ -8,11 +8,15 @@ export interface BuildFlags extends RegistryFlags {
   readonly file?: string;
   readonly target: readonly string[];
   readonly buildArg: readonly string[];
+  readonly buildArgFile: readonly string[];
+  readonly ignorefile?: string;
   readonly buildContext: readonly string[];
   readonly platform: readonly string[];
   readonly pull?: true;
   readonly tag: readonly string[];
   readonly label: readonly string[];
+  readonly unsetenv: readonly string[];
+  readonly unsetlabel: readonly string[];
   readonly output: readonly string[];
   readonly annotation: readonly string[];
   readonly squash?: true;
@@ -72,6 +76,12 @@ export function makeBuildOptions(): Option[] {
       many(SOURCE),
     ),
     makeOption(
+      "--build-arg-file <file>",
+      "build arguments, NAME=VALUE a line; --build-arg wins",
+      many(SOURCE),
+    ),
+    makeOption("--ignorefile <file>", "in place of .dockerignore", { group: SOURCE }),
+    makeOption(
       "--build-context <name=value>",
       "a directory, URL, git repository, docker-image://NAME or oci-layout://DIR[:TAG], for FROM and COPY --from",
       many(SOURCE),
@@ -80,6 +90,8 @@ export function makeBuildOptions(): Option[] {
     makeOption("--pull", "ask registries also for images that are here", { group: SOURCE }),
     makeOption("-t, --tag <name>", "name for the image", many(RESULT)),
     makeOption("--label <name=value>", "label for the image", many(RESULT)),
+    makeOption("--unsetlabel <name>", "leave out a label of the base image or Dockerfile", many(RESULT)),
+    makeOption("--unsetenv <name>", "leave out a variable that RUNs still see", many(RESULT)),
     makeOption(
       "-o, --output <attributes>",
       "DIRECTORY, - for a tar, or [TARGET=]type=image|registry|oci|docker|local|tar|cacheonly,dest=,name=,push=,compression=,...",
@@ -162,17 +174,13 @@ const WITHOUT_EFFECT = ["--rm", "--force-rm", "--compress"];
 /** Known, and refused until they exist: an option that is ignored is worse than none. */
 export const LATER = [
   "--attest <value>",
-  "--build-arg-file <value>",
   "--builder <value>",
   "--cache-from <value>",
   "--cache-to <value>",
   "--cap-add <value>",
   "--cap-drop <value>",
-  "--ignorefile <value>",
   "--isolation <value>",
   "--normalize-modes",
   "--security-opt <value>",
-  "--unsetenv <value>",
-  "--unsetlabel <value>",
   "-v, --volume <value>",
 ];

@@ -23,6 +23,7 @@ import {
   parseUlimit,
   parseVariables,
 } from "./parse-values.ts";
+import { readArgFiles } from "./read-arg-files.ts";
 import { readDockerfileInput } from "./read-standard-input.ts";
 import { readRegistryFlags } from "./registry-flags.ts";
 import { parseDuration } from "./settings/setting-table.ts";
@@ -53,12 +54,16 @@ export async function readBuildFlags(
     context: directory === "-" ? readChunks(context) : directory,
     onDockerfile: ({ file, bytes }) => context.sources.set(file, Buffer.from(bytes).toString("utf8")),
     ...(await readDockerfile(flags.file, context)),
+    ignoreFilePath: flags.ignorefile,
     targets: flags.target,
     buildArgs: {
       ...readEpoch(flags, context.env),
+      ...(await readArgFiles(flags.buildArgFile, context.env)),
       ...parseVariables(flags.buildArg, "--build-arg", context.env),
     },
     labels: parseLabels(flags.label),
+    unsetEnv: flags.unsetenv,
+    unsetLabels: flags.unsetlabel,
     tags: flags.tag,
     platforms,
     buildContexts: parsePairs(flags.buildContext, "--build-context"),

@@ -26,4 +26,6 @@ export interface DockerfileChoice {
   readonly dockerfilePath?: string;
   /** The text itself, when it does not come from a file: `-f -`. */
   readonly dockerfile?: DockerfileText;
+  /** In place of the ignore files that go with the Dockerfile and the context. */
+  readonly ignore?: DockerfileText;
 }

@@ -54,6 +54,14 @@ function readFromLayer(layer: Layer, choice: DockerfileChoice, limits: InputLimi
     file: path ?? "Dockerfile",
     bytes: readDockerfile(tree, path, limits),
   };
+  const { ignore } = choice;
+  if (ignore !== undefined) {
+    return {
+      dockerfile,
+      ignoreFile: ignore.file,
+      ignorePatterns: parseIgnoreFile(String(Buffer.from(ignore.bytes))),
+    };
+  }
   for (const ignoreFile of [...(path === undefined ? [] : [`${path}.dockerignore`]), ".dockerignore"]) {
     const bytes = readFile(tree, ignoreFile, limits);
     if (bytes !== undefined)

@@ -10,12 +10,14 @@ import type { ContextTree, DockerfileChoice, DockerfileText, OpenedContext } fro
 import { redactRemote } from "./git-environment.ts";
 import { openArchive } from "./open-archive.ts";
 import { openDirectory, openDirectoryTree } from "./open-directory.ts";
-import { checkInputSize } from "./read-input-file.ts";
+import { checkInputSize, readIgnoreFile } from "./read-input-file.ts";
 import { redactUrl } from "./url-text.ts";
 
-export interface OpenContextRequest extends DockerfileChoice {
+export interface OpenContextRequest extends Omit<DockerfileChoice, "ignore"> {
   /** A directory, a git repository, the http(s) URL of a tar or of a Dockerfile; or the bytes of a tar or of a Dockerfile (`-`). */
   readonly context: string | AsyncIterable<Uint8Array>;
+  /** An ignore file in place of those of the context, relative to the working directory. */
+  readonly ignoreFilePath?: string;
   /** `.git` is part of a context that is a git repository. */
   readonly keepGitDir?: boolean;
 }
@@ -31,7 +33,10 @@ export async function openContext(
 ): Promise<OpenedContext> {
   const { context } = request;
   const { limits } = options;
-  const choice = await chooseDockerfile(request, options);
+  const choice = {
+    ...(await chooseDockerfile(request, options)),
+    ignore: await readIgnoreFile(request.ignoreFilePath, limits),
+  };
   if (typeof context !== "string") return openStream(context, choice, options);
   const kind = await kindOf(context);
   if (kind === "directory") return openDirectory(context, choice, { limits });
@@ -93,9 +98,9 @@ function inside(directory: string, choice: DockerfileChoice): DockerfileChoice {
 }
 
 async function chooseDockerfile(
-  request: DockerfileChoice,
+  request: OpenContextRequest,
   options: ContextOptions,
-): Promise<DockerfileChoice> {
+): Promise<Omit<DockerfileChoice, "ignore">> {
   const { dockerfilePath, dockerfile } = request;
   if (dockerfile !== undefined) return { dockerfile };
   if (dockerfilePath === undefined || !/^https?:\/\//i.test(dockerfilePath)) return { dockerfilePath };

@@ -2,6 +2,7 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { parseIgnoreFile } from "../dockerfile/make-ignore-matcher.ts";
 import { BuildError } from "../errors/build-error.ts";
+import { explainSystemError } from "../errors/explain-system-error.ts";
 import type { InputLimits } from "../errors/input-limits.ts";
 import { suggestNearest } from "../errors/suggest-nearest.ts";
 import type { ContextTree, DockerfileChoice, OpenedContext } from "./context-tree.ts";
@@ -25,22 +26,39 @@ export async function openDirectory(
   const { limits, title = name } = options;
   const directory = resolve(name);
   await refuseUnlessDirectory(directory, name);
+  const { ignore } = choice;
   if (choice.dockerfile !== undefined) {
-    return { dockerfile: choice.dockerfile, tree: await openDirectoryTree(directory, { limits }) };
+    return { dockerfile: choice.dockerfile, tree: await openDirectoryTree(directory, { limits, ignore }) };
   }
   const path = choice.dockerfilePath ?? (await findDockerfile(directory, title));
   const bytes = await readDockerfile(path, { directory, limits });
   return {
     dockerfile: { file: path, bytes },
-    tree: await openDirectoryTree(directory, { limits, ownIgnoreFile: `${resolve(path)}.dockerignore` }),
+    tree: await openDirectoryTree(directory, {
+      limits,
+      ignore,
+      ownIgnoreFile: `${resolve(path)}.dockerignore`,
+    }),
   };
 }
 
-/** A directory and its ignore file: the first of `ownIgnoreFile` and `.dockerignore` that is there. */
+/** A directory and its ignore file: `ignore`, else the first of `ownIgnoreFile` and `.dockerignore` that is there. */
 export async function openDirectoryTree(
   directory: string,
-  { limits, ownIgnoreFile }: { readonly limits: InputLimits; readonly ownIgnoreFile?: string },
+  {
+    limits,
+    ignore,
+    ownIgnoreFile,
+  }: {
+    readonly limits: InputLimits;
+    readonly ignore?: DockerfileChoice["ignore"];
+    readonly ownIgnoreFile?: string;
+  },
 ): Promise<ContextTree> {
+  if (ignore !== undefined) {
+    const ignorePatterns = parseIgnoreFile(Buffer.from(ignore.bytes).toString("utf8"));
+    return { kind: "directory", directory, ignorePatterns, ignoreFile: ignore.file };
+  }
   const candidates = [
     ...(ownIgnoreFile === undefined ? [] : [ownIgnoreFile]),
     join(directory, ".dockerignore"),
@@ -56,9 +74,13 @@ export async function openDirectoryTree(
 
 async function refuseUnlessDirectory(directory: string, name: string): Promise<void> {
   const found = await stat(directory).catch((error) => {
-    throw new BuildError("context", `Cannot use "${name}" as the build context: ${reasonOf(error)}`, {
-      cause: error,
-    });
+    throw new BuildError(
+      "context",
+      `Cannot use "${name}" as the build context: ${explainSystemError(error)}`,
+      {
+        cause: error,
+      },
+    );
   });
   if (!found.isDirectory()) {
     throw new BuildError("context", `Cannot use "${name}" as the build context: it is a file`, {
@@ -99,7 +121,7 @@ async function readDockerfile(path: string, options: InputOptions): Promise<Uint
     return await readInputFile(path, options);
   } catch (error) {
     if (error instanceof BuildError) throw error;
-    throw new BuildError("context", `Cannot read the Dockerfile "${path}": ${reasonOf(error)}`, {
+    throw new BuildError("context", `Cannot read the Dockerfile "${path}": ${explainSystemError(error)}`, {
       hint: await nearestSibling(path),
       cause: error,
     });
@@ -118,15 +140,6 @@ async function readIfThere(path: string, options: InputOptions): Promise<string 
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     if (error instanceof BuildError) throw error;
-    throw new BuildError("context", `Cannot read "${path}": ${reasonOf(error)}`, { cause: error });
+    throw new BuildError("context", `Cannot read "${path}": ${explainSystemError(error)}`, { cause: error });
   }
-}
-
-function reasonOf(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === "ENOENT") return "there is no such file or directory";
-  if (code === "EACCES") return "permission denied";
-  if (code === "EISDIR") return "it is a directory";
-  if (code === "ELOOP") return "its symlinks lead round in a circle";
-  return message;
 }

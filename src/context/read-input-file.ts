@@ -1,19 +1,40 @@
 import { constants, open, realpath } from "node:fs/promises";
 import { relative } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
+import { explainSystemError } from "../errors/explain-system-error.ts";
 import { type InputLimits, makeLimitError } from "../errors/input-limits.ts";
+import type { DockerfileText } from "./context-tree.ts";
+
+/**
+ * Reads the ignore file that the user names.
+ *
+ * @throws BuildError `context`, `input-limit`.
+ */
+export async function readIgnoreFile(
+  path: string | undefined,
+  limits: InputLimits,
+): Promise<DockerfileText | undefined> {
+  if (path === undefined) return undefined;
+  try {
+    return { file: path, bytes: await readInputFile(path, { limits }) };
+  } catch (error) {
+    if (error instanceof BuildError) throw error;
+    const reason = explainSystemError(error);
+    throw new BuildError("context", `Cannot read the ignore file "${path}": ${reason}`, { cause: error });
+  }
+}
 
 /**
  * Reads a Dockerfile or ignore file that may come with files of strangers: never more than the limit, whatever `stat` says of it, and
- * nothing outside `directory` for a path inside it.
+ * nothing outside `directory`, where it is given, for a path inside it.
  *
  * @throws BuildError `input-limit`, `context`; what the system says when it cannot be read.
  */
 export async function readInputFile(
   path: string,
-  { directory, limits }: { readonly directory: string; readonly limits: InputLimits },
+  { directory, limits }: { readonly directory?: string; readonly limits: InputLimits },
 ): Promise<Uint8Array> {
-  const isStrange = isInside(path, directory);
+  const isStrange = directory !== undefined && isInside(path, directory);
   if (isStrange) {
     const real = await realpath(path);
     if (!isInside(real, await realpath(directory))) {

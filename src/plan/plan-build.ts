@@ -78,7 +78,8 @@ function makeOutput(context: PlanContext, target: StageNode): PlanOutput {
   const state = context.states.get(target)!;
   const { options } = context;
   for (const [key, value] of Object.entries(options.labels ?? {})) state.labels.set(key, value);
-  const config = finishConfig(state);
+  for (const key of options.unsetLabels ?? []) state.labels.delete(key);
+  const config = finishConfig(state, { withoutEnv: options.unsetEnv });
   return {
     target: target.label,
     platform: context.target,

@@ -225,6 +225,9 @@ export interface PlanOptions {
   readonly targets?: readonly string[];
   readonly buildArgs?: Readonly<Record<string, string>>;
   readonly labels?: Readonly<Record<string, string>>;
+  /** Variables and labels that the image's config does not have, wherever they come from. */
+  readonly unsetEnv?: readonly string[];
+  readonly unsetLabels?: readonly string[];
   /** The platforms to build for; one graph each. */
   readonly platforms: readonly Platform[];
   /** `platforms` is a default that nobody asked for: the image's config keeps the platform of its base. */

@@ -230,7 +230,10 @@ export function addHistory(state: StageState, createdBy: string, isEmpty: boolea
 }
 
 /** The image config of a stage as it is now, keys in docker's order. */
-export function finishConfig(state: StageState): ImageConfig {
+export function finishConfig(
+  state: StageState,
+  { withoutEnv = [] }: { readonly withoutEnv?: readonly string[] } = {},
+): ImageConfig {
   const history: HistoryEntry[] = [];
   for (let link = state.history; link !== undefined; link = link.before) history.push(link.entry);
   const { User, Entrypoint, Cmd, WorkingDir, StopSignal, StopTimeout, ArgsEscaped, Healthcheck, Shell } =
@@ -238,7 +241,7 @@ export function finishConfig(state: StageState): ImageConfig {
   const config: ContainerConfig = {
     User,
     ExposedPorts: toSet(state.ports),
-    Env: state.imageEnv,
+    Env: state.imageEnv.filter((variable) => !withoutEnv.includes(splitVariable(variable)[0])),
     Entrypoint,
     Cmd,
     Volumes: toSet(state.volumes),
