@@ -16,6 +16,8 @@ export interface StepKey {
   readonly key: string;
   /** JSON of what went into it, by part: so that `explain` can say which part changed. */
   readonly parts: string;
+  /** Of a COPY's content key: the digest of its files. */
+  readonly content?: string;
 }
 
 /** Record ids of a step's inputs: of each step that it stands on, by step id. */
@@ -78,7 +80,8 @@ export function makeCopyContentKey(
   { contentDigest, epochSeconds }: { readonly contentDigest: string; readonly epochSeconds?: number },
 ): StepKey {
   const definition = definitionOfCopy(step, inputs);
-  return makeKey({ kind: "copy-content", ...definition, content: contentDigest, epoch: epochSeconds });
+  const parts = { kind: "copy-content", ...definition, content: contentDigest, epoch: epochSeconds };
+  return { ...makeKey(parts), content: contentDigest };
 }
 
 function definitionOfCopy(step: CopyStep, inputs: InputIds) {

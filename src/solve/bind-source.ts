@@ -7,7 +7,7 @@ import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { openUnionTree } from "../rootfs/union-tree.ts";
 import { fileDigestsPath } from "../store/file-digests.ts";
 import { loadLayersOfPaths } from "./load-upper-layers.ts";
-import { asRootfs, type SolveContext } from "./solve-plan.ts";
+import { asRootfs, type KeyContext } from "./solve-plan.ts";
 import type { SolvedFiles } from "./solved.ts";
 import { loadLayers } from "./step-record.ts";
 
@@ -25,7 +25,7 @@ export interface BindSource {
 const CONTEXT_PART = "/part";
 
 /** Digest of what each bind mount of a RUN shows, for its content key. */
-export async function digestBindSource(mount: BindMount, context: SolveContext): Promise<string> {
+export async function digestBindSource(mount: BindMount, context: KeyContext): Promise<string> {
   const { work, store, signal } = context.access;
   const solved = await context.solve(mount.from);
   if (solved.kind === "files") {
@@ -49,7 +49,7 @@ export async function digestBindSource(mount: BindMount, context: SolveContext):
  */
 export async function openBindSource(
   mount: { readonly from: StepId; readonly source: string },
-  context: SolveContext,
+  context: KeyContext,
 ): Promise<BindSource> {
   const solved = await context.solve(mount.from);
   if (solved.kind !== "files") {
@@ -67,7 +67,7 @@ export async function openBindSource(
 async function selectPart(
   files: SolvedFiles,
   { source }: { readonly source: string },
-  { access }: SolveContext,
+  { access }: KeyContext,
 ) {
   const { work, store, signal } = access;
   const tree = await files.open();

@@ -15,8 +15,6 @@ export interface MissingStep {
   /** What the result will be found by; the last one decides who does the work. */
   readonly keys: readonly StepKey[];
   readonly report: StepReport;
-  /** Of a COPY: the digest of its files. */
-  readonly content?: string;
 }
 
 /**
@@ -24,16 +22,16 @@ export interface MissingStep {
  * the other fails or dies, this one does the work after all.
  */
 export async function runOnce(
-  { step, keys, report, content }: MissingStep,
+  { step, keys, report }: MissingStep,
   context: SolveContext,
   work: () => Promise<StepRecord>,
 ): Promise<StepRecord> {
   const { store, signal } = context.access;
   const key = keys.at(-1)!;
   const runAndTell = async (): Promise<StepRecord> => {
-    context.trace.begin({ step, key, content });
+    context.trace.begin({ step, key });
     const record = await work();
-    context.trace.add({ step, key, outcome: "miss", recordId: record.id, content });
+    context.trace.add({ step, key, outcome: "miss", recordId: record.id });
     return record;
   };
   // Whoever wants no result from the cache wants none of another build either.
@@ -50,7 +48,7 @@ export async function runOnce(
   for (const earlier of keys.slice(0, -1)) aliasRecord(store, found, earlier);
   if (!other.hasToldAll()) for (const { stream, data } of readLog(store, found.id)) report.log(stream, data);
   report.cached();
-  context.trace.add({ step, key, outcome: "shared", recordId: found.id, content });
+  context.trace.add({ step, key, outcome: "shared", recordId: found.id });
   return found;
 }
 

@@ -41,10 +41,14 @@ export interface SolveOptions {
   readonly explain?: boolean;
 }
 
-/** What the kinds of steps share while a plan is solved. */
-export interface SolveContext extends SolveOptions {
+/** What it takes to know a step's keys. */
+export interface KeyContext extends Pick<SolveOptions, "access" | "epochSeconds" | "cacheTtlMs"> {
   /** The result of a step that the current one stands on; solved once, whoever asks. */
   readonly solve: (id: StepId) => Promise<Solved>;
+}
+
+/** What the kinds of steps share while a plan is solved. */
+export interface SolveContext extends SolveOptions, KeyContext {
   readonly trace: BuildTrace;
   readonly limitRuns: <T>(work: () => Promise<T>) => Promise<T>;
 }

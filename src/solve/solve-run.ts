@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { makeRunKey, type StepKey } from "../cache/step-key.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import type { RunStep } from "../plan/plan.ts";
@@ -14,26 +13,23 @@ import { runContainer } from "../sandbox/run-container.ts";
 import { publishLayer } from "../store/layers.ts";
 import { openLiveLog } from "../store/live-log.ts";
 import { makeLogKeeper, writeLog } from "../store/logs.ts";
-import { digestBindSource } from "./bind-source.ts";
+import { keyRun } from "./key-run.ts";
 import { loadRunLayers, type PrepareLayer } from "./load-run-layers.ts";
 import { makeLogTail } from "./log-tail.ts";
+import { lookUp, takeHit } from "./look-up.ts";
 import { reportStep } from "./report-step.ts";
 import { openRunMounts } from "./run-mounts.ts";
 import { runOnce } from "./run-once.ts";
-import { asRootfs, type SolveContext } from "./solve-plan.ts";
+import type { SolveContext } from "./solve-plan.ts";
 import type { SolvedRootfs } from "./solved.ts";
-import { addLayer, aliasRecord, keepRecord, reuseRecord } from "./step-record.ts";
+import { addLayer, keepRecord } from "./step-record.ts";
 
 /** docker's name for the host that a RUN sees. */
 const HOSTNAME = "buildkitsandbox";
 
 /** RUN: the only step that needs a kernel. What the command changed becomes a layer. */
 export async function solveRun(step: RunStep, context: SolveContext): Promise<SolvedRootfs> {
-  const froms = step.mounts.flatMap((mount) =>
-    "from" in mount && mount.from !== undefined ? [mount.from] : [],
-  );
-  const [solvedBase] = await Promise.all([context.solve(step.base), ...froms.map((id) => context.solve(id))]);
-  const base = asRootfs(solvedBase);
+  const { base, keys: listKeys } = await keyRun(step, context);
   const { store } = context.access;
   return reportStep(step, context, async (report) => {
     const isAllowed = (entitlement: string) => context.allow.has(entitlement);
@@ -41,17 +37,9 @@ export async function solveRun(step: RunStep, context: SolveContext): Promise<So
     const devices = await findDevices(step.devices, {
       isAllowed: (names) => isAllowed("device") || names.some((name) => isAllowed(`device=${name}`)),
     });
-    const keys: StepKey[] = [];
-    for await (const key of listKeys(step, base, context)) {
-      const found = reuseRecord(step, key, context);
-      if (found !== undefined) {
-        for (const earlier of keys) aliasRecord(store, found, earlier);
-        report.cached();
-        context.trace.add({ step, key, outcome: "hit", recordId: found.id });
-        return addLayer(base, found, context);
-      }
-      keys.push(key);
-    }
+    const found = await lookUp(step, listKeys(), context);
+    if (found.record !== undefined) return addLayer(base, takeHit(found, { step, report }, context), context);
+    const { keys } = found;
     if (step.platform.os !== "linux") {
       throw new BuildError(
         "unsupported",
@@ -91,31 +79,6 @@ function preparer({ openSandbox, access: { signal } }: SolveContext): PrepareLay
     const { hasErofs } = await openHolder();
     return materialiser.materialiseOne(layer, below, { hasErofs, signal });
   };
-}
-
-/**
- * The keys that a RUN may be found by: its definition over the records of its inputs where all have one, then with the content of
- * its bind mounts in place of their sources' records.
- */
-async function* listKeys(step: RunStep, base: SolvedRootfs, context: SolveContext): AsyncGenerator<StepKey> {
-  const inputs = new Map([[step.base, base.recordId]]);
-  let allHaveRecords = true;
-  for (const mount of step.mounts) {
-    if (!("from" in mount) || mount.from === undefined) continue;
-    const solved = await context.solve(mount.from);
-    if (solved.kind === "rootfs") inputs.set(mount.from, solved.recordId);
-    else if (mount.type === "bind") allHaveRecords = false;
-  }
-  const recordId = (id: number) => inputs.get(id) ?? "";
-  if (allHaveRecords) yield makeRunKey(step, recordId);
-  if (!step.mounts.some(({ type }) => type === "bind")) return;
-  yield makeRunKey(
-    step,
-    recordId,
-    await Promise.all(
-      step.mounts.map((mount) => (mount.type === "bind" ? digestBindSource(mount, context) : undefined)),
-    ),
-  );
 }
 
 interface StepOutput {

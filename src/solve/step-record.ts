@@ -6,11 +6,11 @@ import { openStoredLayer } from "../rootfs/stored-layer.ts";
 import { findLayer } from "../store/layers.ts";
 import type { Store } from "../store/open-store.ts";
 import { addKey, findRecord, type StepRecord, writeRecord } from "../store/records.ts";
-import type { SolveContext } from "./solve-plan.ts";
+import type { KeyContext } from "./solve-plan.ts";
 import type { SolvedRootfs } from "./solved.ts";
 
 /** A step's result from the cache; undefined when there is none, or none is wanted. */
-export function reuseRecord(step: Step, { key }: StepKey, context: SolveContext): StepRecord | undefined {
+export function reuseRecord(step: Step, { key }: StepKey, context: KeyContext): StepRecord | undefined {
   if (step.ignoreCache) return undefined;
   const found = findRecord(context.access.store, key);
   const { cacheTtlMs = Number.POSITIVE_INFINITY } = context;
@@ -40,7 +40,7 @@ export function aliasRecord(store: Store, record: StepRecord, { key, parts }: St
 export function addLayer(
   base: SolvedRootfs,
   record: StepRecord,
-  { access: { store } }: SolveContext,
+  { access: { store } }: KeyContext,
 ): SolvedRootfs {
   const stored = findLayer(store, record.layerId);
   if (stored === undefined) throw new Error(`the layer ${record.layerId} is gone from the store`);

@@ -20,8 +20,6 @@ export interface TracedStep {
   readonly key: StepKey;
   readonly outcome: StoredBuildStep["outcome"];
   readonly recordId?: string;
-  /** Of a COPY. */
-  readonly content?: string;
 }
 
 /** Collects what the steps of a build came to; the last word on a step counts. */
@@ -108,7 +106,7 @@ function describeStep(store: Store, traced: TracedStep, context: TraceContext): 
 }
 
 /** Without what changed. */
-function plainStep({ step, key, outcome, recordId, content }: TracedStep): StoredBuildStep {
+function plainStep({ step, key, outcome, recordId }: TracedStep): StoredBuildStep {
   return {
     number: step.id,
     stage: step.stage,
@@ -116,7 +114,7 @@ function plainStep({ step, key, outcome, recordId, content }: TracedStep): Store
     outcome,
     key: key.key,
     recordId: recordId ?? null,
-    content: content ?? null,
+    content: key.content ?? null,
     parts: key.parts,
     changes: "[]",
     started: null,

@@ -1,0 +1,124 @@
+import { makeCopyContentKey, makeCopyKey, type StepKey } from "../cache/step-key.ts";
+import type { CopySource, CopyStep, StepId } from "../plan/plan.ts";
+import type {
+  CopyRequestSource,
+  CopySelection,
+  CopyTree,
+  SelectCopyRequest,
+} from "../rootfs/copy-request.ts";
+import { hasFileList, writeFileList } from "../store/builds.ts";
+import { fileDigestsPath } from "../store/file-digests.ts";
+import { loadCopiedLayers } from "./load-copied-layers.ts";
+import { loadUserLayers } from "./load-upper-layers.ts";
+import type { KeyedStep } from "./look-up.ts";
+import { asRootfs, type KeyContext } from "./solve-plan.ts";
+import type { DownloadedFile, Solved, SolvedRootfs } from "./solved.ts";
+
+/** A COPY or ADD whose inputs are solved. */
+export interface KeyedCopy extends KeyedStep, AsyncDisposable {
+  /** The files, selected and hashed when they are first asked for. */
+  select(): Promise<CopySelection>;
+}
+
+/**
+ * What a COPY or ADD may be found by: its definition where all sources have records, then the content of what would be written, so
+ * that a rebuilt stage with the same files changes nothing further down.
+ */
+export async function keyCopy(step: CopyStep, context: KeyContext): Promise<KeyedCopy> {
+  const { access, epochSeconds } = context;
+  const { store, work, signal } = access;
+  const [solvedBase, sources] = await Promise.all([context.solve(step.base), solveSources(step, context)]);
+  const base = asRootfs(solvedBase);
+  const inputs = (id: StepId) => recordIdOf(id === step.base ? base : sources.get(id)!);
+  let selecting: Promise<CopySelection> | undefined;
+  const select = async (): Promise<CopySelection> =>
+    work.selectCopy(await makeRequest(step, { base, sources }, context), { signal });
+  const keyed: KeyedCopy = {
+    base,
+    select() {
+      selecting ??= select();
+      return selecting;
+    },
+    async *keys(): AsyncGenerator<StepKey> {
+      const hasRecords = [...sources.values()].every((source) => recordIdOf(source) !== "");
+      if (hasRecords) yield makeCopyKey(step, inputs, epochSeconds);
+      const selection = await keyed.select();
+      const { contentDigest } = selection;
+      if (!hasFileList(store, contentDigest))
+        writeFileList(store, contentDigest, await work.listSelection(selection));
+      yield makeCopyContentKey(step, inputs, { contentDigest, epochSeconds });
+    },
+    async [Symbol.asyncDispose]() {
+      const selection = await selecting?.catch(() => undefined);
+      await selection?.[Symbol.asyncDispose]();
+    },
+  };
+  return keyed;
+}
+
+async function makeRequest(
+  step: CopyStep,
+  { base, sources }: { readonly base: SolvedRootfs; readonly sources: ReadonlyMap<StepId, Solved> },
+  { access }: KeyContext,
+): Promise<SelectCopyRequest> {
+  const opened = await openSources(step, sources, access);
+  return {
+    sources: step.sources.map((source) => requestSource(source, opened)),
+    destination: step.destination,
+    chown: step.chown,
+    chmod: step.chmod,
+    parents: step.parents,
+    exclude: step.exclude,
+    link: step.link,
+    // ADD unpacks local archives unless it is told not to, and downloaded ones only when it is told to.
+    unpack: step.instruction === "ADD" && (step.unpack ?? "local"),
+    temporaryDirectory: access.store.temporaryDirectory,
+    fileDigestsPath: fileDigestsPath(access.store),
+    ...(needsNames(step.chown) && { base: await loadUserLayers(base.layers, access) }),
+  };
+}
+
+async function solveSources(step: CopyStep, context: KeyContext): Promise<Map<StepId, Solved>> {
+  const ids = new Set(step.sources.flatMap((source) => (source.kind === "inline" ? [] : [source.from])));
+  return new Map(await Promise.all([...ids].map(async (id) => [id, await context.solve(id)] as const)));
+}
+
+type Opened =
+  | { readonly kind: "tree"; readonly tree: CopyTree }
+  | { readonly kind: "download"; readonly file: DownloadedFile };
+
+async function openSources(
+  step: CopyStep,
+  sources: ReadonlyMap<StepId, Solved>,
+  access: KeyContext["access"],
+): Promise<ReadonlyMap<StepId, Opened>> {
+  const open = async (from: StepId, solved: Solved): Promise<Opened> => {
+    if (solved.kind === "download") return { kind: "download", file: await solved.open() };
+    if (solved.kind === "files") return { kind: "tree", tree: await solved.open() };
+    const layers = await loadCopiedLayers({ step, from, layers: solved.layers }, access);
+    return { kind: "tree", tree: { kind: "layers", layers } };
+  };
+  return new Map(
+    await Promise.all([...sources].map(async ([id, solved]) => [id, await open(id, solved)] as const)),
+  );
+}
+
+/** Of a downloaded file, as docker has it. */
+const DOWNLOAD_MODE = 0o600;
+
+function requestSource(source: CopySource, opened: ReadonlyMap<StepId, Opened>): CopyRequestSource {
+  if (source.kind === "inline") return source;
+  const from = opened.get(source.from)!;
+  if (from.kind === "tree") return { kind: "path", tree: from.tree, path: source.path };
+  return { kind: "file", ...from.file, name: source.path.slice(1), mode: DOWNLOAD_MODE };
+}
+
+/** A name in `--chown` is looked up in the destination's own files. */
+function needsNames(chown: string | undefined): boolean {
+  return chown !== undefined && !/^\d*(?::\d*)?$/.test(chown);
+}
+
+/** A context has no record: its part of the key is the content. */
+function recordIdOf({ recordId = "" }: Solved): string {
+  return recordId;
+}
