@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { prepareCgroups } from "../src/sandbox/cgroup-view.ts";
 import { makeCompiledSeccomp } from "../src/sandbox/compiled-seccomp.ts";
-import { sandboxSecurity } from "../src/sandbox/container-security.ts";
+import { containerSecurity } from "../src/sandbox/container-security.ts";
 import { findRuntime } from "../src/sandbox/find-runtime.ts";
 import { makeRuntimeConfig } from "../src/sandbox/runtime-config.ts";
 import { openBuildBench, runMissing } from "../test/build-bench.ts";
@@ -101,7 +101,7 @@ async function runRuntimeAlone(directory: string): Promise<void> {
       source: join(directory, name),
       options: ["bind", "rw", "nosuid", "nodev", "noexec"],
     })),
-    security: sandboxSecurity(process.arch, cgroups !== "none"),
+    security: containerSecurity({ hasDeviceRules: cgroups !== "none", machineCapabilities: [] }),
     cgroups,
   });
   const linux = { ...config.linux, cgroupsPath: "/slipway-benchmark" };

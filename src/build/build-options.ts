@@ -22,6 +22,8 @@ export interface BuildOptions extends SessionOptions {
   readonly onDockerfile?: (dockerfile: { readonly file: string; readonly bytes: Uint8Array }) => void;
   /** An ignore file in place of those that go with the Dockerfile and the context; relative to the working directory. */
   readonly ignoreFilePath?: string;
+  /** Files of contexts are 0644 or 0755, directories 0755, whatever the umask of the checkout was. */
+  readonly normalizeModes?: boolean;
   readonly target?: string;
   /** Several stages in one build, in place of `target`: what they share is built once. Tags and outputs are the first one's. */
   readonly targets?: readonly string[];
@@ -61,6 +63,8 @@ export interface BuildOptions extends SessionOptions {
   readonly shmSizeBytes?: number;
   readonly ulimits?: PlanOptions["ulimits"];
   readonly resources?: PlanOptions["resources"];
+  readonly confinement?: PlanOptions["confinement"];
+  readonly volumes?: PlanOptions["volumes"];
   readonly extraHosts?: PlanOptions["extraHosts"];
 }
 

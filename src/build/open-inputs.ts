@@ -57,14 +57,15 @@ export async function openInputs(options: BuildOptions): Promise<BuildInputs> {
   options.onDockerfile?.(dockerfile);
   const syntax = parseDockerfile(dockerfile.bytes, { file: dockerfile.file });
   const { named, trees } = await openNamedContexts(options.buildContexts ?? {}, contextOptions);
+  const { normalizeModes } = options;
   const closing = opened.move();
   return {
     session,
     remotes,
     dockerfile,
     syntax,
-    tree,
-    trees,
+    tree: { ...tree, normalizeModes },
+    trees: new Map([...trees].map(([name, one]) => [name, { ...one, normalizeModes }])),
     secrets,
     planOptions: makePlanOptions(options, named),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
@@ -90,6 +91,8 @@ function makePlanOptions(options: BuildOptions, namedContexts: PlanOptions["name
     shmSizeBytes,
     ulimits,
     resources,
+    confinement,
+    volumes,
     extraHosts,
     noCache,
     noCacheFilter,
@@ -105,6 +108,8 @@ function makePlanOptions(options: BuildOptions, namedContexts: PlanOptions["name
     shmSizeBytes,
     ulimits,
     resources,
+    confinement,
+    volumes,
     extraHosts,
     noCache,
     noCacheFilter,

@@ -45,6 +45,7 @@ export function makeRunKey(
     hostname: step.hostname,
     shmSizeBytes: step.shmSizeBytes,
     ulimits: step.ulimits,
+    confinement: step.confinement && { ...step.confinement },
     extraHosts: step.extraHosts,
   });
 }
@@ -107,6 +108,7 @@ function keyOfMount(
         : { ...mount, from: undefined, source: undefined, content: bindDigest };
     case "cache":
       return { ...mount, from: mount.from === undefined ? undefined : inputs(mount.from) };
+    case "volume":
     case "tmpfs":
     case "secret":
     case "ssh":

@@ -10,6 +10,7 @@ export interface BuildFlags extends RegistryFlags {
   readonly buildArg: readonly string[];
   readonly buildArgFile: readonly string[];
   readonly ignorefile?: string;
+  readonly normalizeModes?: true;
   readonly buildContext: readonly string[];
   readonly platform: readonly string[];
   readonly pull?: true;
@@ -48,6 +49,15 @@ export interface BuildFlags extends RegistryFlags {
   readonly cpusetCpus?: string;
   readonly cpusetMems?: string;
   readonly cgroupParent?: string;
+  readonly capAdd: readonly string[];
+  readonly capDrop: readonly string[];
+  readonly securityOpt: readonly string[];
+  readonly isolation?: string;
+  readonly volume: readonly string[];
+  readonly builder?: string;
+  readonly rm?: true;
+  readonly forceRm?: true;
+  readonly compress?: true;
   readonly jobs?: string;
   readonly progress?: string;
   readonly quiet?: true;
@@ -81,6 +91,7 @@ export function makeBuildOptions(): Option[] {
       many(SOURCE),
     ),
     makeOption("--ignorefile <file>", "in place of .dockerignore", { group: SOURCE }),
+    makeOption("--normalize-modes", "the umask of a checkout is no change: 0644, 0755", { group: SOURCE }),
     makeOption(
       "--build-context <name=value>",
       "a directory, URL, git repository, docker-image://NAME or oci-layout://DIR[:TAG], for FROM and COPY --from",
@@ -143,6 +154,15 @@ export function makeBuildOptions(): Option[] {
     makeOption("--cpuset-cpus <list>", "the same as --resource cpuset-cpus=LIST", { isHidden: true }),
     makeOption("--cpuset-mems <list>", "the same as --resource cpuset-mems=LIST", { isHidden: true }),
     makeOption("--cgroup-parent <path>", "the cgroup that those of RUNs stand in", { group: RUN }),
+    makeOption(
+      "-v, --volume <from:to[:ro]>",
+      "a file or directory of this machine; its content is in no cache key",
+      many(RUN),
+    ),
+    makeOption("--cap-add <capability>", "like NET_ADMIN, or ALL", many(RUN)),
+    makeOption("--cap-drop <capability>", "like NET_RAW, or ALL", many(RUN)),
+    makeOption("--security-opt <option>", "seccomp=unconfined or no-new-privileges", many(RUN)),
+    makeOption("--isolation <kind>", "oci: the only one that there is", { isHidden: true }),
     makeOption("--jobs <number>", "how many RUNs may go on at once (default: 16)", { group: RUN }),
     ...makeRegistryFlags({ group: SOURCE }),
     makeOption(
@@ -159,6 +179,7 @@ export function makeBuildOptions(): Option[] {
       { group: TELL },
     ),
     ...WITHOUT_EFFECT.map((flags) => makeOption(flags, "has no effect", { isHidden: true })),
+    makeOption("--builder <name>", "there are none", { isHidden: true }),
     ...LATER.map((flags) =>
       makeOption(flags, "not there yet", { isHidden: true, isRepeatable: flags.includes("<") }),
     ),
@@ -172,15 +193,4 @@ export function makeBuildOptions(): Option[] {
 const WITHOUT_EFFECT = ["--rm", "--force-rm", "--compress"];
 
 /** Known, and refused until they exist: an option that is ignored is worse than none. */
-export const LATER = [
-  "--attest <value>",
-  "--builder <value>",
-  "--cache-from <value>",
-  "--cache-to <value>",
-  "--cap-add <value>",
-  "--cap-drop <value>",
-  "--isolation <value>",
-  "--normalize-modes",
-  "--security-opt <value>",
-  "-v, --volume <value>",
-];
+export const LATER = ["--attest <value>", "--cache-from <value>", "--cache-to <value>"];

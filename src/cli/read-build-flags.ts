@@ -9,6 +9,7 @@ import { type BuildFlags, LATER } from "./build-flags.ts";
 import type { CommandContext } from "./command-context.ts";
 import { choosePlatform, machinePlatform } from "./find-image.ts";
 import { parseAnnotation } from "./parse-annotation.ts";
+import { parseConfinement } from "./parse-confinement.ts";
 import { parseOutput } from "./parse-output.ts";
 import { parseResources } from "./parse-resources.ts";
 import { readSecret } from "./parse-secret.ts";
@@ -23,6 +24,7 @@ import {
   parseUlimit,
   parseVariables,
 } from "./parse-values.ts";
+import { parseVolume } from "./parse-volume.ts";
 import { readArgFiles } from "./read-arg-files.ts";
 import { readDockerfileInput } from "./read-standard-input.ts";
 import { readRegistryFlags } from "./registry-flags.ts";
@@ -42,6 +44,8 @@ export async function readBuildFlags(
   context: CommandContext,
 ): Promise<ReadOptions> {
   refuseLaterOptions(flags);
+  refuseBuilders(flags);
+  if (context.isDebug()) tellWithoutEffect(flags, context);
   if (directory === "-" && flags.file === "-") {
     throw new BuildError("option-invalid", "Cannot read both the build context and the Dockerfile on stdin");
   }
@@ -55,6 +59,7 @@ export async function readBuildFlags(
     onDockerfile: ({ file, bytes }) => context.sources.set(file, Buffer.from(bytes).toString("utf8")),
     ...(await readDockerfile(flags.file, context)),
     ignoreFilePath: flags.ignorefile,
+    normalizeModes: flags.normalizeModes,
     targets: flags.target,
     buildArgs: {
       ...readEpoch(flags, context.env),
@@ -88,6 +93,8 @@ export async function readBuildFlags(
     shmSizeBytes: flags.shmSize === undefined ? undefined : parseSize(flags.shmSize, "--shm-size"),
     ulimits: flags.ulimit.map(parseUlimit),
     resources: readResources(flags),
+    confinement: parseConfinement(flags),
+    volumes: flags.volume.map((text) => parseVolume(text)),
     ssh: new Map(flags.ssh.map((text) => parseSsh(text, context.env))),
     extraHosts: flags.addHost.map(parseExtraHost),
     ...sessionOptions(context, readRegistryFlags(context, flags)),
@@ -196,6 +203,26 @@ async function readDockerfile(
 /** Aborting ends it: a terminal may have nothing to say for long. */
 function readChunks({ stdin, signal }: CommandContext): AsyncIterable<Uint8Array> {
   return addAbortSignal(signal, stdin);
+}
+
+/** What docker and buildah have several of, and slipway one. */
+function refuseBuilders({ builder, isolation }: BuildFlags): void {
+  if (builder !== undefined) {
+    throw new BuildError("unsupported", `Cannot use the builder "${builder}": slipway builds by itself`, {
+      hint: "Leave --builder out",
+    });
+  }
+  if (isolation === undefined || ["", "default", "oci"].includes(isolation)) return;
+  throw new BuildError("unsupported", `Cannot use --isolation=${isolation}: commands run in an OCI runtime`, {
+    hint: "Leave --isolation out",
+  });
+}
+
+function tellWithoutEffect({ rm, forceRm, compress }: BuildFlags, { stderr }: CommandContext): void {
+  const given = { "--rm": rm, "--force-rm": forceRm, "--compress": compress };
+  for (const [name, isGiven] of Object.entries(given)) {
+    if (isGiven) stderr.write(`Debug: ${name} has no effect\n`);
+  }
 }
 
 function refuseLaterOptions(flags: BuildFlags): void {

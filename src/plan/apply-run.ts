@@ -40,7 +40,7 @@ export function applyRun(context: PlanContext, state: StageState, command: Comma
     proxyEnv: context.proxyEnv,
     workingDirectory: cleanPath(state.config.WorkingDir ?? "/"),
     user: state.config.User ?? "",
-    mounts,
+    mounts: [...(options.volumes ?? []), ...mounts],
     network: instruction.network === "default" ? (options.network ?? "default") : instruction.network,
     security: instruction.security,
     devices: instruction.devices,
@@ -48,6 +48,7 @@ export function applyRun(context: PlanContext, state: StageState, command: Comma
     ...(options.shmSizeBytes === undefined ? {} : { shmSizeBytes: options.shmSizeBytes }),
     ulimits: options.ulimits ?? [],
     ...(options.resources === undefined ? {} : { resources: options.resources }),
+    ...(options.confinement === undefined ? {} : { confinement: options.confinement }),
     extraHosts: options.extraHosts ?? [],
   };
   state.rootfs = context.steps.add(step);

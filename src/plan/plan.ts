@@ -156,6 +156,8 @@ export interface RunStep extends StepCommon {
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   /** How much of the machine the command may use; it changes nothing in the result, and is in no key. */
   readonly resources?: RunResources;
+  /** Where it is not docker's default. */
+  readonly confinement?: RunConfinement;
   /** Of `--add-host`: lines for /etc/hosts. */
   readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
 }
@@ -175,7 +177,30 @@ export interface RunResources {
   readonly cgroupParent?: string;
 }
 
+/** Of `--cap-add`, `--cap-drop` and `--security-opt`: how far commands are kept from the machine. */
+export interface RunConfinement {
+  /** `CAP_CHOWN`, or `ALL` that this machine lets anybody have. */
+  readonly addCapabilities: readonly string[];
+  /** These are not added. `ALL`: there are only those that are added. */
+  readonly dropCapabilities: readonly string[];
+  /** Any system call may be made. */
+  readonly isSeccompOff: boolean;
+  /** Programs do not get the privileges that their files have (setuid bits, file capabilities). */
+  readonly hasNoNewPrivileges: boolean;
+}
+
+/** A file or directory of this machine that commands see: what is in it is in no key. */
+export interface VolumeMount {
+  readonly type: "volume";
+  /** Absolute on this machine. */
+  readonly source: string;
+  /** Absolute and clean. */
+  readonly target: string;
+  readonly readOnly: boolean;
+}
+
 export type RunMount =
+  | VolumeMount
   | {
       readonly type: "bind";
       readonly from: StepId;
@@ -240,6 +265,9 @@ export interface PlanOptions {
   readonly shmSizeBytes?: number;
   readonly ulimits?: RunStep["ulimits"];
   readonly resources?: RunResources;
+  readonly confinement?: RunConfinement;
+  /** Mounted in every RUN, below the mounts of its own. */
+  readonly volumes?: readonly VolumeMount[];
   readonly extraHosts?: RunStep["extraHosts"];
   readonly noCache?: boolean;
   readonly noCacheFilter?: readonly string[];

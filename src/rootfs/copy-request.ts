@@ -5,21 +5,26 @@ import type { Layer } from "./layer.ts";
 /** A tree of files that a COPY takes from. */
 export type CopyTree =
   /** A stage or an image: owners are kept. */
-  | {
-      readonly kind: "layers";
-      readonly layers: readonly Layer[];
-      /** An archive as the build context: with what its ignore file left out of `layers`, for messages. */
-      readonly unfiltered?: UnfilteredLayers;
-    }
-  /** A directory on disk (a build context, a git checkout): everything belongs to 0:0. */
-  | {
-      readonly kind: "directory";
-      readonly directory: string;
-      /** Lines of the ignore file, already parsed; `[]` for none. */
-      readonly ignorePatterns: readonly string[];
-      /** Where they come from, for messages. */
-      readonly ignoreFile?: string;
-    };
+  (
+    | {
+        readonly kind: "layers";
+        readonly layers: readonly Layer[];
+        /** An archive as the build context: with what its ignore file left out of `layers`, for messages. */
+        readonly unfiltered?: UnfilteredLayers;
+      }
+    /** A directory on disk (a build context, a git checkout): everything belongs to 0:0. */
+    | {
+        readonly kind: "directory";
+        readonly directory: string;
+        /** Lines of the ignore file, already parsed; `[]` for none. */
+        readonly ignorePatterns: readonly string[];
+        /** Where they come from, for messages. */
+        readonly ignoreFile?: string;
+      }
+  ) & {
+    /** Files are 0644, or 0755 where the owner may execute them, and directories 0755: the umask of a checkout says nothing. */
+    readonly normalizeModes?: boolean;
+  };
 
 export interface UnfilteredLayers {
   readonly layers: readonly Layer[];

@@ -39,6 +39,11 @@ export interface SourceTree extends Disposable {
 }
 
 export function openSourceTree(tree: CopyTree, makeIgnoreMatcher: MakeIgnoreMatcher): SourceTree {
+  const source = openAsItIs(tree, makeIgnoreMatcher);
+  return tree.normalizeModes ? withNormalModes(source) : source;
+}
+
+function openAsItIs(tree: CopyTree, makeIgnoreMatcher: MakeIgnoreMatcher): SourceTree {
   if (tree.kind === "layers") {
     const source = new LayersSource(openUnionTree(tree.layers));
     return tree.unfiltered === undefined
@@ -99,6 +104,32 @@ function withIgnored(
       whole[Symbol.dispose]();
     },
   };
+}
+
+function withNormalModes(source: SourceTree): SourceTree {
+  const normalize = (node: SourceNode) => ({
+    ...node,
+    entry: { ...node.entry, mode: normalMode(node.entry) },
+  });
+  return {
+    lookup(path) {
+      const node = source.lookup(path);
+      return node && normalize(node);
+    },
+    *list(directory) {
+      for (const node of source.list(directory)) yield normalize(node);
+    },
+    read: (node) => source.read(node),
+    isIgnored: (path) => source.isIgnored(path),
+    describePattern: (path) => source.describePattern(path),
+    [Symbol.dispose]: () => source[Symbol.dispose](),
+  };
+}
+
+function normalMode({ type, mode }: Entry): number {
+  if (type === "directory") return 0o755;
+  if (type !== "file") return mode;
+  return mode & 0o100 ? 0o755 : 0o644;
 }
 
 function describePattern(matcher: IgnoreMatcher, path: RootfsPath, ignoreFile: string): string {

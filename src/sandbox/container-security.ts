@@ -1,3 +1,4 @@
+import { BuildError } from "../errors/build-error.ts";
 import type { ContainerDevice } from "./container-device.ts";
 import { makeSeccompProfile, type SeccompProfile } from "./make-seccomp-profile.ts";
 import type { DeviceRule } from "./resource-limits.ts";
@@ -10,6 +11,7 @@ export interface ContainerSecurity {
   readonly maskedPaths: readonly string[];
   readonly readonlyPaths: readonly string[];
   readonly seccomp?: SeccompProfile;
+  readonly hasNoNewPrivileges: boolean;
   /** Whether /sys can be written to. */
   readonly isSysWritable: boolean;
   readonly devices: readonly ContainerDevice[];
@@ -54,19 +56,64 @@ const READONLY_PATHS = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/pro
 /** Without a name or address, none is allowed but those that every container has, which the runtime adds. */
 const NO_DEVICE: DeviceRule = { allow: false, access: "rwm" };
 
-/**
- * Docker's default containment.
- *
- * @param hasDeviceRules whether cgroups keep a command from devices; where they do not, it cannot make device nodes at all.
- */
-export function sandboxSecurity(architecture: string, hasDeviceRules: boolean): ContainerSecurity {
-  const capabilities = DEFAULT_CAPABILITIES.filter((name) => hasDeviceRules || name !== "CAP_MKNOD");
+/** What is asked for in place of the default. */
+export interface Confinement {
+  /** `CAP_CHOWN`, or `ALL` that the machine has. */
+  readonly addCapabilities: readonly string[];
+  /** They win over added ones; `ALL`: over the default alone. */
+  readonly dropCapabilities: readonly string[];
+  readonly isSeccompOff: boolean;
+  readonly hasNoNewPrivileges: boolean;
+}
+
+export interface SecurityRequest {
+  /** `--security=insecure`. */
+  readonly isInsecure?: boolean;
+  /** Whether cgroups keep a command from devices; where they do not, it cannot make device nodes unless that is asked for. */
+  readonly hasDeviceRules: boolean;
+  /** All that the machine lets this process have. */
+  readonly machineCapabilities: readonly string[];
+  readonly confinement?: Confinement;
+}
+
+/** @throws BuildError `sandbox` for a capability that this process has not itself. */
+export function containerSecurity(request: SecurityRequest): ContainerSecurity {
+  const { isInsecure, hasDeviceRules, machineCapabilities: all, confinement } = request;
+  const usual = isInsecure
+    ? all
+    : DEFAULT_CAPABILITIES.filter((name) => hasDeviceRules || name !== "CAP_MKNOD");
+  const capabilities = confinement === undefined ? usual : changeCapabilities(usual, all, confinement);
+  const security = isInsecure ? insecureSecurity(capabilities) : sandboxSecurity(capabilities);
+  if (confinement === undefined) return security;
+  const { isSeccompOff, hasNoNewPrivileges } = confinement;
+  return { ...security, hasNoNewPrivileges, ...(isSeccompOff && { seccomp: undefined }) };
+}
+
+function changeCapabilities(
+  usual: readonly string[],
+  all: readonly string[],
+  { addCapabilities: added, dropCapabilities: dropped }: Confinement,
+): readonly string[] {
+  const missing = added.find((name) => name !== "ALL" && !all.includes(name) && !dropped.includes(name));
+  if (missing !== undefined) {
+    throw new BuildError("sandbox", `Cannot give commands ${missing}: slipway itself does not have it`, {
+      hint: "Run it as root, and in a container with that capability",
+    });
+  }
+  const kept = dropped.includes("ALL") ? [] : usual;
+  const wanted = new Set([...kept, ...(added.includes("ALL") ? all : added)]);
+  return [...wanted].filter((name) => !dropped.includes(name)).sort();
+}
+
+/** Docker's default containment. */
+function sandboxSecurity(capabilities: readonly string[]): ContainerSecurity {
   return {
     capabilities,
     isAmbient: false,
     maskedPaths: MASKED_PATHS,
     readonlyPaths: READONLY_PATHS,
-    seccomp: makeSeccompProfile(architecture, capabilities),
+    seccomp: makeSeccompProfile(process.arch, capabilities),
+    hasNoNewPrivileges: false,
     isSysWritable: false,
     devices: [],
     deviceRules: [NO_DEVICE],
@@ -85,12 +132,8 @@ const INSECURE_DEVICES = [
 const LOOP_MAJOR = 7;
 const LOOP_DEVICES = 16;
 
-/**
- * `--security=insecure`: root of the machine in all but its namespaces, as BuildKit has it.
- *
- * @param capabilities all that the machine lets this process have
- */
-export function insecureSecurity(capabilities: readonly string[]): ContainerSecurity {
+/** `--security=insecure`: root of the machine in all but its namespaces, as BuildKit has it. */
+function insecureSecurity(capabilities: readonly string[]): ContainerSecurity {
   const loops = Array.from({ length: LOOP_DEVICES }, (_, minor) => ({
     path: `/dev/loop${minor}`,
     type: "b" as const,
@@ -102,6 +145,7 @@ export function insecureSecurity(capabilities: readonly string[]): ContainerSecu
     isAmbient: true,
     maskedPaths: [],
     readonlyPaths: [],
+    hasNoNewPrivileges: false,
     isSysWritable: true,
     devices: [...INSECURE_DEVICES.map((device) => ({ ...device, type: "c" as const })), ...loops],
     deviceRules: [

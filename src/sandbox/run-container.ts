@@ -5,7 +5,7 @@ import { BuildError } from "../errors/build-error.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import { ROOT } from "../rootfs/rootfs-path.ts";
 import { openUnionTree, type UnionTree } from "../rootfs/union-tree.ts";
-import { insecureSecurity, sandboxSecurity } from "./container-security.ts";
+import { type Confinement, containerSecurity } from "./container-security.ts";
 import type {
   AgentSocket,
   ContainerExit,
@@ -45,6 +45,8 @@ export interface ContainerOptions
   > {
   /** `insecure`: all that the machine allows. */
   readonly security?: "sandbox" | "insecure";
+  /** What is other than that. */
+  readonly confinement?: Confinement;
   /** The root file system, bottom first. */
   readonly layers: readonly Layer[];
   /** `user[:group]`, names or numbers. */
@@ -123,9 +125,12 @@ export async function runContainer(
       runtimeConfig: makeRuntimeConfig({
         ...options,
         user: resolveUser(tree, options.user),
-        security: isInsecure
-          ? insecureSecurity(holder.capabilities)
-          : sandboxSecurity(process.arch, hasDeviceRules),
+        security: containerSecurity({
+          isInsecure,
+          hasDeviceRules,
+          machineCapabilities: holder.capabilities,
+          confinement: options.confinement,
+        }),
         cgroups: holder.cgroups,
         mounts: fileMounts.map(({ kind: _, ...mount }) => mount),
       }),

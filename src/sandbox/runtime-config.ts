@@ -56,7 +56,7 @@ export function makeRuntimeConfig(options: RuntimeConfigOptions): RuntimeConfig 
         soft,
         hard,
       })),
-      noNewPrivileges: false,
+      noNewPrivileges: security.hasNoNewPrivileges,
     },
     mounts: [
       ...kernelMounts({ shmSizeBytes: options.shmSizeBytes, isSysWritable: security.isSysWritable }),

@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { processesWith } from "../../test/run/processes.ts";
-import { sandboxSecurity } from "./container-security.ts";
+import { containerSecurity } from "./container-security.ts";
 import { findRuntime } from "./find-runtime.ts";
 import { makeRuntimeConfig } from "./runtime-config.ts";
 import { type Holder, startHolder } from "./start-holder.ts";
@@ -70,7 +70,10 @@ describe("a holder", { skip: missing }, () => {
           network: "none",
           ulimits: [],
           terminal: false,
-          security: sandboxSecurity(process.arch, holder.cgroups !== "none"),
+          security: containerSecurity({
+            hasDeviceRules: holder.cgroups !== "none",
+            machineCapabilities: holder.capabilities,
+          }),
           cgroups: holder.cgroups,
           mounts: [
             { destination: "/tmp/secret", type: "bind", source: "memory:secret", options: ["bind", "ro"] },
@@ -147,7 +150,7 @@ describe("a holder", { skip: missing }, () => {
     const script = `
       import { startHolder } from ${JSON.stringify(import.meta.resolve("./start-holder.ts"))};
       import { makeRuntimeConfig } from ${JSON.stringify(import.meta.resolve("./runtime-config.ts"))};
-      import { sandboxSecurity } from ${JSON.stringify(import.meta.resolve("./container-security.ts"))};
+      import { containerSecurity } from ${JSON.stringify(import.meta.resolve("./container-security.ts"))};
       import { mkdirSync } from "node:fs";
       const directory = ${JSON.stringify(directory)};
       const holder = await startHolder({ memoryDirectory: directory + "/memory", runtime: ${JSON.stringify(runtime.name)} });
@@ -159,7 +162,7 @@ describe("a holder", { skip: missing }, () => {
         cgroupPath: holder.cgroupPath("doomed"), hasDevices: false,
         runtimeConfig: makeRuntimeConfig({
           args: ["/bin/sleep", "4712"], env: [], workingDirectory: "/", hostname: "x", network: "none", ulimits: [], terminal: false,
-          user: { uid: 0, gid: 0, additionalGids: [], home: "/" }, mounts: [], security: sandboxSecurity(process.arch, holder.cgroups !== "none"), cgroups: holder.cgroups,
+          user: { uid: 0, gid: 0, additionalGids: [], home: "/" }, mounts: [], security: containerSecurity({ hasDeviceRules: holder.cgroups !== "none", machineCapabilities: holder.capabilities }), cgroups: holder.cgroups,
         }),
       });`;
     const { spawn } = await import("node:child_process");

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { BuildError } from "../errors/build-error.ts";
 import type { RunMount, RunStep } from "../plan/plan.ts";
 import type { AgentSocket, MemoryFile } from "../sandbox/holder-protocol.ts";
@@ -87,6 +88,11 @@ async function addMount(
       });
       return;
     }
+    case "volume": {
+      const { source, target: destination, readOnly } = mount;
+      addBind(collected, { kind: volumeKind(source), destination, source, readOnly });
+      return;
+    }
     case "cache": {
       addBind(collected, {
         kind: "directory",
@@ -103,6 +109,15 @@ async function addMount(
       addAgent(mount, context, collected);
       return;
   }
+}
+
+function volumeKind(source: string): "directory" | "file" {
+  const found = statSync(source, { throwIfNoEntry: false });
+  if (found !== undefined) return found.isDirectory() ? "directory" : "file";
+  throw new BuildError(
+    "option-invalid",
+    `Cannot mount the volume "${source}": there is no such file or directory`,
+  );
 }
 
 function addBind(

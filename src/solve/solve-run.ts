@@ -123,6 +123,7 @@ async function runCommand(
         ulimits: step.ulimits,
         limits: step.resources,
         security: step.security,
+        confinement: step.confinement,
         mounts: [...opened.mounts, ...devices.mounts],
         memoryFiles,
         trees,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -34,56 +34,6 @@ test("--build-arg takes a value, or the environment's, or nothing", { skip }, as
   assert.equal(await outputOf(show, ["--build-arg", "A"], { A: "here" }), "[here]");
   assert.equal(await outputOf(show, ["--build-arg", "A"], { A: undefined }), "[unset]");
   assert.equal(await outputOf(show, ["--build-arg", "A="]), "[]");
-});
-
-test("--build-arg-file takes lines of --build-arg, which wins", { skip }, async () => {
-  const file = join(bench.directory, "args.conf");
-  writeFileSync(file, "# A=comment\n\nA=of the file\nB=1\r\nHERE\n");
-  const show = 'echo "$A $B $HERE"';
-  const run = `FROM busybox\nARG A B HERE\nRUN ${show}\n`;
-  const print = async (...args: readonly string[]) => {
-    const directory = bench.context({ Dockerfile: run });
-    const all = ["build", "--progress=plain", "--no-cache", "--build-arg-file", file, ...args, directory];
-    return /^#\d+ \d+\.\d{3} (.*)$/m.exec((await bench.run(all, { env: { HERE: "here" } })).stderr)?.[1];
-  };
-  assert.equal(await print(), "of the file 1 here");
-  assert.equal(await print("--build-arg", "A=of the option"), "of the option 1 here");
-  writeFileSync(file, "=x\n");
-  const { stderr } = await bench.build("FROM scratch\n", { args: ["--build-arg-file", file] });
-  assert.match(stderr, /^Error: Cannot use "=x" for --build-arg-file .*args\.conf: it is not NAME=VALUE$/m);
-});
-
-test("--ignorefile replaces .dockerignore, also of a tar on stdin", async () => {
-  const ignoreFile = join(bench.directory, "other.ignore");
-  writeFileSync(ignoreFile, "b\n");
-  const files = { Dockerfile: "FROM scratch\nCOPY . /\n", ".dockerignore": "a\n", a: "", b: "" };
-  const directory = bench.context(files);
-  const namesOf = async (context: string, input?: Uint8Array) => {
-    const result = await bench.run(["build", "-t", "ignored", "--ignorefile", ignoreFile, context], {
-      input,
-    });
-    assert.equal(result.code, 0, result.stderr);
-    return (await bench.run(["ls", "ignored"])).stdout.trim().split("\n");
-  };
-  const expected = [".dockerignore", "Dockerfile", "a"];
-  assert.deepEqual(await namesOf(directory), expected);
-  assert.deepEqual(await namesOf("-", execFileSync("tar", ["-C", directory, "-c", "."])), expected);
-  const missing = await bench.run(["build", "--ignorefile", "/nowhere", directory]);
-  assert.match(missing.stderr, /^Error: Cannot read the ignore file "\/nowhere": there is no such file/m);
-});
-
-test("--unsetenv and --unsetlabel take from the image what RUNs still see", { skip }, async () => {
-  const base = 'FROM busybox AS base\nENV A=1 B=2\nLABEL a=1 b=2\nFROM base\nRUN echo "saw $A"\n';
-  const args = ["--unsetenv", "A", "--unsetlabel", "a", "--label", "c=3", "-t", "unset"];
-  const { code, stderr } = await bench.build(base, { args });
-  assert.equal(code, 0, stderr);
-  assert.match(stderr, /saw 1$/m);
-  const { Config } = await inspect("unset");
-  assert.deepEqual(Config.Labels, { b: "2", c: "3" });
-  assert.deepEqual(
-    Config.Env.map((one: string) => one.split("=")[0]),
-    ["PATH", "B"],
-  );
 });
 
 test("a proxy argument is seen by RUN and kept nowhere", { skip }, async () => {
