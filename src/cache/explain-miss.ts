@@ -1,4 +1,5 @@
 import type { FileChange } from "./diff-files.ts";
+import { splitRecordIds } from "./step-key.ts";
 
 /** One part of a step's key that is not what it was. */
 export interface KeyChange {
@@ -71,10 +72,13 @@ function explainPart(
 }
 
 function explainBase(before: string, after: string, nameOf: ExplainOptions["nameOf"]): string {
+  const earlier = splitRecordIds(before);
+  const now = splitRecordIds(after);
+  const place = now.findIndex((id, at) => id !== earlier[at]);
   const image = /^image (.*)$/;
-  const [from, to] = [image.exec(before)?.[1], image.exec(after)?.[1]];
+  const [from, to] = [image.exec(earlier[place] ?? "")?.[1], image.exec(now[place] ?? "")?.[1]];
   if (from !== undefined && to !== undefined) return `base image moved from ${from} to ${to}`;
-  const name = nameOf(after);
+  const name = nameOf(now[place] ?? "");
   return name === undefined ? "what it stands on changed" : `its input "${name}" changed`;
 }
 

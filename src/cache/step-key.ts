@@ -23,6 +23,18 @@ export interface StepKey {
 /** Record ids of a step's inputs: of each step that it stands on, by step id. */
 export type InputIds = (stepId: number) => string;
 
+const JOINT = " + ";
+
+/** What stands for a layer and, independent of it, all below it. */
+export function joinRecordIds(below: string, layer: string): string {
+  return `${below}${JOINT}${layer}`;
+}
+
+/** Bottom first; one for what was not joined. */
+export function splitRecordIds(joined: string): readonly string[] {
+  return joined.split(JOINT);
+}
+
 /** With `bindDigests` (of each mount, by position), what bind mounts show stands for where it comes from. */
 export function makeRunKey(
   step: RunStep,

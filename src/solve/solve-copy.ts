@@ -16,7 +16,10 @@ export async function solveCopy(step: CopyStep, context: SolveContext): Promise<
   const { base } = keyed;
   return await reportStep(step, context, async (report) => {
     const found = await lookUp(step, keyed.keys(), context);
-    if (found.record !== undefined) return addLayer(base, takeHit(found, { step, report }, context), context);
+    if (found.record !== undefined) {
+      const record = takeHit(found, { step, report }, context);
+      return addLayer(base, { step, record }, context);
+    }
     const selection = await keyed.select();
     const baseLayers = step.link
       ? []
@@ -35,6 +38,6 @@ export async function solveCopy(step: CopyStep, context: SolveContext): Promise<
       );
       return keepRecord(store, layer, keys);
     });
-    return addLayer(base, record, context);
+    return addLayer(base, { step, record }, context);
   });
 }

@@ -38,7 +38,10 @@ export async function solveRun(step: RunStep, context: SolveContext): Promise<So
       isAllowed: (names) => isAllowed("device") || names.some((name) => isAllowed(`device=${name}`)),
     });
     const found = await lookUp(step, listKeys(), context);
-    if (found.record !== undefined) return addLayer(base, takeHit(found, { step, report }, context), context);
+    if (found.record !== undefined) {
+      const record = takeHit(found, { step, report }, context);
+      return addLayer(base, { step, record }, context);
+    }
     const { keys } = found;
     if (step.platform.os !== "linux") {
       throw new BuildError(
@@ -69,7 +72,7 @@ export async function solveRun(step: RunStep, context: SolveContext): Promise<So
         throw error;
       }
     });
-    return addLayer(base, record, context);
+    return addLayer(base, { step, record }, context);
   });
 }
 

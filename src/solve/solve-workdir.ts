@@ -22,7 +22,10 @@ export async function solveWorkdir(step: WorkdirStep, context: SolveContext): Pr
   const { store, work, signal } = context.access;
   return reportStep(step, context, async (report) => {
     const found = await lookUp(step, listKeys(), context);
-    if (found.record !== undefined) return addLayer(base, takeHit(found, { step, report }, context), context);
+    if (found.record !== undefined) {
+      const record = takeHit(found, { step, report }, context);
+      return addLayer(base, { step, record }, context);
+    }
     const { keys } = found;
     const layers = await loadLayersOfPaths(
       { layers: base.layers, paths: [step.path], onlyEntries: true },
@@ -39,7 +42,7 @@ export async function solveWorkdir(step: WorkdirStep, context: SolveContext): Pr
       );
       return keepRecord(store, layer, keys);
     });
-    return addLayer(base, record, context);
+    return addLayer(base, { step, record }, context);
   });
 }
 

@@ -1,4 +1,4 @@
-import type { StepKey } from "../cache/step-key.ts";
+import { joinRecordIds, type StepKey } from "../cache/step-key.ts";
 import type { LazyLayer } from "../image/image-access.ts";
 import type { Step } from "../plan/plan.ts";
 import type { Layer } from "../rootfs/layer.ts";
@@ -36,10 +36,10 @@ export function aliasRecord(store: Store, record: StepRecord, { key, parts }: St
   addKey(store, record, key, parts);
 }
 
-/** The base with the record's layer on top. */
+/** The base with the layer of a step's record on top. */
 export function addLayer(
   base: SolvedRootfs,
-  record: StepRecord,
+  { step, record }: { readonly step: Step; readonly record: StepRecord },
   { access: { store } }: KeyContext,
 ): SolvedRootfs {
   const stored = findLayer(store, record.layerId);
@@ -51,7 +51,13 @@ export function addLayer(
     load: async () => openStoredLayer(store, stored),
     findIndex: () => openStoredLayer(store, stored),
   };
-  return { kind: "rootfs", recordId: record.id, layers: [...base.layers, layer] };
+  return { kind: "rootfs", recordId: nameRootfs(step, base, record.id), layers: [...base.layers, layer] };
+}
+
+/** A record's id says what lies below, too: it has it from its key. That of a `--link` says nothing of it, so both are named. */
+function nameRootfs(step: Step, base: SolvedRootfs, recordId: string): string {
+  const isLink = step.kind === "copy" && step.link;
+  return isLink ? joinRecordIds(base.recordId, recordId) : recordId;
 }
 
 export function loadLayers({ layers }: SolvedRootfs): Promise<Layer[]> {

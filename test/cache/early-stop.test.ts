@@ -69,4 +69,16 @@ COPY --from=1 /tested /
     chmodSync(join(other, "src/a"), 0o755);
     assert.equal((await misses(other)).length, 2);
   });
+
+  test("what lies below a COPY --link counts for what stands on it", async () => {
+    const file = (text: string) =>
+      `FROM busybox AS base\nRUN echo ${text} > /n\nFROM base\nCOPY --link f /f\nCOPY --link f /g\nRUN cat /n > /m\n`;
+    const directory = bench.context({ Dockerfile: file("one"), f: "f" });
+    assert.equal((await misses(directory)).length, 4);
+    writeFileSync(join(directory, "Dockerfile"), file("two"));
+    assert.deepEqual(await misses(directory), ["RUN echo two > /n", "RUN cat /n > /m"]);
+    assert.equal((await bench.run(["cat", "app:/m"])).stdout, "two\n");
+    const { stdout } = await bench.run(["explain"]);
+    assert.match(stdout, /^MISS +RUN cat \/n > \/m: its input "RUN echo two > \/n" changed$/m);
+  });
 });
