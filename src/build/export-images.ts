@@ -224,9 +224,7 @@ class Exporter {
       );
     }
     const layout: LayoutOptions = {
-      root,
-      manifests,
-      names,
+      images: [{ root, manifests, names }],
       forDocker: isDocker,
       created: images[0]!.config.created,
     };

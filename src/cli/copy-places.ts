@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { BuildError } from "../errors/build-error.ts";
+import { copyFromDockerArchive, copyToDockerArchive } from "../export/copy-docker-archive.ts";
 import type { CopySource, CopyTarget } from "../export/copy-image.ts";
 import { copyFromLayout, copyToLayout } from "../export/copy-layout.ts";
 import { copyFromRegistry, copyToRegistry } from "../export/copy-registry.ts";
@@ -16,24 +17,38 @@ import { unpackArchive } from "./unpack-archive.ts";
 /** What an argument of `copy` names, in skopeo's words. */
 export type CopyPlace =
   | { readonly kind: "registry"; readonly reference: ImageReference }
-  | { readonly kind: "layout" | "archive"; readonly path: string; readonly tag?: string };
+  | { readonly kind: "layout" | "archive"; readonly path: string; readonly tag?: string }
+  | { readonly kind: "docker"; readonly path: string; readonly wanted?: ImageReference };
 
 /**
- * `NAME[:TAG|@DIGEST]` or `docker://NAME`, `oci:DIRECTORY[:TAG]`, `oci-archive:FILE[:TAG]`.
+ * `NAME[:TAG|@DIGEST]` or `docker://NAME`, `oci:DIRECTORY[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME[:TAG]]`.
  *
  * @throws BuildError `option-invalid`.
  */
 export function parseCopyPlace(text: string): CopyPlace {
-  const [, kind, rest = ""] = /^(oci|oci-archive):(.*)$/s.exec(text) ?? [];
+  const [, kind, rest = ""] = /^(oci|oci-archive|docker-archive):(.*)$/s.exec(text) ?? [];
   if (kind === undefined) {
     return { kind: "registry", reference: parseImageReference(text.replace(/^docker:\/\//, "")) };
   }
+  if (kind === "docker-archive") return parseDockerArchive(text, rest);
   // A tag has no slash, a path after a colon would.
   const [, path = "", tag] = /^(.*?)(?::([^:/]*))?$/s.exec(rest) ?? [];
   if (path === "" || tag === "") {
     throw new BuildError("option-invalid", `Cannot use "${text}": it is not ${kind}:PATH[:TAG]`);
   }
   return { kind: kind === "oci" ? "layout" : "archive", path, tag };
+}
+
+/** A file's name with a colon cannot be written, as with skopeo. */
+function parseDockerArchive(text: string, rest: string): CopyPlace {
+  const [, path = "", name] = /^([^:]*)(?::(.*))?$/s.exec(rest) ?? [];
+  if (path === "" || name === "") {
+    throw new BuildError(
+      "option-invalid",
+      `Cannot use "${text}": it is not docker-archive:FILE[:NAME[:TAG]]`,
+    );
+  }
+  return { kind: "docker", path, ...(name !== undefined && { wanted: parseImageReference(name) }) };
 }
 
 /** Hands the source to `use`; an archive lies open in a directory as long as that takes. */
@@ -53,13 +68,17 @@ export async function withCopySource<T>(
     );
   }
   return withDirectory(access, async (directory) => {
-    await stat(place.path).catch((error: Error) => {
-      throw new BuildError("option-invalid", `Cannot read "${place.path}": ${error.message}`, {
-        cause: error,
-      });
+    const { path } = place;
+    await stat(path).catch((error: Error) => {
+      throw new BuildError("option-invalid", `Cannot read "${path}": ${error.message}`, { cause: error });
     });
-    await unpackArchive(createReadStream(place.path), { directory, name: place.path, signal });
-    return use(await copyFromLayout({ directory, tag: place.tag, limits: access.limits, signal }));
+    await unpackArchive(createReadStream(path), { directory, name: path, signal });
+    const { limits } = access;
+    return use(
+      place.kind === "docker"
+        ? await copyFromDockerArchive({ directory, name: path, wanted: place.wanted, limits, signal })
+        : await copyFromLayout({ directory, tag: place.tag, limits, signal }),
+    );
   });
 }
 
@@ -78,7 +97,11 @@ export async function withCopyTarget<T>(
     return use(await copyToLayout({ directory: place.path, tag: place.tag, signal }));
   }
   return withDirectory(access, async (directory) => {
-    const result = await use(await copyToLayout({ directory, tag: place.tag, signal }));
+    const result = await use(
+      place.kind === "docker"
+        ? await copyToDockerArchive({ directory, wanted: place.wanted, signal })
+        : await copyToLayout({ directory, tag: place.tag, signal }),
+    );
     const temporary = `${place.path}.${randomUUID()}.tmp`;
     try {
       await pipeline(Readable.from(encodeLayout(directory)), createWriteStream(temporary, { flags: "wx" }), {
@@ -108,7 +131,8 @@ async function* encodeLayout(directory: string): AsyncGenerator<Uint8Array> {
     yield encodeTarMember({ ...fields, name, type: "directory", mode: 0o755, size: 0 });
   }
   const blobs = (await readdir(join(directory, "blobs/sha256"))).sort();
-  for (const name of [...blobs.map((blob) => `blobs/sha256/${blob}`), "index.json", "oci-layout"]) {
+  const documents = (await readdir(directory)).filter((name) => name !== "blobs").sort();
+  for (const name of [...blobs.map((blob) => `blobs/sha256/${blob}`), ...documents]) {
     const { size } = await stat(join(directory, name));
     yield encodeTarMember({ ...fields, name, type: "file", mode: 0o644, size });
     yield* createReadStream(join(directory, name), { highWaterMark: 1 << 20 });

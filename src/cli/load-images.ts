@@ -2,28 +2,20 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
+import { measureFile } from "../export/measure-file.ts";
 import { tagImage } from "../export/tag-image.ts";
 import type { ImageAccess, LazyLayer } from "../image/image-access.ts";
 import { openOciLayout } from "../image/open-oci-layout.ts";
+import { readDockerArchive, type UnpackedArchive } from "../image/read-docker-archive.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
-import { digestHex } from "../oci/digest.ts";
-import type { ImageConfig } from "../oci/image-config.ts";
+import { type Digest, digestHex } from "../oci/digest.ts";
 import type { ImageIndex } from "../oci/manifest.ts";
 import { MEDIA_TYPE } from "../oci/media-type.ts";
 import { formatPlatform, normalizePlatform, type Platform } from "../oci/platform.ts";
 import { familiarName, parseImageReference } from "../oci/reference.ts";
-import { cleanPath } from "../rootfs/rootfs-path.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { writeBlob } from "../store/blobs.ts";
 import { writeImage } from "../store/images.ts";
-import { measureFile } from "./measure-file.ts";
-
-/** An entry of manifest.json, Docker image specification 1.2. */
-interface DockerEntry {
-  readonly Config: string;
-  readonly RepoTags?: readonly string[] | null;
-  readonly Layers: readonly string[];
-}
 
 /**
  * Takes the images of an unpacked archive into the store.
@@ -33,11 +25,16 @@ interface DockerEntry {
  */
 export async function loadImages(
   access: ImageAccess,
-  directory: string,
-  platform: Platform,
+  {
+    directory,
+    name,
+    platform,
+  }: { readonly directory: string; readonly name: string; readonly platform: Platform },
 ): Promise<string[]> {
   if (existsSync(join(directory, "index.json"))) return loadOciImages(access, directory, platform);
-  if (existsSync(join(directory, "manifest.json"))) return loadDockerImages(access, directory);
+  if (["manifest.json", "repositories"].some((file) => existsSync(join(directory, file)))) {
+    return loadDockerImages(access, { directory, name, limits: access.limits });
+  }
   throw new BuildError(
     "image-invalid",
     "Cannot load the archive: it has neither index.json nor manifest.json",
@@ -86,28 +83,22 @@ async function copyDocument(
   await writeBlob(store, await readFile(join(directory, "blobs/sha256", digestHex(digest))));
 }
 
-async function loadDockerImages(access: ImageAccess, directory: string): Promise<string[]> {
-  const entries = await readJson<readonly DockerEntry[]>(directory, "manifest.json");
+async function loadDockerImages(access: ImageAccess, archive: UnpackedArchive): Promise<string[]> {
   const lines: string[] = [];
-  for (const { Config, RepoTags, Layers } of entries) {
-    const bytes = await readFile(join(directory, cleanPath(Config)));
-    const config = JSON.parse(bytes.toString("utf8")) as ImageConfig;
-    if (config.rootfs?.diff_ids?.length !== Layers.length) {
-      throw new BuildError(
-        "image-invalid",
-        `Cannot load "${Config}": it lists other layers than manifest.json`,
-      );
-    }
-    const layers: LazyLayer[] = [];
-    for (const [position, name] of Layers.entries()) {
-      layers.push(
-        await loadLayer(access, join(directory, cleanPath(name)), config.rootfs.diff_ids[position]!),
-      );
-    }
-    const configDigest = await writeBlob(access.store, bytes);
-    const image = { platform: normalizePlatform(config), config, configDigest, layers };
-    tagImage(access, image, RepoTags ?? []);
-    lines.push(...describe(RepoTags ?? [], configDigest));
+  // Images share layers, and one image may have an empty one more than once.
+  const loading = new Map<Digest, Promise<LazyLayer>>();
+  const load = (diffId: Digest, path: string) => {
+    const layer = loading.get(diffId) ?? loadLayer(access, path, diffId);
+    loading.set(diffId, layer);
+    return layer;
+  };
+  for (const { config, configBytes, names, layerPaths } of await readDockerArchive(archive)) {
+    const layers = await Promise.all(
+      config.rootfs.diff_ids.map((diffId, position) => load(diffId, layerPaths[position]!)),
+    );
+    const configDigest = await writeBlob(access.store, configBytes);
+    tagImage(access, { platform: normalizePlatform(config), config, configDigest, layers }, names);
+    lines.push(...describe(names, configDigest));
   }
   return lines;
 }
@@ -115,7 +106,7 @@ async function loadDockerImages(access: ImageAccess, directory: string): Promise
 async function loadLayer(
   { store, work, signal }: ImageAccess,
   path: string,
-  diffId: ImageConfig["rootfs"]["diff_ids"][number],
+  diffId: Digest,
 ): Promise<LazyLayer> {
   const { digest, size } = await measureFile(path, signal);
   const { layer } = await storeWrittenLayer(store, (layersDirectory) =>

@@ -29,6 +29,8 @@ export interface CopySource {
 
 /** Where an image is copied to. */
 export interface CopyTarget {
+  /** False where an image for several platforms has no place. */
+  readonly holdsIndexes?: false;
   writeBlob(
     descriptor: Descriptor,
     source: CopySource,
@@ -57,7 +59,7 @@ const CONCURRENCY = 6;
  * Layers pass as they are, and nothing is unpacked.
  *
  * @returns what the copy is: the source's descriptor, or that of the platform's manifest.
- * @throws BuildError `image-not-found`, `image-invalid`, `registry`, `verification`, `output-failed`.
+ * @throws BuildError `image-not-found`, `image-invalid`, `registry`, `unsupported`, `verification`, `output-failed`.
  */
 export async function copyImage(
   source: CopySource,
@@ -66,6 +68,13 @@ export async function copyImage(
 ): Promise<Descriptor> {
   const found = await source.resolve();
   const root = options.platform === undefined ? found : await choose(source, found, options.platform);
+  if (target.holdsIndexes === false && isIndexMediaType(root.descriptor.mediaType)) {
+    throw new BuildError(
+      "unsupported",
+      `Cannot copy "${source.name}" into a docker archive: it is an index over several images, which docker's format has not`,
+      { hint: "Choose one with --platform, or copy to oci-archive:FILE" },
+    );
+  }
   const documents = new Map<Digest, ImageDocument>();
   await collectDocuments(source, root, { documents, depth: 0, signal: options.signal });
   const blobs = new Map<Digest, Descriptor>();

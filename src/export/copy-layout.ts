@@ -5,10 +5,11 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { BuildError } from "../errors/build-error.ts";
 import { DEFAULT_LIMITS, type InputLimits } from "../errors/input-limits.ts";
-import { type OciLayout, readOciLayout } from "../image/open-oci-layout.ts";
+import { readOciLayout } from "../image/open-oci-layout.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { digestHex, isDigest } from "../oci/digest.ts";
 import type { ImageIndex } from "../oci/manifest.ts";
+import { formatImageReference, type ImageReference } from "../oci/reference.ts";
 import type { CopySource, CopyTarget } from "./copy-image.ts";
 
 const REF_NAME = "org.opencontainers.image.ref.name";
@@ -36,27 +37,31 @@ export async function copyFromLayout({
       return { descriptor, bytes: await layout.read(descriptor) };
     },
     readManifest: layout.read,
-    openBlob: (descriptor, onProgress) => verify(layout, descriptor, onProgress),
+    openBlob: (descriptor, onProgress) =>
+      verifyBlob(layout.openBlob(descriptor), { descriptor, name: layout.name, onProgress }),
   };
 }
 
-async function* verify(
-  layout: OciLayout,
-  descriptor: Descriptor,
-  onProgress?: (doneBytes: number) => void,
+interface BlobToVerify {
+  readonly descriptor: Descriptor;
+  /** Of the image, for messages. */
+  readonly name: string;
+  readonly onProgress?: (doneBytes: number) => void;
+}
+
+/** Passes a blob's bytes on; throws `verification` at the end unless size and digest are the descriptor's. */
+export async function* verifyBlob(
+  bytes: AsyncIterable<Uint8Array>,
+  { descriptor, name, onProgress }: BlobToVerify,
 ): AsyncGenerator<Uint8Array> {
   const hash = createHash("sha256");
   let size = 0;
   const refuse = (what: string, cause?: unknown) =>
-    new BuildError(
-      "verification",
-      `Cannot use the blob "${descriptor.digest}" of "${layout.name}": ${what}`,
-      {
-        cause,
-      },
-    );
+    new BuildError("verification", `Cannot use the blob "${descriptor.digest}" of "${name}": ${what}`, {
+      cause,
+    });
   try {
-    for await (const chunk of layout.openBlob(descriptor) as AsyncIterable<Buffer>) {
+    for await (const chunk of bytes) {
       hash.update(chunk);
       size += chunk.length;
       if (size > descriptor.size) break;
@@ -72,8 +77,15 @@ async function* verify(
   if (`sha256:${hash.digest("hex")}` !== descriptor.digest) throw refuse("its bytes have another digest");
 }
 
-/** What else the layout has stays; an image of the same tag is replaced. */
-export async function copyToLayout({ directory, tag, signal }: LayoutPlace): Promise<CopyTarget> {
+/**
+ * What else the layout has stays; an image of the same tag is replaced.
+ *
+ * @param place `name`: stands in the layout beside its tag, as containerd and docker look for it.
+ */
+export async function copyToLayout(
+  place: Omit<LayoutPlace, "limits"> & { readonly name?: ImageReference },
+): Promise<CopyTarget> {
+  const { directory, name, tag = name?.tag, signal } = place;
   await mkdir(join(directory, "blobs/sha256"), { recursive: true });
   const pathOf = ({ digest }: Descriptor) => {
     if (isDigest(digest)) return join(directory, "blobs/sha256", digestHex(digest));
@@ -98,7 +110,7 @@ export async function copyToLayout({ directory, tag, signal }: LayoutPlace): Pro
       await writeManifest(document);
       await writeFile(join(directory, "oci-layout"), '{"imageLayoutVersion":"1.0.0"}');
       const path = join(directory, "index.json");
-      const index = addImage(await readIndex(path), document.descriptor, tag);
+      const index = addImage(await readIndex(path), nameRoot(document.descriptor, { tag, name }));
       await writeWhole(path, (temporary) => writeFile(temporary, JSON.stringify(index), { flag: "wx" }));
     },
   };
@@ -120,12 +132,21 @@ async function readIndex(path: string): Promise<ImageIndex> {
   }
 }
 
-function addImage(index: ImageIndex, descriptor: Descriptor, tag: string | undefined): ImageIndex {
-  const others = (index.manifests ?? []).filter((entry) => {
-    const name = entry.annotations?.[REF_NAME];
-    return tag === undefined ? name !== undefined || entry.digest !== descriptor.digest : name !== tag;
+function nameRoot(
+  descriptor: Descriptor,
+  { tag, name }: { readonly tag: string | undefined; readonly name: ImageReference | undefined },
+): Descriptor {
+  if (tag === undefined) return descriptor;
+  const full = name && { "io.containerd.image.name": formatImageReference(name) };
+  return { ...descriptor, annotations: { [REF_NAME]: tag, ...full } };
+}
+
+function addImage(index: ImageIndex, entry: Descriptor): ImageIndex {
+  const tag = entry.annotations?.[REF_NAME];
+  const others = (index.manifests ?? []).filter(({ annotations, digest }) => {
+    const name = annotations?.[REF_NAME];
+    return tag === undefined ? name !== undefined || digest !== entry.digest : name !== tag;
   });
-  const entry = tag === undefined ? descriptor : { ...descriptor, annotations: { [REF_NAME]: tag } };
   return { ...index, manifests: [...others, entry] };
 }
 

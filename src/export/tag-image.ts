@@ -13,7 +13,8 @@ export function tagImage({ store }: ImageAccess, image: AssembledImage, names: r
     .map((diffId) => findLayerSize(store, diffId) ?? 0)
     .reduce((sum, size) => sum + size, 0);
   const { configDigest } = image;
-  writeImage(store, { configDigest, platform, sizeBytes, created: Date.parse(image.config.created!) });
+  const created = Date.parse(image.config.created ?? "") || 0;
+  writeImage(store, { configDigest, platform, sizeBytes, created });
   for (const reference of references) {
     writeTag(store, { name: formatImageReference(reference), platform, configDigest, updated: Date.now() });
   }

@@ -11,14 +11,18 @@ import { familiarName, formatImageReference, type ImageReference } from "../oci/
 import { encodeTarMember, TAR_END } from "../rootfs/tar-writer.ts";
 import { blobSize } from "../store/blobs.ts";
 
-export interface LayoutOptions {
+export interface LayoutImage {
   /** What index.json lists: a manifest or an index. */
   readonly root: Descriptor;
   readonly manifests: readonly WrittenManifest[];
   readonly names: readonly ImageReference[];
+}
+
+export interface LayoutOptions {
+  readonly images: readonly LayoutImage[];
   /** manifest.json too, so that `docker load` of any version takes it. */
   readonly forDocker: boolean;
-  /** When the image was made, for index.json (RFC 3339). */
+  /** When the images were made, for index.json (RFC 3339). */
   readonly created?: string;
 }
 
@@ -31,7 +35,7 @@ export async function writeLayoutArchive(
   output: Writable,
   options: LayoutOptions,
 ): Promise<void> {
-  await completeBlobs(options.manifests);
+  await completeBlobs(options.images.flatMap(({ manifests }) => manifests));
   await pipeline(Readable.from(copyChunks(encodeArchive(access, options))), output, {
     signal: access.signal,
     end: false,
@@ -44,7 +48,7 @@ export async function writeLayoutFile(
   path: string,
   options: LayoutOptions,
 ): Promise<void> {
-  await completeBlobs(options.manifests);
+  await completeBlobs(options.images.flatMap(({ manifests }) => manifests));
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
     await using file = await open(temporary, "wx");
@@ -64,7 +68,7 @@ export async function writeLayoutDirectory(
   directory: string,
   options: LayoutOptions,
 ): Promise<void> {
-  await completeBlobs(options.manifests);
+  await completeBlobs(options.images.flatMap(({ manifests }) => manifests));
   for (const file of listFiles(options)) {
     access.signal.throwIfAborted();
     const path = join(directory, file.path);
@@ -121,38 +125,39 @@ function member(
   };
 }
 
-function listFiles({ root, manifests, names, forDocker, created }: LayoutOptions): LayoutFile[] {
-  const digests = new Set<Digest>([root.digest]);
-  for (const { descriptor, manifest } of manifests) {
-    for (const { digest } of [descriptor, manifest.config, ...manifest.layers]) digests.add(digest);
+function listFiles({ images, forDocker, created }: LayoutOptions): LayoutFile[] {
+  const digests = new Set<Digest>();
+  for (const { root, manifests } of images) {
+    digests.add(root.digest);
+    for (const { descriptor, manifest } of manifests) {
+      for (const { digest } of [descriptor, manifest.config, ...manifest.layers]) digests.add(digest);
+    }
   }
+  const entries = images.flatMap(({ manifests, names }) => manifests.map((one) => dockerEntry(one, names)));
+  const manifests = images.flatMap((image) => listRoots(image, created));
   return [
     ...[...digests].sort().map((digest) => ({ path: blobName(digest), digest })),
-    ...(forDocker
-      ? [{ path: "manifest.json", text: JSON.stringify(manifests.map((one) => dockerEntry(one, names))) }]
-      : []),
-    {
-      path: "index.json",
-      text: JSON.stringify(makeIndex(created === undefined ? root : withCreated(root, created), names)),
-    },
+    ...(forDocker ? [{ path: "manifest.json", text: JSON.stringify(entries) }] : []),
+    { path: "index.json", text: JSON.stringify({ schemaVersion: 2, manifests }) },
     { path: "oci-layout", text: JSON.stringify({ imageLayoutVersion: "1.0.0" }) },
   ];
 }
 
-function withCreated(root: Descriptor, created: string): Descriptor {
-  return { ...root, annotations: { "org.opencontainers.image.created": created, ...root.annotations } };
-}
-
-function makeIndex(root: Descriptor, names: readonly ImageReference[]) {
-  const annotated = names.map((name) => ({
+/** An entry of index.json for each name; one without a name where there is none. */
+function listRoots({ root, names }: LayoutImage, created: string | undefined): Descriptor[] {
+  const annotations = {
+    ...(created !== undefined && { "org.opencontainers.image.created": created }),
+    ...root.annotations,
+  };
+  if (names.length === 0) return [Object.keys(annotations).length === 0 ? root : { ...root, annotations }];
+  return names.map((name) => ({
     ...root,
     annotations: {
-      ...root.annotations,
+      ...annotations,
       "io.containerd.image.name": formatImageReference(name),
       "org.opencontainers.image.ref.name": name.tag ?? "latest",
     },
   }));
-  return { schemaVersion: 2, manifests: annotated.length === 0 ? [root] : annotated };
 }
 
 /** The manifest.json of Docker image specification 1.2, as `docker save` writes it. */

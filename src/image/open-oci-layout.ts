@@ -1,5 +1,4 @@
 import { createReadStream } from "node:fs";
-import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { BuildError } from "../errors/build-error.ts";
@@ -10,6 +9,7 @@ import { digestBytes } from "../oci/digest-bytes.ts";
 import type { ImageIndex } from "../oci/manifest.ts";
 import type { Platform } from "../oci/platform.ts";
 import type { ImageAccess } from "./image-access.ts";
+import { readFileWithin } from "./read-file-within.ts";
 import { type ReadImage, readImage } from "./read-image.ts";
 
 const REF_NAME = "org.opencontainers.image.ref.name";
@@ -103,15 +103,6 @@ function chooseRoot({ manifests = [] }: ImageIndex, selector: string | undefined
 function tagOf(entry: Descriptor): string | undefined {
   const name = entry.annotations?.[REF_NAME];
   return name?.slice(name.lastIndexOf(":") + 1);
-}
-
-/** A file of at most so many bytes, whatever it claims to be. */
-async function readFileWithin(path: string, refuse: () => BuildError, maxBytes: number): Promise<Buffer> {
-  await using file = await open(path, "r");
-  const stats = await file.stat();
-  if (!stats.isFile()) throw new Error("it is no regular file");
-  if (stats.size > maxBytes) throw refuse();
-  return file.readFile();
 }
 
 /** A manifest, an index or a config. */

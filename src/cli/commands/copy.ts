@@ -12,7 +12,10 @@ interface CopyFlags extends RegistryFlags {
 
 export function defineCopy(command: Command, context: CommandContext): void {
   command
-    .argument("<source>", "NAME[:TAG|@DIGEST] at a registry, oci:DIRECTORY[:TAG] or oci-archive:FILE[:TAG]")
+    .argument(
+      "<source>",
+      "NAME[:TAG|@DIGEST] at a registry, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME:TAG]",
+    )
     .argument("<target>", "the same")
     .usage("[OPTIONS] SOURCE TARGET")
     .addOption(makeOption("--platform <platform>", "only one of an image for several (default: all)"))

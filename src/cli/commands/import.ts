@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
 import { BuildError } from "../../errors/build-error.ts";
+import { measureFile } from "../../export/measure-file.ts";
 import { tagImage } from "../../export/tag-image.ts";
 import { assembleImage } from "../../image/assemble-image.ts";
 import type { ImageAccess } from "../../image/image-access.ts";
@@ -16,7 +17,6 @@ import { applyChanges, CHANGES_FILE, changesText } from "../apply-changes.ts";
 import type { CommandContext } from "../command-context.ts";
 import { choosePlatform } from "../find-image.ts";
 import { makeOption } from "../make-option.ts";
-import { measureFile } from "../measure-file.ts";
 import { withSession } from "../with-session.ts";
 
 interface ImportOptions {

@@ -34,12 +34,10 @@ export function defineLoad(command: Command, context: CommandContext): void {
           const directory = await mkdtemp(join(access.store.temporaryDirectory, "load-"));
           try {
             const archive = options.input === undefined ? context.stdin : createReadStream(options.input);
-            await unpackArchive(archive, {
-              directory,
-              name: options.input ?? "stdin",
-              signal: access.signal,
-            });
-            return await loadImages(access, directory, choosePlatform(options.platform));
+            const name = options.input ?? "stdin";
+            await unpackArchive(archive, { directory, name, signal: access.signal });
+            const platform = choosePlatform(options.platform);
+            return await loadImages(access, { directory, name, platform });
           } finally {
             await rm(directory, { recursive: true, force: true });
           }

@@ -1,50 +1,83 @@
 import type { Command } from "commander";
 import { BuildError } from "../../errors/build-error.ts";
-import { writeLayoutArchive, writeLayoutFile } from "../../export/write-layout.ts";
+import { type LayoutImage, writeLayoutArchive, writeLayoutFile } from "../../export/write-layout.ts";
 import type { ImageAccess } from "../../image/image-access.ts";
-import { type ImageReference, parseImageReference } from "../../oci/reference.ts";
+import type { Digest } from "../../oci/digest.ts";
+import type { Platform } from "../../oci/platform.ts";
+import { formatImageReference, type ImageReference, parseImageReference } from "../../oci/reference.ts";
+import { listTags, type StoredImage } from "../../store/images.ts";
 import type { CommandContext } from "../command-context.ts";
-import { findImage } from "../find-image.ts";
+import { choosePlatform, findImage } from "../find-image.ts";
 import { makeOption } from "../make-option.ts";
 import { openStoredManifest } from "../stored-manifests.ts";
 import { withProgress } from "../with-session.ts";
 
+interface SaveOptions {
+  readonly output?: string;
+  readonly platform?: string;
+}
+
 export function defineSave(command: Command, context: CommandContext): void {
   command
-    .argument("<images...>", "names or ids of one image")
+    .argument("<images...>", "names or ids")
     .usage("[OPTIONS] IMAGE...")
     .addOption(makeOption("-o, --output <file>", "where to (default: stdout)"))
-    .action(async (names: readonly string[], { output }: { readonly output?: string }) => {
+    .addOption(makeOption("--platform <platform>", "which one of images for several"))
+    .action(async (names: readonly string[], { output, platform }: SaveOptions) => {
       if (output === undefined && context.stdout.isTTY) {
         throw new BuildError("option-invalid", "Cannot write the archive to stdout: it is a terminal", {
           hint: "Add -o FILE, or redirect stdout",
         });
       }
-      await withProgress(context, ({ access }) => save(access, names, output ?? context.stdout), {
-        verb: "Saved",
-      });
+      await withProgress(
+        context,
+        async ({ access }) => {
+          const wanted = platform === undefined ? undefined : choosePlatform(platform);
+          const layout = { images: await openImages(access, names, wanted), forDocker: true };
+          if (output === undefined) await writeLayoutArchive(access, context.stdout, layout);
+          else await writeLayoutFile(access, output, layout);
+        },
+        { verb: "Saved" },
+      );
     });
 }
 
-/** An OCI layout that also has docker's manifest.json, so that everything can load it. */
-async function save(
+/** Each image once, with all the names that it was asked for by. */
+async function openImages(
   access: ImageAccess,
-  names: readonly string[],
-  output: string | CommandContext["stdout"],
-): Promise<void> {
-  const images = names.map((name) => findImage(access, name));
-  const other = images.findIndex((image) => image.configDigest !== images[0]!.configDigest);
-  if (other > 0) {
-    throw new BuildError(
-      "unsupported",
-      `Cannot save "${names[0]}" and "${names[other]}" together: an archive of several images is not there yet`,
-    );
+  texts: readonly string[],
+  platform: Platform | undefined,
+): Promise<LayoutImage[]> {
+  const images = new Map<Digest, { text: string; image: StoredImage; names: ImageReference[] }>();
+  for (const text of texts.flatMap((text) => expandName(access, text))) {
+    const image = findImage(access, text, platform);
+    const known = images.get(image.configDigest) ?? { text, image, names: [] };
+    images.set(image.configDigest, known);
+    // As docker has it: what is asked for by its digest has no name in the archive.
+    known.names.push(...asReference(text).filter(({ digest }) => digest === undefined));
   }
-  const manifest = await openStoredManifest(access, images[0]!, names[0]!);
-  const { platform: _, ...root } = manifest.descriptor;
-  const layout = { root, manifests: [manifest], names: names.flatMap(asReference), forDocker: true };
-  if (typeof output === "string") await writeLayoutFile(access, output, layout);
-  else await writeLayoutArchive(access, output, layout);
+  return Promise.all(
+    [...images.values()].map(async ({ text, image, names }) => {
+      const manifest = await openStoredManifest(access, image, text);
+      const { platform: _, ...root } = manifest.descriptor;
+      return { root, manifests: [manifest], names };
+    }),
+  );
+}
+
+/** A name without a tag stands for all its tags, as docker has it. */
+function expandName({ store }: ImageAccess, text: string): readonly string[] {
+  const [reference] = asReference(text);
+  if (reference === undefined || reference.digest !== undefined || hasTag(text)) return [text];
+  const { tag: _, ...untagged } = reference;
+  const prefix = `${formatImageReference(untagged)}:`;
+  const tags = new Set(listTags(store).map(({ name }) => name));
+  const found = [...tags].filter((name) => name.startsWith(prefix));
+  return found.length === 0 ? [text] : found;
+}
+
+function hasTag(text: string): boolean {
+  return text.lastIndexOf(":") > text.lastIndexOf("/");
 }
 
 /** An id gives the archive no name. */
