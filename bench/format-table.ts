@@ -1,5 +1,6 @@
 import { cpus } from "node:os";
-import { median, type StartTimes } from "./measure-start.ts";
+import type { StartTimes } from "./measure-start.ts";
+import { median } from "./median.ts";
 import type { Row } from "./row.ts";
 import type { Tool } from "./tool.ts";
 

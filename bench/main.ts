@@ -1,9 +1,10 @@
 /**
- * `npm run bench [-- ROW ...]`: slipway beside Debian's docker (its BuildKit) and buildah, interleaved, on real work. Prints each
+ * `npm run bench [-- --rounds=N --without=buildah ROW ...]`: slipway beside Debian's docker (its BuildKit) and buildah, interleaved, on real work. Prints each
  * row as it ends; a whole run writes the table in docs/performance.md. Needs root; installs what it compares with.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { installPackages } from "../scripts/install-packages.ts";
 import { openBuildah } from "./buildah-tool.ts";
 import { openDocker } from "./docker-tool.ts";
@@ -15,13 +16,15 @@ import { imageRows } from "./rows/image-rows.ts";
 import { runRows } from "./rows/run-rows.ts";
 import { runRow } from "./run-row.ts";
 import { openSlipway } from "./slipway-tool.ts";
-import type { Tool } from "./tool.ts";
 
 const PAGE = resolve(import.meta.dirname, "../docs/performance.md");
 const START = "<!-- npm run bench writes what follows -->\n";
 const END = "<!-- npm run bench has written what precedes -->\n";
 
-const chosen = process.argv.slice(2);
+const { positionals: chosen, values } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: "string" }, without: { type: "string", multiple: true } },
+});
 const rows = [...runRows, ...imageRows, ...contextRows].filter(
   ({ name }) => chosen.length === 0 || chosen.includes(name),
 );
@@ -32,18 +35,22 @@ await using place = await openPlace();
 await using slipway = await openSlipway(place.directory);
 await using docker = await openDocker();
 await using buildah = await openBuildah(place.directory);
-const tools: readonly Tool[] = [slipway, docker, buildah];
+const tools = [slipway, docker, buildah].filter(({ name }) => values.without?.includes(name) !== true);
 
 const start = await measureStart();
 const results: RowResult[] = [];
 for (const row of rows) {
-  const result = await runRow(row, place, tools);
+  const result = await runRow(
+    values.rounds === undefined ? row : { ...row, rounds: Number(values.rounds) },
+    place,
+    tools,
+  );
   results.push(result);
   console.log(formatRow(result));
 }
 const table = formatTable(results, { tools, start });
 console.log(`\n${table}`);
-if (chosen.length === 0) {
+if (process.argv.length === 2) {
   const page = readFileSync(PAGE, "utf8");
   const [before, after] = [page.indexOf(START) + START.length, page.indexOf(END)];
   writeFileSync(PAGE, page.slice(0, before) + table + page.slice(after));

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { slipwayPath } from "../test/slipway.ts";
+import { median } from "./median.ts";
 
 /** Medians of whole processes, in milliseconds. */
 export interface StartTimes {
@@ -17,12 +18,6 @@ export function measureStart(): StartTimes {
     times.slipway.push(time(slipwayPath, ["--version"]));
   }
   return { nodeMs: median(times.node), slipwayVersionMs: median(times.slipway) };
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 function time(program: string, args: readonly string[]): number {

@@ -4,7 +4,7 @@ import { importBaseImages } from "../scripts/make-base-images.ts";
 import { openBuildBench } from "../test/build-bench.ts";
 import { slipway } from "../test/slipway.ts";
 import { type RunningRegistry, startRegistry } from "../test/start-registry.ts";
-import { writeBigFiles } from "./write-files.ts";
+import { writeBigFiles } from "./write-big-files.ts";
 
 const cache = resolve(import.meta.dirname, "../.cache/bench");
 

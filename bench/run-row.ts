@@ -6,7 +6,7 @@ import type { Row } from "./row.ts";
 import type { Tool } from "./tool.ts";
 
 /**
- * One round for memory, with a check that slipway and docker made the same, then the timed rounds, in each of which every tool
+ * One round for memory, with a check that slipway and docker (if both take part) made the same, then the timed rounds, in each of which every tool
  * has its turn. A peer that cannot do the work is left out, with what it said.
  */
 export async function runRow(row: Row, place: Place, tools: readonly Tool[]): Promise<RowResult> {
@@ -24,8 +24,8 @@ export async function runRow(row: Row, place: Place, tools: readonly Tool[]): Pr
     }
   }
   await work.check?.();
-  const [ours, theirs] = tools;
-  await compareResults(place.directory, [ours!, theirs!], (tool) => work.result(tool, 0));
+  const [ours, docker] = ["slipway", "docker"].map((name) => tools.find((tool) => tool.name === name));
+  if (ours && docker) await compareResults(place.directory, [ours, docker], (tool) => work.result(tool, 0));
   for (let round = 1; round <= row.rounds; round++) {
     for (const [tool, { timesMs }] of results) {
       await work.prepare(tool, round);

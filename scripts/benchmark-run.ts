@@ -7,6 +7,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { median } from "../bench/median.ts";
 import { prepareCgroups } from "../src/sandbox/cgroup-view.ts";
 import { makeCompiledSeccomp } from "../src/sandbox/compiled-seccomp.ts";
 import { containerSecurity } from "../src/sandbox/container-security.ts";
@@ -73,10 +74,6 @@ async function compare(): Promise<void> {
     if (code !== 0) throw new Error(stderr);
     return performance.now() - before;
   }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
 }
 
 /** Prints the mean time of one container in milliseconds. */

@@ -6,7 +6,7 @@ import { measureCommands } from "../measure-commands.ts";
 import type { Place } from "../open-place.ts";
 import type { Row, Work } from "../row.ts";
 import type { BuildRequest, Tool } from "../tool.ts";
-import { writeBigFiles } from "../write-files.ts";
+import { writeBigFiles } from "../write-big-files.ts";
 
 /** 50,000 files of 1 kB and 500 MB, through two stages into an image that is pushed. */
 export const contextRows: readonly Row[] = [
