@@ -2,7 +2,7 @@ export const SHELLS = ["bash", "zsh", "fish"] as const;
 
 /** A command, as the shells are told of it. */
 export interface CompletionEntry {
-  /** `["container", "ls"]` */
+  /** `["container", "ls"]`; `[]` for what stands before a command. */
   readonly words: readonly string[];
   readonly summary: string;
   readonly options: readonly {
@@ -28,14 +28,15 @@ export function formatCompletion(
 }
 
 function formatBash(entries: readonly CompletionEntry[]): string {
-  const cases = entries.map(({ words, options }) => {
-    const names = options.flatMap((option) => option.names);
+  const namesOf = ({ options }: CompletionEntry) => options.flatMap((option) => option.names).join(" ");
+  const cases = listCommands(entries).map((entry) => {
+    const { words } = entry;
     const inner = listInner(entries, words);
-    return `    ${quote(words.join(" "))}) options=${quote(names.join(" "))} commands=${quote(inner.map(({ words }) => words.at(-1)!).join(" "))} ;;`;
+    return `    ${quote(words.join(" "))}) options=${quote(namesOf(entry))} commands=${quote(inner.map(({ words }) => words.at(-1)!).join(" "))} ;;`;
   });
   return `# bash completion for slipway
 _slipway() {
-  local current=\${COMP_WORDS[COMP_CWORD]} word place='' at options='--root --store-max --help --version' commands=${quote(
+  local current=\${COMP_WORDS[COMP_CWORD]} word place='' at options=${quote(namesOf(findRoot(entries)))} commands=${quote(
     listInner(entries, [])
       .map(({ words }) => words[0]!)
       .join(" "),
@@ -48,7 +49,7 @@ ${cases.join("\n")}
     esac
   done
   if [[ $current == -* ]]; then
-    COMPREPLY=($(compgen -W "$options --help" -- "$current"))
+    COMPREPLY=($(compgen -W "$options" -- "$current"))
   elif [[ -n $commands ]]; then
     COMPREPLY=($(compgen -W "$commands" -- "$current"))
   else
@@ -63,18 +64,20 @@ complete -F _slipway slipway
 function formatZsh(entries: readonly CompletionEntry[]): string {
   const describe = (list: readonly CompletionEntry[]) =>
     list.map(({ words, summary }) => quote(`${escapeColon(words.at(-1)!)}:${summary}`)).join(" ");
-  const cases = entries.map(({ words, options }) => {
+  const namesOf = ({ options }: CompletionEntry) =>
+    options
+      .flatMap(({ names, summary }) => names.map((name) => quote(`${escapeColon(name)}:${summary}`)))
+      .join(" ");
+  const cases = listCommands(entries).map((entry) => {
+    const { words } = entry;
     const inner = listInner(entries, words);
-    const names = options.flatMap((option) =>
-      option.names.map((name) => quote(`${escapeColon(name)}:${option.summary}`)),
-    );
-    return `    ${quote(words.join(" "))}) options=(${names.join(" ")}) commands=(${describe(inner)}) ;;`;
+    return `    ${quote(words.join(" "))}) options=(${namesOf(entry)}) commands=(${describe(inner)}) ;;`;
   });
   return `#compdef slipway
 _slipway() {
   local place='' word at
   local -a options commands
-  options=('--root:the store' '--store-max:what the store may take' '--help:print help' '--version:print the version')
+  options=(${namesOf(findRoot(entries))})
   commands=(${describe(listInner(entries, []))})
   for ((at = 2; at < CURRENT; at++)); do
     word=$words[at]
@@ -98,11 +101,12 @@ if [[ $funcstack[1] == _slipway ]]; then _slipway "$@"; else compdef _slipway sl
 
 function formatFish(entries: readonly CompletionEntry[]): string {
   const lines = entries.flatMap(({ words, summary, options }) => {
-    const outer = words.slice(0, -1);
-    const when = outer.length === 0 ? "__fish_use_subcommand" : seen(outer);
-    const own = `complete -c slipway -f -n ${quote(when)} -a ${quote(words.at(-1)!)} -d ${quote(summary)}`;
+    const name = words.at(-1);
+    const when = quote(seen(words.slice(0, -1)));
     return [
-      own,
+      ...(name === undefined
+        ? []
+        : [`complete -c slipway -f -n ${when} -a ${quote(name)} -d ${quote(summary)}`]),
       ...options.map(({ names, summary, hasValue }) => {
         const flags = names.map((name) =>
           name.startsWith("--") ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`,
@@ -114,7 +118,16 @@ function formatFish(entries: readonly CompletionEntry[]): string {
   return `# fish completion for slipway\n${lines.join("\n")}\n`;
 }
 
+function findRoot(entries: readonly CompletionEntry[]): CompletionEntry {
+  return entries.find(({ words }) => words.length === 0)!;
+}
+
+function listCommands(entries: readonly CompletionEntry[]): CompletionEntry[] {
+  return entries.filter(({ words }) => words.length > 0);
+}
+
 function seen(words: readonly string[]): string {
+  if (words.length === 0) return "__fish_use_subcommand";
   return words.map((word) => `__fish_seen_subcommand_from ${word}`).join("; and ");
 }
 

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
-import { relative } from "node:path";
 import stringWidth from "string-width";
 import type { SourceSpan } from "../errors/build-error.ts";
 import { type FaultPlace, findFault } from "../errors/find-fault.ts";
 import { cleanText } from "../progress/clean-text.ts";
 import type { Style } from "../progress/style.ts";
+import { shortPath } from "./short-path.ts";
 
 /** How many lines are shown around the marked ones. */
 const AROUND = 2;
@@ -73,11 +73,4 @@ function readSource(file: string, sources: ReadonlyMap<string, string>): string 
   } catch {
     return undefined;
   }
-}
-
-/** A file as messages call it: relative where that is short. */
-export function shortPath(file: string): string {
-  if (!file.startsWith("/")) return file === "-" ? "<stdin>" : file;
-  const short = relative(process.cwd(), file);
-  return short.startsWith("../../..") || short === "" ? file : short;
 }

@@ -10,9 +10,8 @@ import {
   USAGE_STATUS,
 } from "./command-context.ts";
 import { COMMANDS, describeMissing, respell } from "./command-table.ts";
+import { addGlobalOptions, countGlobals, withGlobalFlags } from "./global-options.ts";
 import { makeOption, takeGoSpellings } from "./make-option.ts";
-import { parseLimits } from "./parse-limits.ts";
-import { parseSize } from "./parse-values.ts";
 import type { FoundSettings } from "./settings/find-settings.ts";
 import type { FoundSetting, Settings } from "./settings/settings.ts";
 import { type SignalWatch, watchSignals } from "./watch-signals.ts";
@@ -49,7 +48,7 @@ export async function main(args: readonly string[], world: CommandWorld): Promis
     command = running;
     const { findSettings } = await import("./settings/find-settings.ts");
     const outer = await findSettings({ env: world.env, directory: process.cwd() });
-    Object.assign(found, addGlobalFlags(outer, running.optsWithGlobals()));
+    Object.assign(found, withGlobalFlags(outer, running.optsWithGlobals()));
   });
   try {
     const spelled = spellCommand(args);
@@ -145,55 +144,6 @@ function prepare(command: Command): void {
   for (const inner of command.commands) prepare(inner);
 }
 
-function addGlobalOptions(command: Command, settings: { readonly isHidden: boolean }): void {
-  const add = (flags: string, summary: string, parse?: (value: string, before?: string) => string) => {
-    const option = makeOption(flags, summary, settings);
-    if (parse !== undefined) option.argParser(parse);
-    if (!command.options.some(({ long }) => long === option.long)) command.addOption(option);
-  };
-  add("--root <dir>", "the store (default: $SLIPWAY_ROOT, else the usual data directory)");
-  add("--store-max <size>", "what the store may take (default: $SLIPWAY_STORE_MAX, else any size)");
-  const limit = "what input may measure, NAME=VALUE: see docs/limits.md (default: $SLIPWAY_LIMITS)";
-  add("--limit <limits>", limit, (value, before) => (before === undefined ? value : `${before},${value}`));
-  const isShortTaken = command.options.some(({ short }) => short === "-D");
-  add(isShortTaken ? "--debug" : "-D, --debug", "tell the causes of errors");
-}
-
-/** `--root`, `--store-max` and `--limit` win over what files and the environment say. */
-function addGlobalFlags(
-  { settings, found }: FoundSettings,
-  { root, storeMax, limit }: { readonly root?: string; readonly storeMax?: string; readonly limit?: string },
-): FoundSettings {
-  const fromOption = (name: string, value: string): FoundSetting => ({
-    name,
-    value,
-    source: { kind: "option", option: `--${name}` },
-  });
-  return {
-    settings: {
-      ...settings,
-      ...(root !== undefined && { root }),
-      ...(storeMax !== undefined && { storeMaxBytes: parseSize(storeMax, "--store-max") }),
-      ...(limit !== undefined && { limits: parseLimits(limit, "--limit") }),
-    },
-    found: [
-      ...found,
-      ...(root === undefined ? [] : [fromOption("root", root)]),
-      ...(storeMax === undefined ? [] : [fromOption("store-max", storeMax)]),
-      ...(limit === undefined ? [] : [fromOption("limit", limit)]),
-    ],
-  };
-}
-
-/** How many words stand before the command's name. */
-function countGlobals(args: readonly string[]): number {
-  let position = 0;
-  while (args[position]?.startsWith("-")) {
-    position += /^--(?:root|store-max|limit)$/.test(args[position]!) ? 2 : 1;
-  }
-  return position;
-}
-
 /** Puts docker's other spellings into ours, and `help COMMAND` into `COMMAND --help`. */
 function spellCommand(args: readonly string[]): readonly string[] {
   const position = countGlobals(args);
@@ -207,7 +157,7 @@ async function tellError(error: unknown, context: CommandContext): Promise<void>
   const { formatError } = await import("./format-error.ts");
   const { hasColor } = await import("../progress/style.ts");
   const { findCiSystem, formatAnnotation } = await import("../progress/ci-marks.ts");
-  const { shortPath } = await import("./format-source.ts");
+  const { shortPath } = await import("./short-path.ts");
   const span = error instanceof BuildError ? error.span : undefined;
   const annotation = formatAnnotation(findCiSystem(context.env), {
     level: "error",

@@ -25,8 +25,17 @@ export function parseUntil(text: string, now: number): number {
   });
 }
 
-/** `24h`, `1h30m`, `7d`, `500ms`, `0` in milliseconds; undefined when it is no duration. */
-export function parseAge(text: string): number | undefined {
+/** `24h`, `1h30m`, `7d`, `500ms`, `0` in milliseconds. @throws BuildError `option-invalid`. */
+export function parseDuration(text: string, what: string): number {
+  const age = parseAge(text);
+  if (age !== undefined) return age;
+  throw new BuildError("option-invalid", `Cannot use "${text}" for ${what}: it is no duration`, {
+    hint: "Write it like 24h or 1h30m",
+  });
+}
+
+/** Undefined when it is no duration. */
+function parseAge(text: string): number | undefined {
   if (text === "0") return 0;
   if (!/^(?:\d+(?:\.\d+)?(?:ms|[smhd]))+$/.test(text)) return undefined;
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|[smhd])/g)];

@@ -14,6 +14,7 @@ import { parseOutput } from "./parse-output.ts";
 import { parseResources } from "./parse-resources.ts";
 import { readSecret } from "./parse-secret.ts";
 import { parseSsh } from "./parse-ssh.ts";
+import { parseDuration } from "./parse-until.ts";
 import {
   parseCount,
   parseEntitlement,
@@ -28,7 +29,6 @@ import { parseVolume } from "./parse-volume.ts";
 import { readArgFiles } from "./read-arg-files.ts";
 import { readDockerfileInput } from "./read-standard-input.ts";
 import { readRegistryFlags } from "./registry-flags.ts";
-import { parseDuration } from "./settings/setting-table.ts";
 import { sessionOptions } from "./with-session.ts";
 
 type ReadOptions = BuildOptions & Required<Pick<BuildOptions, "tags" | "outputs">>;

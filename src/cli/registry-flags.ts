@@ -2,9 +2,9 @@ import type { Command, Option } from "commander";
 import type { SessionOptions } from "../build/open-session.ts";
 import type { CommandContext } from "./command-context.ts";
 import { makeOption, type OptionSettings } from "./make-option.ts";
+import { parseDuration } from "./parse-until.ts";
 import { parseCount } from "./parse-values.ts";
 import { makeRegistryOptions } from "./settings/registry-options.ts";
-import { parseDuration } from "./settings/setting-table.ts";
 
 export interface RegistryFlags {
   readonly authfile?: string;

@@ -5,9 +5,9 @@ import type { SourceSpan } from "../errors/build-error.ts";
 import type { Outline } from "../plan/outline-build.ts";
 import type { CommandContext } from "./command-context.ts";
 import { formatFinding, type NamedText } from "./format-findings.ts";
-import { shortPath } from "./format-source.ts";
 import { formatTable, type TableLayout } from "./format-table.ts";
 import type { Call } from "./parse-call.ts";
+import { shortPath } from "./short-path.ts";
 
 /** Answers a question about a build in place of building, on stdout; the JSON is BuildKit's. Findings give exit status 1. */
 export async function runCall(

@@ -1,5 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
-import { parseDuration } from "./settings/setting-table.ts";
+import { parseDuration } from "./parse-until.ts";
 
 /** A signal that is aborted by another one, or when the time is up. */
 export interface TimeLimit extends Disposable {

@@ -37,6 +37,14 @@ test("bash completes commands, commands of commands, options and files", async (
   assert.deepEqual(await complete("container", ""), ["cp", "create", "ls", "rm"]);
   assert.deepEqual(await complete("build", "--no-c"), ["--no-cache", "--no-cache-filter"]);
   assert.deepEqual(await complete("builds", "logs", "--f"), ["--follow"]);
+  assert.deepEqual(await complete("--"), [
+    "--debug",
+    "--help",
+    "--limit",
+    "--root",
+    "--store-max",
+    "--version",
+  ]);
   assert.deepEqual(await complete("--root", "/x", "build", "-t", "app", "Dock"), ["Dockerfile"]);
 });
 
@@ -58,6 +66,10 @@ test("fish completes options", { skip: !existsSync("/usr/bin/fish") && "fish is 
     },
   );
   assert.match(stdout, /^--no-cache\tr?.*\n--no-cache-filter/m);
+  const globals = await runCommand("fish", ["-c", `source ${script}; complete -C "slipway --"`], {
+    env: { HOME: work },
+  });
+  assert.match(globals.stdout, /^--debug\t.*\n--help\t.*\n--limit\t.*\n--root\t/m);
 });
 
 test("another shell is an error with the nearest", async () => {

@@ -58,6 +58,16 @@ test("the command line wins over the environment, that over the project's file, 
     ],
   });
   assert.deepEqual([rows.get("store-max")!.Value, rows.get("store-max")!.Option], ["50g", "--store-max"]);
+  const limits = (await show(["--limit", "name-size=100"], { SLIPWAY_LIMITS: "name-size=200" })).get(
+    "limits",
+  );
+  assert.deepEqual(limits, {
+    Name: "limits",
+    Value: "name-size=100",
+    Source: "option",
+    Option: "--limit",
+    Hidden: [{ Value: "name-size=200", Source: "environment", Variable: "SLIPWAY_LIMITS" }],
+  });
   assert.deepEqual(rows.get("retry"), { Name: "retry", Value: 1, Source: "user", File: file, Line: 3 });
   assert.deepEqual(rows.get("network"), { Name: "network", Value: "default", Source: "default" });
 });

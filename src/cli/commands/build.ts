@@ -12,10 +12,10 @@ import { type BuildFlags, makeBuildOptions } from "../build-flags.ts";
 import type { CommandContext } from "../command-context.ts";
 import { describeBuild } from "../describe-build.ts";
 import { type Finding, formatFindings, type NamedText } from "../format-findings.ts";
-import { shortPath } from "../format-source.ts";
 import { parseCall } from "../parse-call.ts";
 import { readBuildFlags } from "../read-build-flags.ts";
 import { locate, nameText, runCall } from "../run-call.ts";
+import { shortPath } from "../short-path.ts";
 import { parseProgressMode, startProgress } from "../start-progress.ts";
 import { startTimeLimit } from "../time-limit.ts";
 

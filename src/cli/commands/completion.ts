@@ -4,6 +4,8 @@ import { hintNearest } from "../../errors/suggest-nearest.ts";
 import type { CommandContext } from "../command-context.ts";
 import { COMMANDS } from "../command-table.ts";
 import { type CompletionEntry, formatCompletion, SHELLS } from "../format-completion.ts";
+import { makeGlobalOptions } from "../global-options.ts";
+import { makeOption } from "../make-option.ts";
 
 const HELP = `
 Examples:
@@ -44,14 +46,16 @@ async function listEntries(context: CommandContext): Promise<CompletionEntry[]> 
       ];
     }),
   );
-  return entries.flat();
+  const program = new Command("slipway").version("", "-v, --version", "print the version");
+  for (const option of makeGlobalOptions()) program.addOption(option);
+  return [describeEntry(program, [], ""), ...entries.flat()];
 }
 
 function describeEntry(command: Command, words: readonly string[], summary: string): CompletionEntry {
   return {
     words,
     summary,
-    options: command.options
+    options: [...command.options, makeOption("-h, --help", "print help")]
       .filter(({ hidden }) => !hidden)
       .map(({ long, short, description, required }) => ({
         names: [long, short].filter((one) => one !== undefined),

@@ -1,12 +1,12 @@
 import type { Command } from "commander";
 import { defaultStoreRoot } from "../../store/open-store.ts";
 import type { CommandContext } from "../command-context.ts";
-import { shortPath } from "../format-source.ts";
 import { formatTable } from "../format-table.ts";
 import { makeOption } from "../make-option.ts";
 import { parseListFormat } from "../parse-list-format.ts";
 import { SETTINGS } from "../settings/setting-table.ts";
 import type { FoundSetting, SettingSource } from "../settings/settings.ts";
+import { shortPath } from "../short-path.ts";
 
 const HELP = `
 Of several places the last one counts: the user's $XDG_CONFIG_HOME/slipway/config.toml, the project's

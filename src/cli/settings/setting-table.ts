@@ -1,6 +1,6 @@
 import { BuildError } from "../../errors/build-error.ts";
 import { parseLimits } from "../parse-limits.ts";
-import { parseAge } from "../parse-until.ts";
+import { parseDuration } from "../parse-until.ts";
 import { parseCount, parseEntitlement, parseNetwork, parseSize } from "../parse-values.ts";
 import { parseProgressMode } from "../start-progress.ts";
 import type { RegistrySettings, Settings } from "./settings.ts";
@@ -231,13 +231,4 @@ export function parseBoolean(text: string, what: string): boolean {
   if (/^(?:1|t|true|yes|on)$/i.test(text)) return true;
   if (/^(?:0|f|false|no|off)$/i.test(text)) return false;
   throw new BuildError("option-invalid", `Cannot use "${text}" for ${what}: it is neither true nor false`);
-}
-
-/** @throws BuildError `option-invalid`. */
-export function parseDuration(text: string, what: string): number {
-  const age = parseAge(text);
-  if (age !== undefined) return age;
-  throw new BuildError("option-invalid", `Cannot use "${text}" for ${what}: it is no duration`, {
-    hint: "Write it like 24h or 1h30m",
-  });
 }
