@@ -1,5 +1,5 @@
 import { BuildError, type SourceSpan } from "../errors/build-error.ts";
-import { hintNearest } from "../errors/suggest-nearest.ts";
+import { hintNearest, makeSuggester, type Suggester } from "../errors/suggest-nearest.ts";
 import { CHECK_NAMES, type CheckName, checkRule } from "./check-rules.ts";
 
 /** Which checks run, and whether a finding fails the build: the `check` directive. */
@@ -69,26 +69,24 @@ function splitNames(value: string): readonly string[] {
 
 /** The options with those of the comments above an instruction (`# check=skip=RULE`) added. A comment that is no options is a comment. */
 export function mergeCommentOptions(options: CheckOptions, comments: readonly string[]): CheckOptions {
-  let merged = options;
+  const all = [options];
   for (const comment of comments) {
     const match = /^check\s*=\s*(.+)$/.exec(comment);
     if (match === null) continue;
-    let own: CheckOptions;
     try {
-      own = parseCheckOptions(match[1]!);
+      all.push(parseCheckOptions(match[1]!));
     } catch (error) {
-      if (error instanceof BuildError) continue;
-      throw error;
+      if (!(error instanceof BuildError)) throw error;
     }
-    merged = {
-      ...merged,
-      skip: [...merged.skip, ...own.skip],
-      skipAll: merged.skipAll || own.skipAll,
-      experimental: [...merged.experimental, ...own.experimental],
-      experimentalAll: merged.experimentalAll || own.experimentalAll,
-    };
   }
-  return merged;
+  if (all.length === 1) return options;
+  return {
+    ...options,
+    skip: all.flatMap(({ skip }) => skip),
+    skipAll: all.some(({ skipAll }) => skipAll),
+    experimental: all.flatMap(({ experimental }) => experimental),
+    experimentalAll: all.some(({ experimentalAll }) => experimentalAll),
+  };
 }
 
 /** Whether a check runs. Skipping does not touch experimental checks: those are asked for by name. */
@@ -106,10 +104,15 @@ export interface UnknownCheck {
 }
 
 /** Names in the options that no check has. */
-export function findUnknownChecks(options: CheckOptions): readonly UnknownCheck[] {
-  return [...options.skip, ...options.experimental].flatMap((name) =>
-    name === "" || CHECK_NAMES.includes(name as CheckName)
-      ? []
-      : [{ name, hint: hintNearest(name, CHECK_NAMES) }],
+export function findUnknownChecks(
+  options: CheckOptions,
+  suggest: Suggester = makeSuggester(),
+): readonly UnknownCheck[] {
+  const unknown = [...options.skip, ...options.experimental].filter(
+    (name) => name !== "" && !CHECK_NAMES.includes(name as CheckName),
   );
+  return unknown.map((name) => {
+    const nearest = suggest(name, CHECK_NAMES);
+    return { name, hint: nearest && `Did you mean "${nearest}"?` };
+  });
 }

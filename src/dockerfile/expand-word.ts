@@ -1,5 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
-import { suggestNearest } from "../errors/suggest-nearest.ts";
+import type { Suggester } from "../errors/suggest-nearest.ts";
 import { isSpace } from "./is-space.ts";
 import { type PatternBudget, replacePattern, trimPatternPrefix, trimPatternSuffix } from "./shell-pattern.ts";
 import { shorten } from "./shorten.ts";
@@ -24,6 +24,8 @@ export interface ExpandOptions {
   readonly maxLength?: number;
   /** Shared by many expansions: what all their patterns may cost together. */
   readonly budget?: PatternBudget;
+  /** Finds the variable that the name in a failed `${v:?}` most likely meant, for the error's hint. */
+  readonly suggest?: Suggester;
 }
 
 export interface Expansion {
@@ -275,8 +277,8 @@ function expandDollar(scan: Scan): string {
   }
 }
 
-function hintVariable(env: Environment, name: string): string | undefined {
-  const nearest = suggestNearest(name, env instanceof Map ? env.keys() : Object.keys(env));
+function hintVariable({ env, options }: Scan, name: string): string | undefined {
+  const nearest = options.suggest?.(name, env instanceof Map ? env.keys() : Object.keys(env));
   return nearest && `Did you mean "${nearest}"?`;
 }
 
@@ -304,7 +306,7 @@ function applyModifier(scan: Scan, { name, modifier, emptyIsUnset }: Modifier): 
       return refuse(
         scan,
         `${name}: ${operand || `is not allowed to be ${value === undefined ? "unset" : "empty"}`}`,
-        value === undefined ? hintVariable(scan.env, name) : undefined,
+        value === undefined ? hintVariable(scan, name) : undefined,
       );
     case "#":
     case "%": {

@@ -161,6 +161,13 @@ test("an unknown check in a comment above an instruction is told, with its instr
   assert.equal(warnings.length, 1);
 });
 
+test("hints end after a hundred mistakes", () => {
+  const unknown = Array.from({ length: 300 }, (_, i) => `# check=skip=JSONArgsRecomende${i}\n`);
+  const { unknownChecks } = lintDockerfile(parseDockerfile(`FROM a\n${unknown.join("")}RUN b\n`));
+  assert.equal(unknownChecks.length, 300);
+  assert.equal(unknownChecks.filter(({ hint }) => hint !== undefined).length, 100);
+});
+
 test("variables of the base image are defined", () => {
   const findBase = () => ({ env: ["HOME_DIR=/h"] });
   assert.deepEqual(lint("FROM a\nWORKDIR $HOME_DIR\n", { findBase }), []);

@@ -1,6 +1,6 @@
 import type { SourceSpan } from "../errors/build-error.ts";
 import { BuildError } from "../errors/build-error.ts";
-import { makeSuggester } from "../errors/suggest-nearest.ts";
+import { makeSuggester, type Suggester } from "../errors/suggest-nearest.ts";
 import type { Platform } from "../oci/platform.ts";
 import { checkFile } from "./check-file.ts";
 import {
@@ -83,7 +83,7 @@ export function lintDockerfile(tree: SyntaxTree, options: LintOptions = {}): Lin
     warnings.push({ rule, detail, description, url, level: 1, span });
   };
   const suggest = makeSuggester();
-  const budget = { inherited: 5_000_000, textLeft: 64 << 20, patternWork: MAX_PATTERN_WORK };
+  const budget = { inherited: 1_000_000, textLeft: 64 << 20, patternWork: MAX_PATTERN_WORK };
   checkFile({ tree, dockerfile, options, report, suggest });
   checkStages({ dockerfile, options, report, suggest, budget });
   warnings.sort(
@@ -92,16 +92,16 @@ export function lintDockerfile(tree: SyntaxTree, options: LintOptions = {}): Lin
   return {
     warnings,
     failsBuild: checks.isError && warnings.length > 0,
-    unknownChecks: [...findUnknownChecks(checks), ...findUnknownInComments(dockerfile)],
+    unknownChecks: [...findUnknownChecks(checks, suggest), ...findUnknownInComments(dockerfile, suggest)],
   };
 }
 
-function findUnknownInComments({ stages }: Dockerfile): readonly UnknownCheck[] {
+function findUnknownInComments({ stages }: Dockerfile, suggest: Suggester): readonly UnknownCheck[] {
   const commented = stages.flatMap((stage) => [stage, ...stage.instructions]);
   return commented
     .filter(({ comments }) => comments.length > 0)
     .flatMap(({ comments, span }) =>
-      findUnknownChecks(mergeCommentOptions(DEFAULT_CHECK_OPTIONS, comments)).map((unknown) => ({
+      findUnknownChecks(mergeCommentOptions(DEFAULT_CHECK_OPTIONS, comments), suggest).map((unknown) => ({
         ...unknown,
         span,
       })),

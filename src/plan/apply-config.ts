@@ -14,7 +14,14 @@ import type { EscapeCharacter } from "../dockerfile/syntax-tree.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { expandAllIn, expandIn } from "./expand-in.ts";
 import { parseSignal } from "./parse-signal.ts";
-import { addHistory, type StageState, setImageVariable, setVariable, spendBudget } from "./stage-state.ts";
+import {
+  addHistory,
+  declareArg,
+  type StageState,
+  setImageVariable,
+  setVariable,
+  spendBudget,
+} from "./stage-state.ts";
 
 /*
  * Instructions that change the image's config and nothing else. Their history texts are those of BuildKit's frontend, which
@@ -48,7 +55,7 @@ export function applyArg(state: StageState, instruction: ArgInstruction, scope: 
     else if (fallback !== undefined) value = expandIn(state, fallback, scope.escape);
     else value = scope.globalArgs.get(name);
     if (value !== undefined && !SCAN_ARGS.has(name)) setVariable(state, name, value);
-    state.args.set(name, value);
+    declareArg(state, name, value);
     return value === undefined ? name : `${name}=${value}`;
   });
   addHistory(state, `ARG ${texts.join(" ")}`, true);

@@ -17,7 +17,7 @@ export function applyCopy(context: PlanContext, state: StageState, command: Comm
   const expanded = expandTransfer(context, state, instruction);
   checkChmod(expanded.chmod);
   if (instruction.kind === "add") checkChecksum(expanded.sources, expanded.checksum);
-  const text = displayLine(instruction.line, state.env, { escape: context.escape });
+  const text = displayLine(state, instruction.line, { escape: context.escape });
   const name = nameStep(context, state, { text, isTrigger: command.isTrigger });
   const makeSource = sourceMaker(context, state, { command, name, checksum: expanded.checksum });
   const sources = expanded.sources.map(makeSource);

@@ -86,7 +86,7 @@ function applyWorkdir(context: PlanContext, state: StageState, command: Command)
   const directory = path.startsWith("/") ? path : joinPath(state.config.WorkingDir ?? "/", path);
   state.config.WorkingDir = directory;
   const clean = cleanPath(directory);
-  const text = displayLine(instruction.line, state.env, { escape: context.escape });
+  const text = displayLine(state, instruction.line, { escape: context.escape });
   const name = nameStep(context, state, { text, isTrigger: command.isTrigger });
   if (clean !== "/") {
     state.rootfs = context.steps.add({

@@ -8,7 +8,7 @@ import { baseName, cleanPath, joinPath } from "./join-path.ts";
 import type { RunMount, RunStep } from "./plan.ts";
 import { addContext, ignoresCache, type PlanContext, sourceStep } from "./plan-context.ts";
 import type { Command, StageSource } from "./stage-graph.ts";
-import { addHistory, listEnv, type StageState, spendBudget } from "./stage-state.ts";
+import { addHistory, listEnv, type StageState, spendBudget, spendText } from "./stage-state.ts";
 import { displayLine, nameStep } from "./step-name.ts";
 
 /** RUN: one step with one layer. Throws BuildError. */
@@ -20,7 +20,7 @@ export function applyRun(context: PlanContext, state: StageState, command: Comma
   );
   const mounts = makeMounts(context, state, { mounts: evaluated, sources: command.sources });
   const { options } = context;
-  const text = displayLine(instruction.line, maskSecrets(state.env, evaluated), {
+  const text = displayLine({ ...state, env: maskSecrets(state, evaluated) }, instruction.line, {
     escape: context.escape,
     rawQuotes: true,
     keepUnset: true,
@@ -52,15 +52,19 @@ export function applyRun(context: PlanContext, state: StageState, command: Comma
     extraHosts: options.extraHosts ?? [],
   };
   state.rootfs = context.steps.add(step);
-  addHistory(state, `RUN ${[...argsInUse(state), ...args].join(" ")} # buildkit`, false);
+  addHistory(state, `RUN ${describeArgs(state)}${args.join(" ")} # buildkit`, false);
 }
 
-/** The ARGs in front of the command in history: `|2 A=1 B=`. */
-function argsInUse(state: StageState): readonly string[] {
-  if (state.args.size === 0) return [];
-  spendBudget(state.budget, state.args.size);
-  const texts = [...state.args].map(([name, value]) => `${name}=${state.env.get(name) ?? value ?? ""}`);
-  return [`|${state.args.size}`, ...texts];
+/** The ARGs in front of the command in history: `|2 A=1 B= `. */
+function describeArgs(state: StageState): string {
+  if (state.args.size === 0) return "";
+  if (state.argsText === undefined) {
+    spendBudget(state.budget, state.args.size);
+    const texts = [...state.args].map(([name, value]) => `${name}=${state.env.get(name) ?? value ?? ""} `);
+    state.argsText = `|${state.args.size} ${texts.join("")}`;
+  }
+  spendText(state.budget, state.argsText.length);
+  return state.argsText;
 }
 
 interface RunCommand {
@@ -106,12 +110,11 @@ function summarize(text: string): string {
 }
 
 /** A secret's variable is not known yet: its name shows that it will be there. */
-function maskSecrets(
-  env: ReadonlyMap<string, string>,
-  mounts: readonly Mount[],
-): ReadonlyMap<string, string> {
+function maskSecrets({ env, budget }: StageState, mounts: readonly Mount[]): ReadonlyMap<string, string> {
   const names = mounts.flatMap((mount) => (mount.env === undefined ? [] : [mount.env]));
-  return names.length === 0 ? env : new Map([...env, ...names.map((name) => [name, "****"] as const)]);
+  if (names.length === 0) return env;
+  spendBudget(budget, env.size);
+  return new Map([...env, ...names.map((name) => [name, "****"] as const)]);
 }
 
 function makeMounts(

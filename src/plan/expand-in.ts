@@ -1,5 +1,6 @@
 import { expandWord, expandWords } from "../dockerfile/expand-word.ts";
 import type { EscapeCharacter } from "../dockerfile/syntax-tree.ts";
+import { suggestNearest } from "../errors/suggest-nearest.ts";
 import { type CopyBudget, type StageState, spendText } from "./stage-state.ts";
 
 /** In characters, of a heredoc's text with its variables expanded. */
@@ -14,13 +15,17 @@ export function expandIn(state: StageState, word: string, escapeMark: EscapeChar
   return charge(
     state.budget,
     word,
-    expandWord(word, state.env, { escape: escapeMark, budget: state.budget }),
+    expandWord(word, state.env, { escape: escapeMark, budget: state.budget, suggest: suggestNearest }),
   );
 }
 
 /** `expandIn`, for a word that may become several. */
 export function expandAllIn(state: StageState, word: string, escapeMark: EscapeCharacter): readonly string[] {
-  const words = expandWords(word, state.env, { escape: escapeMark, budget: state.budget });
+  const words = expandWords(word, state.env, {
+    escape: escapeMark,
+    budget: state.budget,
+    suggest: suggestNearest,
+  });
   for (const one of words) charge(state.budget, "", one);
   return words;
 }
@@ -30,7 +35,12 @@ export function expandBodyIn(state: StageState, text: string): string {
   return charge(
     state.budget,
     text,
-    expandWord(text, state.env, { ignoreQuotes: true, maxLength: MAX_BODY_LENGTH, budget: state.budget }),
+    expandWord(text, state.env, {
+      ignoreQuotes: true,
+      maxLength: MAX_BODY_LENGTH,
+      budget: state.budget,
+      suggest: suggestNearest,
+    }),
   );
 }
 

@@ -1,6 +1,7 @@
 import { expandWord } from "../dockerfile/expand-word.ts";
 import type { Dockerfile } from "../dockerfile/instruction.ts";
 import { attachSpan } from "../errors/build-error.ts";
+import { suggestNearest } from "../errors/suggest-nearest.ts";
 import { formatPlatform, type Platform } from "../oci/platform.ts";
 import type { PlanOptions } from "./plan.ts";
 
@@ -41,7 +42,8 @@ export function evaluateGlobalArgs(
     for (const { name, value } of instruction.args) {
       try {
         if (Object.hasOwn(buildArgs, name)) args.set(name, buildArgs[name]!);
-        else if (value !== undefined) args.set(name, expandWord(value, args, { escape: dockerfile.escape }));
+        else if (value !== undefined)
+          args.set(name, expandWord(value, args, { escape: dockerfile.escape, suggest: suggestNearest }));
       } catch (error) {
         throw attachSpan(error, instruction.span);
       }

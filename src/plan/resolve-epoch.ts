@@ -2,7 +2,7 @@ import { expandWord } from "../dockerfile/expand-word.ts";
 import type { Dockerfile, Stage } from "../dockerfile/instruction.ts";
 import { parseGitReference } from "../dockerfile/parse-git-reference.ts";
 import { attachSpan, BuildError } from "../errors/build-error.ts";
-import { hintNearest } from "../errors/suggest-nearest.ts";
+import { hintNearest, suggestNearest } from "../errors/suggest-nearest.ts";
 import type { ContextLookup } from "./named-context.ts";
 import type { Epoch, PlanOptions } from "./plan.ts";
 
@@ -50,7 +50,8 @@ export function resolveEpoch(input: EpochInput): Epoch | undefined {
 function epochOfStage(stage: Stage, { dockerfile, options, globalArgs }: EpochInput): Epoch {
   const env = new Map(globalArgs);
   env.delete("SOURCE_DATE_EPOCH");
-  const expandOne = (word: string) => expandWord(word, env, { escape: dockerfile.escape });
+  const expandOne = (word: string) =>
+    expandWord(word, env, { escape: dockerfile.escape, suggest: suggestNearest });
   if (expandOne(stage.base) !== "scratch")
     throw refuse(stage, "SOURCE_DATE_EPOCH stage must use FROM scratch");
   let epoch: Epoch | undefined;

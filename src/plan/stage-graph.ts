@@ -110,7 +110,7 @@ function resolveStage(
     title: stage.name ?? `stage-${index}`,
     commands: [],
   };
-  const expanded = expand(stage.base, globalArgs, { escape: dockerfile.escape });
+  const expanded = expand(stage.base, globalArgs, { escape: dockerfile.escape, suggest: suggestNearest });
   const base = expanded.result;
   if (base === "") {
     throw new BuildError(
@@ -153,7 +153,7 @@ function resolvePlatform(
   { dockerfile, globalArgs, options }: Omit<GraphInput, "findContext">,
 ): Platform | undefined {
   if (stage.platform === undefined) return undefined;
-  const expanded = expand(stage.platform, globalArgs, { escape: dockerfile.escape });
+  const expanded = expand(stage.platform, globalArgs, { escape: dockerfile.escape, suggest: suggestNearest });
   const hint = hintUnset(expanded.unmatched, globalArgs);
   if (expanded.result === "") {
     throw new BuildError(

@@ -27,8 +27,8 @@ export interface StageState {
   platform: Platform;
   /** What RUN and expansions see: the image's ENV and the ARGs, the later one winning whatever it is. Set by `setVariable`. */
   readonly env: ReadonlyMap<string, string>;
-  /** ARGs that were declared, in the order of their first declaration; without a value when they have none. */
-  readonly args: Map<string, string | undefined>;
+  /** ARGs that were declared, in the order of their first declaration; without a value when they have none. Set by `declareArg`. */
+  readonly args: ReadonlyMap<string, string | undefined>;
   /** ENV of the image alone, `NAME=value`, and the place of each name's first entry. */
   readonly imageEnv: string[];
   readonly imageEnvPlaces: Map<string, number>;
@@ -48,6 +48,8 @@ export interface StageState {
   stepTotal: number;
   /** `env` as RUN takes it, until the next variable. */
   envList: readonly string[] | undefined;
+  /** `args` as the history of RUN shows them, until the next variable. */
+  argsText: string | undefined;
   readonly budget: CopyBudget;
 }
 
@@ -62,7 +64,7 @@ export interface CopyBudget {
   patternWork: number;
 }
 
-const MAX_COPIED = 5_000_000;
+const MAX_COPIED = 1_000_000;
 const MAX_EXPANDED = 64 << 20;
 
 export function makeCopyBudget(): CopyBudget {
@@ -143,6 +145,7 @@ export function startFromImage(node: StageNode, base: StageBase): StageState {
     stepNumber: 0,
     stepTotal: 0,
     envList: undefined,
+    argsText: undefined,
     budget: base.budget,
   };
   for (const variable of Env ?? []) {
@@ -202,6 +205,13 @@ function splitVariable(variable: string): [name: string, value: string] {
 export function setVariable(state: StageState, name: string, value: string): void {
   (state.env as Map<string, string>).set(name, value);
   state.envList = undefined;
+  state.argsText = undefined;
+}
+
+/** Declares an ARG, which may have no value. */
+export function declareArg(state: StageState, name: string, value: string | undefined): void {
+  (state.args as Map<string, string | undefined>).set(name, value);
+  state.argsText = undefined;
 }
 
 /** Sets a variable of the image, as ENV does. It keeps its place when it gets another value. */

@@ -3,7 +3,7 @@ import type { Environment } from "../dockerfile/variable.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import type { PlanContext } from "./plan-context.ts";
-import type { StageState } from "./stage-state.ts";
+import { type CopyBudget, type StageState, spendText } from "./stage-state.ts";
 
 /** What a step is called: `[builder 2/4] RUN go build`. Takes the next number of the stage. */
 export function nameStep(
@@ -22,12 +22,18 @@ export function nameStep(
 }
 
 /** An instruction's line as a name: the keyword in capitals, variables expanded; as written when they cannot be. */
-export function displayLine(line: string, env: Environment, options: ExpandOptions): string {
+export function displayLine(
+  { env, budget }: { readonly env: Environment; readonly budget: CopyBudget },
+  line: string,
+  options: ExpandOptions,
+): string {
   const capital = line.replace(/^\S+/, (keyword) => keyword.toUpperCase());
+  let name = capital;
   try {
-    return expandWord(capital, env, options);
+    name = expandWord(capital, env, options);
   } catch (error) {
-    if (error instanceof BuildError) return capital;
-    throw error;
+    if (!(error instanceof BuildError)) throw error;
   }
+  if (name.length > line.length) spendText(budget, name.length - line.length);
+  return name;
 }
