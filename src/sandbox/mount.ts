@@ -43,8 +43,13 @@ const OVERLAY_OPTIONS = { index: "off", metacopy: "off", redirect_dir: "off" } a
 export function mountOverlay(overlay: OverlayMount): void {
   const libc = loadLibc();
   const isOld = isDisabled("lowerdir+") || isDisabled("fsopen");
-  if (isOld || !mountWithLowerdirPlus(libc, overlay)) mountWithOptions(libc, overlay);
+  if (!isOld && hasLowerdirPlus && mountWithLowerdirPlus(libc, overlay)) return;
+  mountWithOptions(libc, overlay);
+  // Asked again, an old kernel would complain in its log each time.
+  hasLowerdirPlus = false;
 }
+
+let hasLowerdirPlus = true;
 
 /** False when this kernel does not know the calls or `lowerdir+`. */
 function mountWithLowerdirPlus(libc: Libc, overlay: OverlayMount): boolean {
@@ -55,20 +60,21 @@ function mountWithLowerdirPlus(libc: Libc, overlay: OverlayMount): boolean {
     return false;
   }
   try {
-    const set = (key: string, value: string) =>
-      libc.fsconfig(context, FSCONFIG_SET_STRING, key, Buffer.from(value), 0);
-    for (const [position, lower] of overlay.lowerDirectories.entries()) {
-      try {
-        set("lowerdir+", lower);
-      } catch (error) {
-        if (position === 0) return false;
-        throw error;
-      }
+    const values: readonly (readonly [string, string])[] = [
+      ...overlay.lowerDirectories.map((lower) => ["lowerdir+", lower] as const),
+      ["upperdir", overlay.upperDirectory],
+      ["workdir", overlay.workDirectory],
+      ...Object.entries(OVERLAY_OPTIONS),
+    ];
+    try {
+      for (const [key, value] of values)
+        libc.fsconfig(context, FSCONFIG_SET_STRING, key, Buffer.from(value), 0);
+      libc.fsconfig(context, FSCONFIG_CMD_CREATE, undefined, undefined, 0);
+    } catch (error) {
+      // Which option it does not know, a kernel before 6.5 says only when all are there; what else is wrong mount(2) says again.
+      if ((error as NodeJS.ErrnoException).code === "EINVAL") return false;
+      throw error;
     }
-    set("upperdir", overlay.upperDirectory);
-    set("workdir", overlay.workDirectory);
-    for (const [key, value] of Object.entries(OVERLAY_OPTIONS)) set(key, value);
-    libc.fsconfig(context, FSCONFIG_CMD_CREATE, undefined, undefined, 0);
     const mount = libc.fsmount(context, 0, overlay.hasDevices ? 0 : MOUNT_ATTR_NODEV);
     try {
       libc.moveMount(mount, "", AT_FDCWD, Buffer.from(overlay.target), MOVE_MOUNT_F_EMPTY_PATH);
