@@ -134,6 +134,8 @@ export interface ContainerExit {
   readonly runtimeMessage?: string;
   /** The kernel killed something of the command because its limit on memory was reached. */
   readonly ranOutOfMemory?: boolean;
+  /** It had a loopback alone, because the machine has no way out. */
+  readonly isOffline?: boolean;
 }
 
 /** The parts of the OCI runtime spec 1.1 config.json that slipway sets. */

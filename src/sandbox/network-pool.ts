@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** Where a step asks for names when the host's own resolver listens on its loopback: pasta passes it on. */
@@ -14,7 +14,8 @@ export interface LentNetwork {
 }
 
 export interface NetworkPool {
-  lend(): Promise<LentNetwork>;
+  /** Undefined when the machine itself has no way out: nothing but a loopback is to be had. */
+  lend(): Promise<LentNetwork | undefined>;
 }
 
 /**
@@ -23,9 +24,9 @@ export interface NetworkPool {
  * in its pid namespace and ends with it.
  */
 export function makeNetworkPool(pastaPath: string, directory: string): NetworkPool {
-  const idle: Promise<string>[] = [];
+  const idle: Promise<string | undefined>[] = [];
   let count = 0;
-  const prepare = (): Promise<string> => {
+  const prepare = (): Promise<string | undefined> => {
     const ready = makeNetwork(pastaPath, join(directory, `net-${count++}`));
     // Whoever it is lent to is told of the failure.
     ready.catch(() => {});
@@ -35,22 +36,45 @@ export function makeNetworkPool(pastaPath: string, directory: string): NetworkPo
   return {
     async lend() {
       const path = await (idle.shift() ?? prepare());
-      return { path, giveBack: () => idle.push(Promise.resolve(path)) };
+      const giveBack = () => idle.push(Promise.resolve(path));
+      if (path !== undefined) return { path, giveBack };
+      giveBack();
+      return undefined;
     },
   };
 }
 
-async function makeNetwork(pastaPath: string, path: string): Promise<string> {
+async function makeNetwork(pastaPath: string, path: string): Promise<string | undefined> {
   writeFileSync(path, "");
   await runProgram("unshare", [`--net=${path}`, "true"]);
-  await runProgram(pastaPath, [
-    // It ends in the background once the namespace is set up.
-    ...["--netns", path, "--config-net", "--quiet", "--runas", "0"],
-    // Neither the gateway's address nor any port leads to the host.
-    ...["--no-map-gw", "-t", "none", "-u", "none", "-T", "none", "-U", "none"],
-    ...["--dns-forward", DNS_FORWARD_ADDRESS],
-  ]);
+  try {
+    await runProgram(pastaPath, [
+      // It ends in the background once the namespace is set up.
+      ...["--netns", path, "--config-net", "--quiet", "--runas", "0"],
+      // Neither the gateway's address nor any port leads to the host.
+      ...["--no-map-gw", "-t", "none", "-u", "none", "-T", "none", "-U", "none"],
+      ...["--dns-forward", DNS_FORWARD_ADDRESS],
+    ]);
+  } catch (error) {
+    // pasta takes addresses and routes from the interface of the default route.
+    if (hasDefaultRoute()) throw error;
+    return undefined;
+  }
   return path;
+}
+
+/** Of IPv4 or IPv6, as the files in /proc/net of proc(5) have them; that of IPv6 lists rejected ones too, on the loopback. */
+function hasDefaultRoute(): boolean {
+  const rows = (name: string) =>
+    // Absent where the kernel has no such protocol.
+    (existsSync(`/proc/net/${name}`) ? readFileSync(`/proc/net/${name}`, "latin1").split("\n") : []).map(
+      (line) => line.trim().split(/\s+/),
+    );
+  return (
+    rows("route").some(
+      ([, destination, , , , , , mask]) => destination === "00000000" && mask === "00000000",
+    ) || rows("ipv6_route").some((row) => /^0+$/.test(row[0]!) && row[1] === "00" && row.at(-1) !== "lo")
+  );
 }
 
 async function runProgram(program: string, args: readonly string[]): Promise<void> {

@@ -85,7 +85,8 @@ async function holdContainer(
     container = await startContainer(request, { ...hold, networkPath: network?.path });
     if (signal.aborted) container.kill();
     signal.addEventListener("abort", () => container!.kill(), { once: true });
-    hold.send({ kind: "exit", id: request.id, ...(await container.exit) });
+    const isOffline = request.network === "pasta" && network === undefined;
+    hold.send({ kind: "exit", id: request.id, ...(await container.exit), ...(isOffline && { isOffline }) });
   } finally {
     container?.unmount();
     network?.giveBack();

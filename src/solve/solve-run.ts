@@ -187,8 +187,14 @@ function runError(step: RunStep, exit: ContainerExit, logTail: readonly string[]
   const reason = ranOutOfMemory ? `it ran out of memory (${ended})` : ended;
   // Where handlers cannot be seen, the command is tried.
   const isFormat = [runtimeMessage ?? "", ...logTail].some((line) => /exec format error/i.test(line));
-  const hint = isFormat ? hintForeign(step.platform) : hintMissingShell(reason);
+  const hint = isFormat ? hintForeign(step.platform) : (hintMissingShell(reason) ?? hintOffline(exit));
   return new BuildError("run-failed", `Cannot run "${command}": ${reason}`, { hint, exitCode, logTail });
+}
+
+function hintOffline({ isOffline }: ContainerExit): string | undefined {
+  return isOffline
+    ? "This machine has no default route, so the command had no network but its own loopback"
+    : undefined;
 }
 
 /** @throws BuildError `not-permitted`, also when the step's result is known already. */

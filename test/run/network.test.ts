@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
-import { runCommand } from "../slipway.ts";
+import { runCommand, slipwayPath } from "../slipway.ts";
 
 const SERVER = `
   import { createServer } from "node:http";
@@ -65,5 +65,23 @@ describe("a step on the default network", { skip: missing }, () => {
     const alone = await bench.build(`FROM busybox\nRUN --network=none ${ask}\n`, { args: ["--no-cache"] });
     assert.equal(alone.code, 1);
     assert.match(alone.stderr, /Network is unreachable/i);
+  });
+
+  it("has its loopback on a machine without a way out, and says so when the command fails", async () => {
+    const commands = ["ip -o link | sed 's/^/link /'; ping -c 1 127.0.0.1", "nc -w 1 198.51.100.2 8000"];
+    const context = bench.context({
+      Dockerfile: ["FROM busybox", ...commands.map((command) => `RUN ${command}`)].join("\n"),
+    });
+    // An empty network namespace has no route.
+    const { code, stderr } = await runCommand("unshare", [
+      ...["--net", slipwayPath, "--root", bench.root, "build", "--progress=plain", context],
+    ]);
+    assert.equal(code, 1);
+    assert.match(stderr, /1 packets received/);
+    assert.deepEqual(
+      [...stderr.matchAll(/link \d+: (\w+)/g)].map(([, name]) => name),
+      ["lo"],
+    );
+    assert.match(stderr, /^Hint: This machine has no default route/m);
   });
 });
