@@ -14,10 +14,13 @@ export interface LayeredImage {
   readonly digests: readonly Digest[];
 }
 
+/** The members of a layer, or its whole tar. */
+export type LayerLike = readonly MemberLike[] | Buffer;
+
 /** Writes the image as an OCI layout that skopeo reads as `oci:DIRECTORY:latest`. Layers are gzip, bottom first. */
 export async function writeLayeredLayout(
   directory: string,
-  layers: readonly (readonly MemberLike[])[],
+  layers: readonly LayerLike[],
 ): Promise<LayeredImage> {
   const blobs = join(directory, "blobs/sha256");
   await mkdir(blobs, { recursive: true });
@@ -26,7 +29,7 @@ export async function writeLayeredLayout(
     await writeFile(join(blobs, digestHex(digest)), bytes);
     return { mediaType, digest, size: bytes.length };
   };
-  const tars = layers.map((members) => makeTar(members));
+  const tars = layers.map((layer) => (Buffer.isBuffer(layer) ? layer : makeTar(layer)));
   const descriptors = await Promise.all(tars.map((tar) => write(gzipSync(tar), MEDIA_TYPE.ociLayerGzip)));
   const config = {
     architecture: "amd64",
@@ -61,4 +64,14 @@ export async function pushLayout(directory: string, reference: string): Promise<
 
 function encode(value: unknown): Uint8Array {
   return Buffer.from(JSON.stringify(value));
+}
+
+/** Lets skopeo make a layout an archive that `docker load` takes. */
+export async function archiveLayout(directory: string, archive: string, name: string): Promise<void> {
+  const { code, stderr } = await runCommand("skopeo", [
+    "copy",
+    `oci:${directory}:latest`,
+    `docker-archive:${archive}:${name}`,
+  ]);
+  if (code !== 0) throw new Error(`skopeo cannot make ${archive}:\n${stderr}`);
 }

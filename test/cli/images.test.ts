@@ -12,6 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { archiveLayout, writeLayeredLayout } from "../layered-image.ts";
 import { runSlipway, slipway } from "../slipway.ts";
 import { registryMissing, startRegistry } from "../start-registry.ts";
 import { validateImageLayout } from "../validate-image.ts";
@@ -204,6 +205,17 @@ test("load takes the archives of other programs", {
     assert.match(stdout, /^Loaded image: [do]:1\n$/);
     assert.equal((await slipway(["cat", `${name}:/etc/hello`], { root })).stdout, "hello\n");
   }
+});
+
+test("load takes an image that says no time", {
+  skip: !existsSync("/usr/bin/skopeo") && "needs skopeo",
+}, async () => {
+  const { run } = await openStore();
+  const layout = join(work, "timeless");
+  await writeLayeredLayout(layout, [[{ name: "f", content: "text" }]]);
+  await archiveLayout(layout, `${layout}.tar`, "timeless:1");
+  await run("load", "-i", `${layout}.tar`);
+  assert.equal((await run("cat", "timeless:1:/f")).stdout, "text");
 });
 
 test("load refuses what is no image archive", async () => {
