@@ -7,6 +7,7 @@ import { IndexReader } from "./index-reader.ts";
 import { isSelfContained } from "./is-self-contained.ts";
 import type { Layer } from "./layer.ts";
 import { pathToText, ROOT } from "./rootfs-path.ts";
+import { openUnionTree, type UnionTree } from "./union-tree.ts";
 
 const CHUNK_SIZE = 1 << 20;
 
@@ -29,15 +30,18 @@ export function checkLayer(
     if (unpackedPath !== undefined) return checkUnpacked(layer, unpackedPath);
     const { content } = layer;
     const tarSize = content.kind === "tar" ? statSync(content.tarPath).size : 0;
+    using tree = openUnionTree([layer]);
     using index = new IndexReader(layer.indexPath);
     for (const entry of index.scan(ROOT)) {
       throwIfAborted();
       const wrong =
         content.kind === "directory"
           ? checkEntry(content.directoryPath, entry)
-          : (entry.dataOffset ?? 0) + entry.size > tarSize && entry.dataOffset !== undefined
-            ? `its tar ends before "${pathToText(entry.path)}"`
-            : undefined;
+          : entry.sparse
+            ? checkExpanded(tree, entry)
+            : (entry.dataOffset ?? 0) + entry.size > tarSize && entry.dataOffset !== undefined
+              ? `its tar ends before "${pathToText(entry.path)}"`
+              : undefined;
       if (wrong !== undefined) return wrong;
     }
     if (layer.diffId === undefined) return undefined;
@@ -48,6 +52,13 @@ export function checkLayer(
     if (name === "AbortError") throw error;
     return code === "ENOENT" ? `"${path}" is missing` : message;
   }
+}
+
+/** What is made of a tar's sparse file is under no diff ID. */
+function checkExpanded(tree: UnionTree, entry: Entry): string | undefined {
+  const hash = createHash("sha256");
+  for (const chunk of tree.read({ entry, layer: 0 })) hash.update(chunk);
+  return hash.digest().equals(entry.contentHash!) ? undefined : `"${pathToText(entry.path)}" has other bytes`;
 }
 
 /** Times change nothing; a directory's whiteouts are devices 0:0 for the index, too. */

@@ -29,9 +29,9 @@ export class BlockCutter {
     this.#output = output;
     this.#pending = Buffer.allocUnsafeSlow(sizes.limit * 2);
     const handler: TarHandler = {
-      member: (member, dataOffset) => {
-        this.#meetMember(this.#nextMember, member.size);
-        this.#nextMember = dataOffset + member.size + tarPadding(member.size);
+      member: (_, { dataOffset, storedSize }) => {
+        this.#meetMember(this.#nextMember, storedSize);
+        this.#nextMember = dataOffset + storedSize + tarPadding(storedSize);
       },
       content() {},
       memberEnd() {},

@@ -21,6 +21,8 @@ const IS_IMPLICIT = 128;
 
 /** In the type byte: the flags are full. */
 const IS_FOREIGN = 128;
+const IS_SPARSE = 64;
+const TYPE_MASK = 63;
 
 const PATH_AT = 36;
 const HASH_SIZE = 32;
@@ -48,7 +50,8 @@ export function writeRecord(entry: Entry, buffer: Buffer, at: number): number {
   let flags = 0;
   if (entry.opaque) flags |= IS_OPAQUE;
   if (entry.implicit) flags |= IS_IMPLICIT;
-  buffer[at + 4] = TYPE_NUMBER.get(entry.type)! | (entry.foreignLink ? IS_FOREIGN : 0);
+  const marks = (entry.foreignLink ? IS_FOREIGN : 0) | (entry.sparse ? IS_SPARSE : 0);
+  buffer[at + 4] = TYPE_NUMBER.get(entry.type)! | marks;
   buffer.writeUInt16LE(entry.mode, at + 6);
   buffer.writeUInt32LE(entry.uid, at + 8);
   buffer.writeUInt32LE(entry.gid, at + 12);
@@ -109,7 +112,7 @@ export function readRecord(buffer: Buffer, at: number): Entry {
   };
   const entry: { -readonly [Key in keyof Entry]: Entry[Key] } = {
     path: readText() as RootfsPath,
-    type: TYPES[buffer[at + 4]! & ~IS_FOREIGN]!,
+    type: TYPES[buffer[at + 4]! & TYPE_MASK]!,
     mode: buffer.readUInt16LE(at + 6),
     uid: buffer.readUInt32LE(at + 8),
     gid: buffer.readUInt32LE(at + 12),
@@ -142,6 +145,7 @@ export function readRecord(buffer: Buffer, at: number): Entry {
   }
   if (flags & HAS_HASH) entry.contentHash = Buffer.from(buffer.subarray(position, position + HASH_SIZE));
   if (buffer[at + 4]! & IS_FOREIGN) entry.foreignLink = true;
+  if (buffer[at + 4]! & IS_SPARSE) entry.sparse = true;
   if (flags & IS_OPAQUE) entry.opaque = true;
   if (flags & IS_IMPLICIT) entry.implicit = true;
   return entry;

@@ -33,6 +33,8 @@ export interface Entry {
   readonly opaque?: boolean;
   /** Regular files: where the bytes begin in the layer's uncompressed tar; absent in layers that are directories. */
   readonly dataOffset?: number;
+  /** Regular files: the tar has the bytes without their holes, so `dataOffset` counts in `expandedPath` instead. */
+  readonly sparse?: boolean;
   /** Regular files: the SHA-256 of the bytes, where it is known without reading them (layers that came as a tar). */
   readonly contentHash?: Uint8Array;
   /** Directories: the layer does not list it, only something below it; its mode and owner come from the layers below. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -169,6 +170,17 @@ test("ingestLayer() refuses hostile members", async (t) => {
   );
   await refuse({ name: "x", xattrs: { "user.overlay.opaque": Buffer.from("y") } }, /extended attribute/);
   await refuse({ name: "./", type: "symlink", linkName: "/etc" }, /root must be a directory/);
+  assert.deepEqual(readdirSync(directory), []);
+});
+
+test("ingestLayer() counts the holes of sparse files as what they become", {
+  skip: process.platform !== "linux" && "needs GNU tar",
+}, async (t) => {
+  const at = makeTemporaryDirectory(t);
+  execFileSync("truncate", ["-s", "2T", join(at, "hole")]);
+  const tar = execFileSync("tar", ["--format=pax", "--sparse", "-C", at, "-cf", "-", "hole"]);
+  const directory = join(at, "layers");
+  await assert.rejects(ingest(directory, tar), { code: "input-limit", message: /\(expansion\)/ });
   assert.deepEqual(readdirSync(directory), []);
 });
 

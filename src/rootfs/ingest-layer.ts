@@ -9,7 +9,7 @@ import { DETECT_SIZE, detectCompression, type Inflater, makeInflater } from "./i
 import type { Layer } from "./layer.ts";
 import { LayerWriter } from "./layer-writer.ts";
 import { layerEntryOf } from "./member-entry.ts";
-import { TarReader } from "./tar-reader.ts";
+import { type TarHandler, TarReader } from "./tar-reader.ts";
 
 /** A layer's blob that enters, and where it goes. */
 export interface IngestRequest {
@@ -44,17 +44,18 @@ export interface IngestOptions {
 /**
  * Reads a layer's blob once: verifies its digest and size, keeps it, inflates it (by what the bytes are, not by the media
  * type), computes the diff ID, keeps the plain tar and indexes it. Nothing is left behind when it fails.
- * @throws BuildError `verification`, `image-invalid`, `input-limit`, `unsupported` (sparse files).
+ * @throws BuildError `verification`, `image-invalid`, `input-limit`.
  */
 export async function ingestLayer(request: IngestRequest, options: IngestOptions): Promise<IngestedLayer> {
   const { limits = DEFAULT_LIMITS } = request;
   using writer = new LayerWriter(request.layersDirectory, { name: "layer-entries", limits });
   using blob = new BlobFile(request);
-  const reader = new TarReader(collectEntries(writer), { limits });
   const what = "Cannot read the layer: unpacked it is larger";
   const checkExpansion = makeExpansionCheck(request.size, { what, limits });
+  const checkSize = (moreBytes: number) => checkExpansion(writer.offset + writer.expanded.offset + moreBytes);
+  const reader = new TarReader(collectEntries(writer, checkSize), { limits });
   const takePlain = (chunk: Uint8Array) => {
-    checkExpansion(writer.offset + chunk.length);
+    checkSize(chunk.length);
     writer.write(chunk);
     reader.write(chunk);
   };
@@ -116,20 +117,27 @@ export async function* readFileChunks(path: string, chunkSize = 256 << 10): Asyn
 
 const EMPTY_HASH = createHash("sha256").digest();
 
-/** Adds the members of the tar that a writer gets to the writer's index. */
-export function collectEntries(writer: LayerWriter) {
+/** Adds the members of the tar that a writer gets to the writer's index; `checkSize` hears of each piece of a sparse file, in bytes. */
+export function collectEntries(
+  writer: LayerWriter,
+  checkSize: (moreBytes: number) => void = () => {},
+): TarHandler {
   let entry: Entry | undefined;
   let hash: Hash | undefined;
   return {
-    member(member: Parameters<typeof layerEntryOf>[0], dataOffset: number) {
-      entry = layerEntryOf(member, dataOffset);
+    member(member, { dataOffset, isSparse }) {
+      entry = layerEntryOf(member, isSparse ? writer.expanded.offset : dataOffset);
+      if (isSparse && entry?.dataOffset !== undefined) entry = { ...entry, sparse: true };
       // A native object for each of a million empty files is memory that the collector does not see.
       const isEmpty = entry?.size === 0;
       if (entry?.dataOffset !== undefined && isEmpty) entry = { ...entry, contentHash: EMPTY_HASH };
       hash = entry?.dataOffset === undefined || isEmpty ? undefined : createHash("sha256");
     },
-    content(chunk: Uint8Array) {
+    content(chunk) {
       hash?.update(chunk);
+      if (!entry?.sparse) return;
+      checkSize(chunk.length);
+      writer.expanded.write(chunk);
     },
     memberEnd() {
       if (entry !== undefined)

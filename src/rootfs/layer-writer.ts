@@ -7,6 +7,7 @@ import type { Digest } from "../oci/digest.ts";
 import { digestHex } from "../oci/digest.ts";
 import type { WrittenLayer } from "./copy-request.ts";
 import type { Entry } from "./entry.ts";
+import { ExpandedFiles } from "./expanded-files.ts";
 import { writeLayerIndex } from "./layer-entries.ts";
 import { RecordSorter } from "./record-sorter.ts";
 
@@ -30,6 +31,8 @@ export class LayerWriter implements Disposable {
   readonly #sorter: RecordSorter;
   readonly #hash = createHash("sha256");
   readonly #buffer = Buffer.alloc(BUFFER_SIZE);
+  /** For the sparse files of the tar, whose bytes do not stand in it as they are. */
+  readonly expanded: ExpandedFiles;
   #fill = 0;
   #offset = 0;
   #isOpen = true;
@@ -39,7 +42,9 @@ export class LayerWriter implements Disposable {
     this.#limit = limit;
     this.#directory = join(layersDirectory, `.new-${randomBytes(9).toString("hex")}`);
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-    this.#fd = openSync(join(this.#directory, "tar"), "wx", 0o600);
+    const tarPath = join(this.#directory, "tar");
+    this.#fd = openSync(tarPath, "wx", 0o600);
+    this.expanded = new ExpandedFiles(tarPath);
     this.#sorter = new RecordSorter(join(this.#directory, "sort"));
   }
 
@@ -109,6 +114,7 @@ export class LayerWriter implements Disposable {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#sorter[Symbol.dispose]();
+    this.expanded[Symbol.dispose]();
     closeSync(this.#fd);
   }
 

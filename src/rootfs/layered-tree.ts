@@ -1,6 +1,7 @@
 import { BuildError } from "../errors/build-error.ts";
 import { diskPath } from "./disk-path.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
+import { expandedPath } from "./expanded-files.ts";
 import type { Layer } from "./layer.ts";
 import { implicitDirectory } from "./layer-entries.ts";
 import type { LayerFiles } from "./layer-files.ts";
@@ -87,8 +88,10 @@ export class LayeredTree implements UpperTree {
 
   locate({ entry, layer, dataPath = entry.path }: TreeEntry): FileSlice {
     const { content } = this.layers[layer]!;
-    if (content.kind === "tar")
-      return { filePath: content.tarPath, offset: entry.dataOffset!, size: entry.size };
+    if (content.kind === "tar") {
+      const filePath = entry.sparse ? expandedPath(content.tarPath) : content.tarPath;
+      return { filePath, offset: entry.dataOffset!, size: entry.size };
+    }
     return { filePath: diskPath(content.directoryPath, dataPath), offset: 0, size: entry.size };
   }
 

@@ -144,8 +144,8 @@ function collectInodes(entries: Iterable<Entry>): Inode[] | undefined {
   return inodes;
 }
 
-function canHold({ type, size, dataOffset, foreignLink }: Entry): boolean {
-  if (foreignLink) return false;
+function canHold({ type, size, dataOffset, foreignLink, sparse }: Entry): boolean {
+  if (foreignLink || sparse) return false;
   return type !== "file" || size === 0 || (dataOffset !== undefined && dataOffset % EROFS_BLOCK === 0);
 }
 

@@ -3,6 +3,7 @@ import { invalidTar } from "./tar-header.ts";
 /** Values of a pax extended header (POSIX.1-2001, pax, "Extended Header"), one char a byte. */
 export type PaxRecords = Map<string, string>;
 
+export const SPARSE_PREFIX = "GNU.sparse.";
 export const SPARSE_MAP = "GNU.sparse.map";
 export const XATTR_PREFIX = "SCHILY.xattr.";
 

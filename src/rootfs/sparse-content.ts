@@ -1,3 +1,4 @@
+import { type PaxRecords, parsePaxInteger, SPARSE_MAP, SPARSE_PREFIX } from "./pax-records.ts";
 import { invalidTar, readNumber, tarPadding } from "./tar-header.ts";
 
 /*
@@ -20,6 +21,8 @@ export interface SparseFile {
 
 /** What a map may take, as for every header. */
 const MAP_LIMIT = 1 << 20;
+/** Of an old GNU header with the blocks after it. */
+export const EXTENT_LIMIT = 50_000;
 const EXTENTS_AT = 386;
 const EXTENT_SIZE = 24;
 const ZEROS = Buffer.alloc(64 << 10);
@@ -39,8 +42,20 @@ export function readSparseSize(block: Buffer): number {
   return readNumber(block, [483, 12]);
 }
 
-/** `offset,size,offset,size...` of a pax record. @throws BuildError `image-invalid` */
-export function parseExtents(text: string): SparseExtent[] {
+/** What the records of pax formats 0.0, 0.1 and 1.0 say; undefined where there are none. @throws BuildError `image-invalid` */
+export function readSparseRecords(pax: PaxRecords): SparseFile | undefined {
+  if (![...pax.keys()].some((key) => key.startsWith(SPARSE_PREFIX))) return undefined;
+  const get = (key: string) => pax.get(SPARSE_PREFIX + key);
+  const size = get("realsize") ?? get("size");
+  const map = pax.get(SPARSE_MAP);
+  const isInFront = get("major") === "1" && get("minor") === "0";
+  if (size === undefined || (!isInFront && map === undefined))
+    throw invalidTar("the size or the map of a sparse file is missing");
+  return { size: parsePaxInteger(size), ...(isInFront ? {} : { extents: parseExtents(map!) }) };
+}
+
+/** `offset,size,offset,size...` */
+function parseExtents(text: string): SparseExtent[] {
   return pairUp(text === "" ? [] : text.split(",").map(parseDecimal));
 }
 

@@ -1,16 +1,15 @@
-import { BuildError } from "../errors/build-error.ts";
 import { DEFAULT_LIMITS, type InputLimits, makeLimitError } from "../errors/input-limits.ts";
 import {
   type PaxRecords,
   parsePaxInteger,
   parsePaxRecords,
   parsePaxTime,
-  SPARSE_MAP,
   XATTR_PREFIX,
 } from "./pax-records.ts";
 import {
-  parseExtents,
+  EXTENT_LIMIT,
   readExtentBlock,
+  readSparseRecords,
   readSparseSize,
   SparseContent,
   type SparseFile,
@@ -33,7 +32,7 @@ export interface TarMember {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** Of the content that follows; 0 for all but files. */
+  /** Of the content that follows, with the holes of a sparse file; 0 for all but files. */
   readonly size: number;
   readonly mtime: number;
   readonly mtimeNs: number;
@@ -44,16 +43,23 @@ export interface TarMember {
   readonly xattrs?: Readonly<Record<string, Uint8Array>>;
 }
 
+/** What the archive itself has of a member's content. */
+export interface TarPlace {
+  /** Where it begins, in bytes. */
+  readonly dataOffset: number;
+  /** How long it is, in bytes. */
+  readonly storedSize: number;
+  /** It stands there without its holes, perhaps with a map in front: not as `TarHandler.content` gets it. */
+  readonly isSparse: boolean;
+}
+
 export interface TarHandler {
-  /** `dataOffset` is where the member's content begins in the archive. */
-  member(member: TarMember, dataOffset: number): void;
+  member(member: TarMember, place: TarPlace): void;
   /** A piece of the last member's content; valid during the call. */
   content(chunk: Uint8Array): void;
   /** The last member's content is complete (called for every member). */
   memberEnd(): void;
 }
-
-const EXTENT_LIMIT = 50_000;
 
 const TYPES: Readonly<Record<string, TarMemberType>> = {
   "0": "file",
@@ -95,25 +101,13 @@ export class TarReader {
   #pax: PaxRecords | undefined;
   #longName: string | undefined;
   #longLink: string | undefined;
-  readonly #expandsSparse: boolean;
   /** An old GNU sparse member whose map goes on in the next block. */
   #unfinished: UnfinishedMember | undefined;
   #sparse: SparseContent | undefined;
 
-  /**
-   * `expandSparse`: sparse members are told with their whole size, and their content with its holes; `dataOffset` then says nothing.
-   * Else they are refused, for a layer's bytes must lie in its tar.
-   */
-  constructor(
-    handler: TarHandler,
-    {
-      limits = DEFAULT_LIMITS,
-      expandSparse = false,
-    }: { readonly limits?: InputLimits; readonly expandSparse?: boolean } = {},
-  ) {
+  constructor(handler: TarHandler, { limits = DEFAULT_LIMITS }: { readonly limits?: InputLimits } = {}) {
     this.#handler = handler;
     this.#limits = limits;
-    this.#expandsSparse = expandSparse;
   }
 
   /** A zero block was read: no member follows. */
@@ -121,7 +115,7 @@ export class TarReader {
     return this.#zeroBlocks > 0;
   }
 
-  /** @throws BuildError `image-invalid` for what is no tar, `input-limit`, `unsupported` for sparse members. */
+  /** @throws BuildError `image-invalid` for what is no tar, `input-limit`. */
   write(chunk: Uint8Array): void {
     let at = 0;
     while (at < chunk.length) {
@@ -204,12 +198,12 @@ export class TarReader {
   }
 
   #startMember(raw: RawHeader, dataOffset: number): void {
-    if (raw.typeflag === "S" && this.#expandsSparse) {
+    if (raw.typeflag === "S") {
       const { extents, isContinued } = readExtentBlock(this.#block, true);
       const sparse = { size: readSparseSize(this.#block), extents };
       if (isContinued) this.#unfinished = { raw, sparse };
       else this.#openMember(raw, dataOffset, sparse);
-    } else this.#openMember(raw, dataOffset, this.#paxSparse());
+    } else this.#openMember(raw, dataOffset, this.#pax && readSparseRecords(this.#pax));
   }
 
   #continueMap({ raw, sparse }: UnfinishedMember, dataOffset: number): void {
@@ -220,27 +214,18 @@ export class TarReader {
     if (!isContinued) this.#openMember(raw, dataOffset, all);
   }
 
-  /** Of pax formats 0.0, 0.1 and 1.0. */
-  #paxSparse(): SparseFile | undefined {
-    const get = (key: string) => this.#pax?.get(`GNU.sparse.${key}`);
-    const size = get("realsize") ?? get("size");
-    if (size === undefined || !this.#expandsSparse) return undefined;
-    const map = this.#pax?.get(SPARSE_MAP);
-    const isInFront = get("major") === "1" && get("minor") === "0";
-    if (!isInFront && map === undefined) throw invalidTar("the map of a sparse file is missing");
-    return { size: parsePaxInteger(size), ...(isInFront ? {} : { extents: parseExtents(map!) }) };
-  }
-
   #openMember(raw: RawHeader, dataOffset: number, sparse: SparseFile | undefined): void {
-    const stored = this.#makeMember(raw, sparse !== undefined);
+    const stored = this.#makeMember(raw);
     const member = sparse === undefined ? stored : { ...stored, size: sparse.size };
+    if (sparse !== undefined && (member.type !== "file" || member.size < 0))
+      throw invalidTar(`"${printable(member.name)}" has the map of a sparse file that it cannot have`);
     this.#sparse = sparse && new SparseContent(sparse, (chunk) => this.#handler.content(chunk));
     this.#pax = undefined;
     this.#longName = undefined;
     this.#longLink = undefined;
     this.#metaBytes = 0;
     this.#inMember = true;
-    this.#handler.member(member, dataOffset);
+    this.#handler.member(member, { dataOffset, storedSize: stored.size, isSparse: sparse !== undefined });
     this.#startContent(stored.size);
   }
 
@@ -265,24 +250,11 @@ export class TarReader {
     else if (kind === "longLink") this.#longLink = cutAtNul(body);
   }
 
-  #makeMember(raw: RawHeader, isExpanded: boolean): TarMember {
+  #makeMember(raw: RawHeader): TarMember {
     const pax = this.#pax;
     const get = (key: string) => pax?.get(key) || undefined;
     const name = get("GNU.sparse.name") ?? get("path") ?? this.#longName ?? raw.name;
     const linkName = get("linkpath") ?? this.#longLink ?? raw.linkname;
-    if (
-      !isExpanded &&
-      (raw.typeflag === "S" ||
-        (pax !== undefined && [...pax.keys()].some((key) => key.startsWith("GNU.sparse."))))
-    ) {
-      throw new BuildError(
-        "unsupported",
-        `Cannot read "${printable(name)}" in the tar archive: it is stored as a sparse file`,
-        {
-          hint: "Make it without --sparse",
-        },
-      );
-    }
     if (Math.max(name.length, linkName.length) > this.#limits["name-size"]) {
       const what = `Cannot read "${printable(name.slice(0, 40))}..." in the tar archive: its name or its target is longer`;
       throw makeLimitError("name-size", what, this.#limits);

@@ -46,7 +46,7 @@ export async function unpackArchive({ chunks, ...request }: UnpackRequest): Prom
   using writer = new LayerWriter(request.layersDirectory, { name: "archive-entries", limits });
   const checkSize = makeSizeCheck(request, limits);
   const collector = new MemberCollector(writer, checkSize);
-  const sniffer = new Sniffer(new TarReader(collector, { limits, expandSparse: true }), checkSize);
+  const sniffer = new Sniffer(new TarReader(collector, { limits }), checkSize);
   try {
     await inflateArchive(withFirst(first.value, iterator), compression, (chunk) => sniffer.write(chunk));
     sniffer.end();

@@ -15,7 +15,7 @@ const ZEROS = Buffer.alloc(512);
 export function writeEntry(writer: LayerWriter, entry: Entry, content: Iterable<Uint8Array> = []): void {
   for (const member of membersOf(entry)) writer.write(encodeTarMember(member));
   const isLink = entry.hardLinkOf !== undefined && entry.hardLinkOf !== entry.path;
-  const { dataOffset: _, contentHash: expected, ...rest } = entry;
+  const { dataOffset: _, sparse: __, contentHash: expected, ...rest } = entry;
   if (entry.type !== "file" || isLink) {
     writer.add({ ...rest, mtimeNs: 0, ...(isLink ? { size: 0 } : {}) });
     return;

@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type BuildBench, openBuildBench } from "../build-bench.ts";
 import { writeLayeredLayout } from "../layered-image.ts";
+import { isDockerExported, listDockerFiles } from "../list-docker-files.ts";
+import { assertSameFiles, listTar } from "../list-tar.ts";
 import type { MemberLike } from "../make-layers.ts";
 import { runCommand } from "../slipway.ts";
 import { dockerMissing, startDocker } from "../start-docker.ts";
@@ -129,14 +131,7 @@ describe("a tree of everything odd", { skip: process.getuid?.() !== 0 && "needs 
     const archive = join(bench.directory, "docker.tar");
     await build(["-o", `type=docker,dest=${archive},name=stress:1`]);
     await docker.run(["load", "-i", archive]);
-    const { stdout } = await docker.run(["create", "--network=none", "stress:1"]);
-    const exported = join(bench.directory, "exported.tar");
-    await docker.run(["export", "-o", exported, stdout.trim()]);
-    const isOfEngine = /^ (?:\.dockerenv|(?:dev|proc|sys|etc)\/)/;
-    const found = (await listTar(exported)).filter((line) => !isOfEngine.test(line));
-    // docker exports capabilities and no other attribute.
-    const isExported = (line: string) => !line.includes(" has user.");
-    assertSame(found, expected.filter(isExported));
+    assertSameFiles(await listDockerFiles(docker, "stress:1"), expected.filter(isDockerExported));
   });
 
   it("is the same when umoci unpacks it", { skip: missing("umoci") }, async () => {
@@ -144,7 +139,7 @@ describe("a tree of everything odd", { skip: process.getuid?.() !== 0 && "needs 
     await build(["-o", `type=oci,tar=false,dest=${layout},name=stress:1`]);
     const bundle = join(bench.directory, "bundle");
     await run("umoci", ["unpack", "--image", `${layout}:1`, bundle]);
-    assertSame(await listDirectory(join(bundle, "rootfs")), expected);
+    assertSameFiles(await listDirectory(join(bundle, "rootfs")), expected);
   });
 
   it("is the same when buildah mounts it, out of skopeo's copy", { skip: missing("buildah") }, async () => {
@@ -157,52 +152,11 @@ describe("a tree of everything odd", { skip: process.getuid?.() !== 0 && "needs 
     const where = ["--root", join(root, "root"), "--runroot", join(root, "run"), "--storage-driver=vfs"];
     const container = (await run("buildah", [...where, "from", `oci-archive:${copied}`])).trim();
     const mounted = (await run("buildah", [...where, "mount", container])).trim();
-    assertSame(await listDirectory(mounted), expected);
+    assertSameFiles(await listDirectory(mounted), expected);
     await run("buildah", [...where, "rm", container]);
   });
 });
 
 function missing(program: string): string | false {
   return existsSync(`/usr/bin/${program}`) ? false : `${program} is missing (apt-get install ${program})`;
-}
-
-/** Names only what differs: the lists are long. */
-function assertSame(found: readonly string[], expected: readonly string[]): void {
-  const missing = expected.filter((line) => !found.includes(line));
-  const extra = found.filter((line) => !expected.includes(line));
-  assert.deepEqual({ missing, extra }, { missing: [], extra: [] });
-}
-
-const HASH = 'printf "%s has %s" "$TAR_FILENAME" "$(sha256sum)" | base64 -w0; echo';
-
-/** What GNU tar reads: ` path ...` with type, mode, owner, size, time and link; attributes; the hash of each file. Sorted. */
-async function listTar(path: string): Promise<string[]> {
-  const read = async (args: readonly string[]) => {
-    const { code, stdout, stderr } = await runCommand("tar", [...args, path], {
-      env: { LC_ALL: "C", TZ: "UTC" },
-    });
-    assert.equal(code, 0, stderr);
-    return stdout.split("\n").filter((line) => line !== "");
-  };
-  // Not --utc: with it GNU tar 1.34 lists no attributes.
-  const form = ["--quoting-style=escape", "--numeric-owner", "--full-time"];
-  const lines: string[] = [];
-  let name = "";
-  for (const line of await read([...form, "--xattrs", "--xattrs-include=*", "-tvvf"])) {
-    const xattr = /^\s+x:\s*(\d+) (.*)$/.exec(line);
-    const member = /^(\S+?)\*?\s+(\S+)\s+(\S+) (\S+ \S+) (.*)$/.exec(line);
-    if (xattr !== null) lines.push(` ${name} has ${xattr[2]} of ${xattr[1]} bytes`);
-    else if (member !== null) {
-      name = withoutDot(member[5]!);
-      lines.push(` ${name} ${member.slice(1, 5).join(" ")}`);
-    }
-  }
-  for (const hash of await read(["--to-command", HASH, "-xf"])) {
-    lines.push(` ${withoutDot(Buffer.from(hash, "base64").toString("latin1"))}`);
-  }
-  return lines.filter((line) => !line.startsWith("  d")).sort();
-}
-
-function withoutDot(name: string): string {
-  return name.replace(/^\.\//, "");
 }
