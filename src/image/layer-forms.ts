@@ -5,6 +5,7 @@ import type { LayerDigest } from "../rootfs/digest-layer.ts";
 import { DEFAULT_LEVEL } from "../rootfs/pack-layer.ts";
 import { adoptBlob, temporaryPath } from "../store/blobs.ts";
 import { findLayer, findLayerBlobs, type LayerBlob, recordDiffId, recordLayerBlob } from "../store/layers.ts";
+import { packedBlocksPlace } from "../store/packed-blocks.ts";
 import type { ImageAccess, LazyLayer } from "./image-access.ts";
 
 export interface WantedForm {
@@ -68,7 +69,13 @@ async function findOwnForm(access: ImageAccess, layer: LazyLayer, wanted: Wanted
   const blobPath = temporaryPath(store);
   try {
     const packed = await access.work.packLayer(
-      { layer: await layer.load(), compression, blobPath, ...(level !== undefined && { level }) },
+      {
+        layer: await layer.load(),
+        compression,
+        blobPath,
+        reuse: { ...packedBlocksPlace(store), encoder },
+        ...(level !== undefined && { level }),
+      },
       { signal: access.signal },
     );
     await adoptBlob(store, blobPath, packed.digest);

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import {
   chmodSync,
   linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -20,13 +23,14 @@ import {
   makeTar,
   makeTemporaryDirectory,
 } from "../../test/make-layers.ts";
+import { digestHex } from "../oci/digest.ts";
 import { digestBytes } from "../oci/digest-bytes.ts";
-import { compressBlock } from "./compress-block.ts";
+import { type BlockToCompress, compressBlock } from "./compress-block.ts";
 import { BlockCutter } from "./cut-blocks.ts";
 import { indexUpperDirectory } from "./index-upper-directory.ts";
 import { ingestLayer } from "./ingest-layer.ts";
 import type { Layer } from "./layer.ts";
-import { packLayer } from "./pack-layer.ts";
+import { type PackRequest, packLayer } from "./pack-layer.ts";
 
 const skip = process.platform === "linux" && process.getuid?.() === 0 ? false : "needs root on Linux";
 
@@ -126,6 +130,52 @@ for (const compression of ["gzip", "zstd", "uncompressed"] as const) {
     );
     assert.equal(back.diffId, packed.diffId);
     assert.deepEqual(readdirSync(at).sort(), ["back", "blob", "blob2", "layers"]);
+  });
+}
+
+for (const compression of ["gzip", "zstd"] as const) {
+  test(`packLayer() compresses ${compression} blocks once, and the bytes are the same as without that`, async (t) => {
+    const at = makeTemporaryDirectory(t);
+    const reuse = { databasePath: join(at, "blocks"), blobsDirectory: at, encoder: "one" };
+    let compressed = 0;
+    const pack = async (some: readonly MemberLike[], more: Partial<PackRequest> = {}) => {
+      const layer = await makeLayer(join(at, "layers"), some);
+      const request = { layer, compression, blobPath: join(at, "packed"), ...more };
+      const plain = await packLayer({ ...request, reuse: undefined });
+      compressed = 0;
+      const compress = async (block: BlockToCompress) => {
+        compressed++;
+        return compressBlock(block);
+      };
+      const packed = await packLayer({ ...request, reuse, ...more }, { compress, parallel: 3 });
+      assert.deepEqual(packed, plain);
+      const blob = join(at, digestHex(packed.digest));
+      renameSync(join(at, "packed"), blob);
+      return { blob, compressed };
+    };
+    const files = [1, 2, 3, 4].map((name) => ({
+      name: `${name}`,
+      content: randomBytes(530_000),
+    }));
+    const first = await pack(files);
+    assert.ok(first.compressed >= 3);
+    assert.equal((await pack(files)).compressed, 1, "only the last block");
+    const changed = files.map((file) => (file.name === "3" ? { ...file, content: "other" } : file));
+    const second = await pack(changed);
+    assert.ok(second.compressed > 1 && second.compressed < first.compressed, "some of the blocks");
+    assert.equal((await pack(files, { reuse: { ...reuse, encoder: "two" } })).compressed, first.compressed);
+    assert.equal((await pack(files, { level: 1 })).compressed, first.compressed);
+
+    const { blob } = await pack(files);
+    const bytes = readFileSync(blob);
+    bytes[1000]! ^= 1;
+    writeFileSync(blob, bytes);
+    assert.ok((await pack(files)).compressed > 1, "what is damaged is not used");
+    rmSync(blob);
+    rmSync(second.blob);
+    assert.equal((await pack(files)).compressed, first.compressed, "nor what is gone");
+    writeFileSync(reuse.databasePath, "no database");
+    assert.equal((await pack(files)).compressed, first.compressed);
   });
 }
 

@@ -3,6 +3,12 @@ import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "n
 import { crc32 } from "node:zlib";
 import type { Digest } from "../oci/digest.ts";
 import type { Compression } from "../oci/media-type.ts";
+import {
+  openPackedBlocks,
+  type PackedBlock,
+  type PackedBlocks,
+  type PackedBlocksPlace,
+} from "../store/packed-blocks.ts";
 import { noteDroppedBytes } from "../threads/free-buffers.ts";
 import { type BlockToCompress, compressBlock } from "./compress-block.ts";
 import { BlockCutter, type BlockSizes } from "./cut-blocks.ts";
@@ -16,6 +22,11 @@ export interface PackRequest {
   readonly level?: number;
   /** Where the blob is written: a temporary name beside it, then renamed. */
   readonly blobPath: string;
+  /** Blocks that were compressed before are not compressed again. The blob has to go where it says. */
+  readonly reuse?: PackedBlocksPlace & {
+    /** What else the bytes depend on: the library, its version, the architecture. */
+    readonly encoder: string;
+  };
 }
 
 export interface PackedLayer {
@@ -50,13 +61,13 @@ const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
 
 /**
  * Writes a layer's blob and computes both of its digests in the same pass. The bytes depend on the tar, the format and
- * the level only (for one build of the compression library), not on the number of threads.
+ * the level only (for one build of the compression library), not on the number of threads nor on what is reused.
  */
 export async function packLayer(request: PackRequest, options: PackOptions = {}): Promise<PackedLayer> {
   const { layer, compression } = request;
   using blob = new BlobWriter(request.blobPath);
   const tarHash = layer.diffId === undefined ? createHash("sha256") : undefined;
-  const compressor = compression === "uncompressed" ? undefined : new BlockCompressor(request, options, blob);
+  using compressor = compression === "uncompressed" ? undefined : new BlockCompressor(request, options, blob);
   let tarSizeBytes = 0;
   for (const chunk of tarChunks(layer)) {
     options.throwIfAborted?.();
@@ -68,21 +79,25 @@ export async function packLayer(request: PackRequest, options: PackOptions = {})
   }
   await compressor?.end(tarSizeBytes);
   const { digest, size } = blob.finish();
+  compressor?.keepBlocks(digest);
   const diffId: Digest = layer.diffId ?? `sha256:${tarHash!.digest("hex")}`;
   return { digest, size, diffId, tarSizeBytes };
 }
 
-class BlockCompressor {
+class BlockCompressor implements Disposable {
   readonly #format: "gzip" | "zstd";
   readonly #level: number;
   readonly #compress: (block: BlockToCompress) => Promise<Uint8Array>;
   readonly #parallel: number;
   readonly #blob: BlobWriter;
   readonly #cutter: BlockCutter;
+  readonly #reuse: PackRequest["reuse"];
+  #packed: PackedBlocks | undefined;
+  readonly #written: PackedBlock[] = [];
   /** Cut, not yet compressed: the last one waits until it is known whether another follows. */
   readonly #blocks: Buffer[] = [];
   /** In the order of the blob. */
-  readonly #underWay: Promise<Uint8Array>[] = [];
+  readonly #underWay: { readonly key?: Uint8Array; readonly compressed: Promise<Uint8Array> }[] = [];
   #dictionary: Uint8Array | undefined;
   #crc = 0;
 
@@ -92,6 +107,7 @@ class BlockCompressor {
     this.#compress = options.compress ?? (async (block) => compressBlock(block));
     this.#parallel = options.parallel ?? 1;
     this.#blob = blob;
+    this.#reuse = request.reuse;
     this.#cutter = new BlockCutter(BLOCK_SIZES[this.#format], (block) => this.#blocks.push(block));
     if (this.#format === "gzip") blob.write(GZIP_HEADER);
   }
@@ -114,28 +130,53 @@ class BlockCompressor {
     this.#blob.write(trailer);
   }
 
+  /** For later layers that have blocks of this one, once it is a blob. */
+  keepBlocks(blob: Digest): void {
+    if (this.#written.length > 0) this.#packed?.keep(blob, this.#written);
+  }
+
+  [Symbol.dispose](): void {
+    this.#packed?.[Symbol.dispose]();
+  }
+
   async #start(block: Buffer, isLast: boolean): Promise<void> {
     const dictionary = this.#dictionary;
     // A copy: the block's own buffer may go to another thread.
     if (this.#format === "gzip") this.#dictionary = lastBytes(block, dictionary);
-    const compressed = this.#compress({
+    const request: BlockToCompress = {
       format: this.#format,
       block,
       level: this.#level,
       isLast,
       ...(dictionary === undefined ? {} : { dictionary: Buffer.from(dictionary) }),
-    });
+    };
+    // The last block is left out: a layer of one block is compressed sooner than anything is looked up.
+    const key = this.#reuse === undefined || isLast ? undefined : keyOf(request, this.#reuse.encoder);
+    if (key !== undefined) this.#packed ??= openPackedBlocks(this.#reuse!);
+    const found = key && this.#packed!.find(key);
+    const compressed = found === undefined ? this.#compress(request) : Promise.resolve(found);
     // A failure is met when its turn comes.
     compressed.catch(() => {});
-    this.#underWay.push(compressed);
+    this.#underWay.push({ compressed, ...(key && { key }) });
     while (this.#underWay.length >= this.#parallel) await this.#writeNext();
   }
 
   async #writeNext(): Promise<void> {
-    const compressed = await this.#underWay.shift()!;
-    this.#blob.write(compressed);
-    noteDroppedBytes(compressed.length);
+    const { key, compressed } = this.#underWay.shift()!;
+    const bytes = await compressed;
+    if (key !== undefined) {
+      this.#written.push({ key, start: this.#blob.size, size: bytes.length, crc: crc32(bytes) });
+    }
+    this.#blob.write(bytes);
+    noteDroppedBytes(bytes.length);
   }
+}
+
+/** All that the compressed bytes of a block depend on. */
+function keyOf({ format, level, dictionary, block }: BlockToCompress, encoder: string): Buffer {
+  const hash = createHash("sha256").update(`${format} ${level} ${encoder} ${dictionary?.length ?? 0}\n`);
+  if (dictionary !== undefined) hash.update(dictionary);
+  return hash.update(block).digest();
 }
 
 /** The window that the next block sees. */
@@ -157,7 +198,8 @@ class BlobWriter implements Disposable {
   readonly #temporaryPath: string;
   readonly #fd: number;
   readonly #hash = createHash("sha256");
-  #size = 0;
+  /** What is written so far, in bytes. */
+  size = 0;
   #isKept = false;
 
   constructor(path: string) {
@@ -168,7 +210,7 @@ class BlobWriter implements Disposable {
 
   write(bytes: Uint8Array): void {
     this.#hash.update(bytes);
-    this.#size += bytes.length;
+    this.size += bytes.length;
     for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
   }
 
@@ -176,7 +218,7 @@ class BlobWriter implements Disposable {
     fsyncSync(this.#fd);
     renameSync(this.#temporaryPath, this.#path);
     this.#isKept = true;
-    return { digest: `sha256:${this.#hash.digest("hex")}`, size: this.#size };
+    return { digest: `sha256:${this.#hash.digest("hex")}`, size: this.size };
   }
 
   [Symbol.dispose](): void {

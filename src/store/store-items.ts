@@ -184,6 +184,8 @@ async function listDatabase(store: Store): Promise<StoreItem> {
     "db.sqlite-shm",
     "file-digests.sqlite",
     "file-digests.sqlite-wal",
+    "packed-blocks.sqlite",
+    "packed-blocks.sqlite-wal",
   ])
     sizeBytes += await measurePath(join(store.root, name));
   return { kind: "database", id: "db.sqlite", path: "db.sqlite", sizeBytes, used: Date.now() };
