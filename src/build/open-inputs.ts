@@ -72,6 +72,11 @@ export async function openInputs(options: BuildOptions): Promise<BuildInputs> {
   };
 }
 
+/** The build context and the named ones, by name. */
+export function allContexts({ tree, trees }: BuildInputs): ReadonlyMap<string, ContextTree> {
+  return new Map([...trees, ["context", tree]]);
+}
+
 /** For a repository that the user names on the command line; a Dockerfile gets an agent only by `ssh`. */
 function ownAgent({ SSH_AUTH_SOCK: path }: NodeJS.ProcessEnv): ContextOptions["ssh"] {
   return path ? { kind: "socket", path } : undefined;

@@ -1,15 +1,14 @@
 import { BuildError } from "../errors/build-error.ts";
 import { hintNearest } from "../errors/suggest-nearest.ts";
 import { formatPlatform } from "../oci/platform.ts";
-import type { Plan, PlanOptions } from "../plan/plan.ts";
+import type { Plan } from "../plan/plan.ts";
 import { solvePlan } from "../solve/solve-plan.ts";
 import type { BuildOptions, BuildResult } from "./build-options.ts";
 import type { BuildOutput } from "./build-output.ts";
 import { checkOutputs, exportImages } from "./export-images.ts";
 import { lintBuild } from "./lint-build.ts";
-import { openInputs } from "./open-inputs.ts";
-import { planWithEpoch } from "./plan-with-epoch.ts";
-import { resolvePlan } from "./resolve-plan.ts";
+import { allContexts, openInputs } from "./open-inputs.ts";
+import { planInputs } from "./plan-inputs.ts";
 
 const DEFAULT_JOBS = 16;
 
@@ -22,15 +21,9 @@ export async function performBuild(options: BuildOptions): Promise<BuildResult> 
   const { outputs = [{ type: "image", names: [], push: false }], tags = [] } = options;
   checkOutputs(outputs, tags);
   await using inputs = await openInputs(options);
-  const { session, remotes, syntax, tree, trees, secrets } = inputs;
+  const { session, remotes, secrets } = inputs;
   const { access } = session;
-  const resolve = (plan: PlanOptions) => resolvePlan(access, syntax, { plan, pull: options.pull });
-  const { plan, findImage, bases, epochSeconds } = await planWithEpoch(resolve, inputs.planOptions, {
-    openRemotes: () => remotes.open(),
-    contextOf: (name) => (name === "context" ? options.context : options.buildContexts?.[name]),
-    emit: access.emit,
-    signal: access.signal,
-  });
+  const { plan, findImage, bases, epochSeconds } = await planInputs(inputs, options);
   tellAboutPlan(plan, access.emit);
   lintBuild(inputs, { plan, bases });
   checkTargets(outputs, [...new Set(plan.outputs.map(({ target }) => target))]);
@@ -40,7 +33,7 @@ export async function performBuild(options: BuildOptions): Promise<BuildResult> 
     explain: options.explain,
     cacheTtlMs: options.cacheTtlMs,
     openSandbox: () => session.openSandbox(),
-    contexts: new Map([...trees, ["context", tree]]),
+    contexts: allContexts(inputs),
     findImage,
     jobs: options.jobs ?? DEFAULT_JOBS,
     secrets,

@@ -27,6 +27,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/check.ts")).defineCheck,
   },
   {
+    name: "plan",
+    group: "Build",
+    summary: "Tell what a build would take from the cache, without building",
+    load: async () => (await import("./commands/plan.ts")).definePlan,
+  },
+  {
     name: "parse",
     group: "Build",
     summary: "Show how a Dockerfile is read",

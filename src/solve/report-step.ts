@@ -1,5 +1,5 @@
 import type { Step } from "../plan/plan.ts";
-import type { SolveContext } from "./solve-plan.ts";
+import type { SourceContext } from "./solve-plan.ts";
 
 /** What a step says of itself while it is worked on. */
 export interface StepReport {
@@ -14,7 +14,7 @@ export interface StepReport {
 /** Tells that a step begins, and how it ends. */
 export async function reportStep<T>(
   step: Step,
-  { access: { emit, signal }, trace }: SolveContext,
+  { access: { emit, signal }, trace }: SourceContext,
   work: (report: StepReport) => Promise<T>,
 ): Promise<T> {
   const id = `step ${step.id}`;

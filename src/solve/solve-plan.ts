@@ -11,8 +11,8 @@ import type { Sandbox } from "../sandbox/run-container.ts";
 import type { StoredBuildStep } from "../store/builds.ts";
 import { makeLimit } from "./limit.ts";
 import { solveCopy } from "./solve-copy.ts";
-import { solveRemote } from "./solve-remote.ts";
 import { solveRun } from "./solve-run.ts";
+import { solveSource } from "./solve-source.ts";
 import { solveWorkdir } from "./solve-workdir.ts";
 import type { Solved, SolvedRootfs } from "./solved.ts";
 import { type BuildTrace, makeBuildTrace, nameProject } from "./trace-build.ts";
@@ -45,6 +45,12 @@ export interface SolveOptions {
 export interface KeyContext extends Pick<SolveOptions, "access" | "epochSeconds" | "cacheTtlMs"> {
   /** The result of a step that the current one stands on; solved once, whoever asks. */
   readonly solve: (id: StepId) => Promise<Solved>;
+}
+
+/** What it takes to know what a source is. */
+export interface SourceContext
+  extends Pick<SolveOptions, "access" | "contexts" | "findImage" | "openRemotes"> {
+  readonly trace: Pick<BuildTrace, "time">;
 }
 
 /** What the kinds of steps share while a plan is solved. */
@@ -105,7 +111,8 @@ function tellMisses(steps: readonly StoredBuildStep[], emit: EventSink): void {
   }
 }
 
-function withSpan(error: unknown, { span }: Step): unknown {
+/** The place of a step that failed. */
+export function withSpan(error: unknown, { span }: Step): unknown {
   return span === undefined ? error : attachSpan(error, span);
 }
 
@@ -129,25 +136,5 @@ function solveStep(step: Step, context: SolveContext): Promise<Solved> {
       return solveWorkdir(step, context);
     case "run":
       return solveRun(step, context);
-  }
-}
-
-async function solveSource(step: SourceStep, context: SolveContext): Promise<Solved> {
-  const { source } = step;
-  switch (source.kind) {
-    case "scratch":
-      return { kind: "rootfs", recordId: "scratch", layers: [] };
-    case "image": {
-      const { configDigest, layers } = await context.findImage(step);
-      return { kind: "rootfs", recordId: `image ${configDigest}`, layers };
-    }
-    case "context": {
-      const tree = context.contexts.get(source.name);
-      if (tree === undefined) throw new Error(`there is no context "${source.name}"`);
-      return { kind: "files", open: async () => tree };
-    }
-    case "git":
-    case "http":
-      return solveRemote(step, source, context);
   }
 }

@@ -1,6 +1,6 @@
 import type { Source, SourceStep } from "../plan/plan.ts";
 import { reportStep } from "./report-step.ts";
-import type { SolveContext } from "./solve-plan.ts";
+import type { SourceContext } from "./solve-plan.ts";
 import type { Solved } from "./solved.ts";
 
 type RemoteSource = Extract<Source, { kind: "git" | "http" }>;
@@ -9,7 +9,7 @@ type RemoteSource = Extract<Source, { kind: "git" | "http" }>;
  * ADD's URL or git repository. What it is now (a digest, a commit) enters the keys of the steps that use it; where that is
  * said beforehand (`--checksum`, a commit) nobody is asked, and what comes from the cache is not fetched.
  */
-export function solveRemote(step: SourceStep, source: RemoteSource, context: SolveContext): Promise<Solved> {
+export function solveRemote(step: SourceStep, source: RemoteSource, context: SourceContext): Promise<Solved> {
   const { signal } = context.access;
   return reportStep(step, context, async ({ progress }): Promise<Solved> => {
     const remotes = await context.openRemotes();

@@ -11,7 +11,7 @@ import { asRootfs, type KeyContext, type SolveContext } from "./solve-plan.ts";
 import type { SolvedRootfs } from "./solved.ts";
 import { addLayer, keepRecord } from "./step-record.ts";
 
-async function keyWorkdir(step: WorkdirStep, context: KeyContext): Promise<KeyedStep> {
+export async function keyWorkdir(step: WorkdirStep, context: KeyContext): Promise<KeyedStep> {
   const base = asRootfs(await context.solve(step.base));
   return { base, keys: () => [makeWorkdirKey(step, () => base.recordId, context.epochSeconds)] };
 }

@@ -42,20 +42,24 @@ export function addLayer(
   { step, record }: { readonly step: Step; readonly record: StepRecord },
   { access: { store } }: KeyContext,
 ): SolvedRootfs {
-  const stored = findLayer(store, record.layerId);
-  if (stored === undefined) throw new Error(`the layer ${record.layerId} is gone from the store`);
-  const layer: LazyLayer = {
-    layerId: record.layerId,
-    created: record.created,
+  const layers = [...base.layers, layerOfRecord(store, record)];
+  return { kind: "rootfs", recordId: nameRootfs(step, base, record.id), layers };
+}
+
+export function layerOfRecord(store: Store, { layerId, created }: StepRecord): LazyLayer {
+  const stored = findLayer(store, layerId);
+  if (stored === undefined) throw new Error(`the layer ${layerId} is gone from the store`);
+  return {
+    layerId,
+    created,
     ...(stored.diffId && { diffId: stored.diffId }),
     load: async () => openStoredLayer(store, stored),
     findIndex: () => openStoredLayer(store, stored),
   };
-  return { kind: "rootfs", recordId: nameRootfs(step, base, record.id), layers: [...base.layers, layer] };
 }
 
 /** A record's id says what lies below, too: it has it from its key. That of a `--link` says nothing of it, so both are named. */
-function nameRootfs(step: Step, base: SolvedRootfs, recordId: string): string {
+export function nameRootfs(step: Step, base: SolvedRootfs, recordId: string): string {
   const isLink = step.kind === "copy" && step.link;
   return isLink ? joinRecordIds(base.recordId, recordId) : recordId;
 }

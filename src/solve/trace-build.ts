@@ -1,26 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { diffFiles } from "../cache/diff-files.ts";
-import { countDifferences, explainMiss, type KeyChange } from "../cache/explain-miss.ts";
-import type { StepKey } from "../cache/step-key.ts";
 import type { Plan, Step } from "../plan/plan.ts";
 import type { CopyTree } from "../rootfs/copy-request.ts";
-import {
-  findEarlierSteps,
-  readFileList,
-  type StoredBuildStep,
-  writeBuild,
-  writeRunningStep,
-} from "../store/builds.ts";
+import { type StoredBuildStep, writeBuild, writeRunningStep } from "../store/builds.ts";
 import type { LogChunk } from "../store/logs.ts";
 import type { Store } from "../store/open-store.ts";
-
-/** What became of a step, as its solver tells it. */
-export interface TracedStep {
-  readonly step: Step;
-  readonly key: StepKey;
-  readonly outcome: StoredBuildStep["outcome"];
-  readonly recordId?: string;
-}
+import { type CompareContext, findChanges, plainName, type TracedStep } from "./find-changes.ts";
 
 /** Collects what the steps of a build came to; the last word on a step counts. */
 export interface BuildTrace {
@@ -86,23 +70,11 @@ export function nameProject(plan: Plan, contexts: ReadonlyMap<string, CopyTree>)
   return `${context?.kind === "directory" ? context.directory : ""}\0${file}`;
 }
 
-/** `[builder 2/4] RUN make` without what is in brackets. */
-function plainName({ name }: Step): string {
-  return name.replace(/^\[[^\]]*\] /, "");
-}
-
-interface TraceContext {
-  readonly project: string;
-  readonly traced: readonly TracedStep[];
-  readonly cacheTtlMs: number | undefined;
-}
-
-function describeStep(store: Store, traced: TracedStep, context: TraceContext): StoredBuildStep {
-  const { step, outcome } = traced;
-  const described = plainStep(traced);
+function describeStep(store: Store, traced: TracedStep, context: CompareContext): StoredBuildStep {
+  const { outcome } = traced;
   const isMiss = outcome === "miss" || outcome === "failed";
-  const changes = isMiss ? findChanges(store, described, { ...context, step }) : [];
-  return { ...described, changes: JSON.stringify(changes) };
+  const changes = isMiss ? findChanges(store, traced, context) : [];
+  return { ...plainStep(traced), changes: JSON.stringify(changes) };
 }
 
 /** Without what changed. */
@@ -120,32 +92,4 @@ function plainStep({ step, key, outcome, recordId }: TracedStep): StoredBuildSte
     started: null,
     ended: null,
   };
-}
-
-function findChanges(
-  store: Store,
-  now: StoredBuildStep,
-  { project, traced, cacheTtlMs, step }: TraceContext & { readonly step: Step },
-): KeyChange[] {
-  if (step.ignoreCache) return [{ part: "none", message: "the build was told not to use the cache" }];
-  const [nearest] = findEarlierSteps(store, now, project)
-    .map((earlier) => ({ earlier, distance: countDifferences(earlier.parts, now.parts) }))
-    .filter(({ distance }) => Number.isFinite(distance))
-    .sort((one, other) => one.distance - other.distance);
-  if (nearest === undefined) return [{ part: "none", message: "it was never built before" }];
-  const { earlier } = nearest;
-  if (earlier.key === now.key) {
-    const why = cacheTtlMs === undefined ? "no longer in the store" : "too old, or no longer in the store";
-    return [{ part: "none", message: `nothing changed, but its result is ${why}` }];
-  }
-  return explainMiss(earlier.parts, now.parts, {
-    nameOf(recordId) {
-      const found = traced.find((one) => one.recordId === recordId);
-      return found && plainName(found.step);
-    },
-    filesBetween(before, after) {
-      const [one, other] = [readFileList(store, before), readFileList(store, after)];
-      return one && other && diffFiles(one, other);
-    },
-  });
 }

@@ -5,7 +5,6 @@ import { build } from "../../build/build.ts";
 import type { BuildOptions, BuildResult } from "../../build/build-options.ts";
 import { formatImageReference, parseImageReference } from "../../oci/reference.ts";
 import { findCiSystem, formatAnnotation } from "../../progress/ci-marks.ts";
-import { cleanText } from "../../progress/clean-text.ts";
 import type { BuildEvent, EventSink } from "../../progress/event.ts";
 import { hasColor, makeStyle } from "../../progress/style.ts";
 import { type BuildFlags, makeBuildOptions } from "../build-flags.ts";
@@ -17,6 +16,7 @@ import { readBuildFlags } from "../read-build-flags.ts";
 import { locate, nameText, runCall } from "../run-call.ts";
 import { shortPath } from "../short-path.ts";
 import { parseProgressMode, startProgress } from "../start-progress.ts";
+import { tellNotes } from "../tell-notes.ts";
 import { startTimeLimit } from "../time-limit.ts";
 
 const EXAMPLES = `
@@ -49,11 +49,7 @@ export async function runBuild(directory: string, flags: BuildFlags, context: Co
       : parseProgressMode(flags.progress);
   const options = await readBuildFlags(directory, flags, context);
   if (call.method !== "build") {
-    const emit: EventSink = (event) => {
-      if (mode === "quiet" || (event.kind !== "note" && event.kind !== "warning")) return;
-      const word = event.kind === "note" ? "Note" : "WARNING";
-      context.stderr.write(`${word}: ${cleanText(event.message)}\n`);
-    };
+    const emit = mode === "quiet" ? undefined : tellNotes(context);
     await runCall({ ...call, method: call.method }, { ...options, emit }, context);
     return;
   }

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { type BuildFlags, makeBuildOptions } from "../build-flags.ts";
+import { addBuildOptions } from "../add-build-options.ts";
+import type { BuildFlags } from "../build-flags.ts";
 import type { CommandContext } from "../command-context.ts";
 import { makeOption } from "../make-option.ts";
 import { parseFormat } from "../parse-call.ts";
@@ -14,7 +15,7 @@ Exit status: 1 when something was found. "# check=skip=RULE" above an instructio
 file, leaves a check out.
 `;
 
-/** What a look at a Dockerfile needs of the options of `build`; the others are taken, too, so that one command line does for both. */
+/** What a look at a Dockerfile needs of the options of `build`. */
 const SHOWN = ["--file", "--build-arg", "--build-context", "--platform", "--target", "--pull"];
 
 export function defineCheck(command: Command, context: CommandContext): void {
@@ -23,12 +24,7 @@ export function defineCheck(command: Command, context: CommandContext): void {
     .argument("<context>", "the build context")
     .addHelpText("after", EXAMPLES)
     .addOption(makeOption("--format <format>", "text or json"));
-  for (const option of makeBuildOptions()) {
-    if (option.long === "--check" || option.long === "--call") continue;
-    if (!SHOWN.includes(option.long ?? "")) option.hideHelp();
-    option.helpGroup("Options:");
-    command.addOption(option);
-  }
+  addBuildOptions(command, { shown: SHOWN, left: ["--check", "--call"] });
   command.action(
     (directory: string, { format = "text", ...flags }: BuildFlags & { readonly format?: string }) =>
       runBuild(
