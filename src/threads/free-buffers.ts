@@ -23,9 +23,8 @@ export function noteDroppedBytes(sizeBytes: number): void {
   collect({ type: "major" });
 }
 
+/** The flag stays: it is the process's, and to take it back would take it from a thread that is about to use it. */
 function loadCollector(): Collect {
   setFlagsFromString("--expose-gc");
-  const gc: Collect = runInNewContext("gc");
-  setFlagsFromString("--no-expose-gc");
-  return gc;
+  return runInNewContext("gc");
 }

@@ -83,6 +83,15 @@ test("subtasks run even when every thread is held by a parent", async (t) => {
   for (const result of results) assert.deepEqual(result, [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]);
 });
 
+test("threads that free their buffers for the first time at the same moment do not disturb each other", async () => {
+  const threads = 4;
+  for (let round = 0; round < 5; round++) {
+    await using pool = makeThreadPool({ entry, size: threads });
+    const barrier = new SharedArrayBuffer(4);
+    await Promise.all(Array.from({ length: threads }, () => pool.run("dropBytes", { barrier, threads })));
+  }
+});
+
 test("a thread that ends fails its task only", async (t) => {
   const pool = poolOf(t, 1);
   await assert.rejects(pool.run("crash", undefined), /worker thread ended with code 3/);
