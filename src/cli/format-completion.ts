@@ -1,22 +1,16 @@
-export const SHELLS = ["bash", "zsh", "fish"] as const;
+import type { CommandDescription } from "./list-commands.ts";
 
-/** A command, as the shells are told of it. */
-export interface CompletionEntry {
-  /** `["container", "ls"]`; `[]` for what stands before a command. */
-  readonly words: readonly string[];
-  readonly summary: string;
-  readonly options: readonly {
-    readonly names: readonly string[];
-    readonly summary: string;
-    readonly hasValue: boolean;
-  }[];
-}
+export const SHELLS = ["bash", "zsh", "fish"] as const;
 
 /** A script that completes commands, their options, and files where neither fits. */
 export function formatCompletion(
   shell: (typeof SHELLS)[number],
-  entries: readonly CompletionEntry[],
+  commands: readonly CommandDescription[],
 ): string {
+  const entries = commands.map((command) => ({
+    ...command,
+    options: command.options.filter(({ isHidden }) => !isHidden),
+  }));
   switch (shell) {
     case "bash":
       return formatBash(entries);
@@ -27,9 +21,9 @@ export function formatCompletion(
   }
 }
 
-function formatBash(entries: readonly CompletionEntry[]): string {
-  const namesOf = ({ options }: CompletionEntry) => options.flatMap((option) => option.names).join(" ");
-  const cases = listCommands(entries).map((entry) => {
+function formatBash(entries: readonly CommandDescription[]): string {
+  const namesOf = ({ options }: CommandDescription) => options.flatMap((option) => option.names).join(" ");
+  const cases = listNamed(entries).map((entry) => {
     const { words } = entry;
     const inner = listInner(entries, words);
     return `    ${quote(words.join(" "))}) options=${quote(namesOf(entry))} commands=${quote(inner.map(({ words }) => words.at(-1)!).join(" "))} ;;`;
@@ -61,14 +55,14 @@ complete -F _slipway slipway
 `;
 }
 
-function formatZsh(entries: readonly CompletionEntry[]): string {
-  const describe = (list: readonly CompletionEntry[]) =>
+function formatZsh(entries: readonly CommandDescription[]): string {
+  const describe = (list: readonly CommandDescription[]) =>
     list.map(({ words, summary }) => quote(`${escapeColon(words.at(-1)!)}:${summary}`)).join(" ");
-  const namesOf = ({ options }: CompletionEntry) =>
+  const namesOf = ({ options }: CommandDescription) =>
     options
       .flatMap(({ names, summary }) => names.map((name) => quote(`${escapeColon(name)}:${summary}`)))
       .join(" ");
-  const cases = listCommands(entries).map((entry) => {
+  const cases = listNamed(entries).map((entry) => {
     const { words } = entry;
     const inner = listInner(entries, words);
     return `    ${quote(words.join(" "))}) options=(${namesOf(entry)}) commands=(${describe(inner)}) ;;`;
@@ -99,7 +93,7 @@ if [[ $funcstack[1] == _slipway ]]; then _slipway "$@"; else compdef _slipway sl
 `;
 }
 
-function formatFish(entries: readonly CompletionEntry[]): string {
+function formatFish(entries: readonly CommandDescription[]): string {
   const lines = entries.flatMap(({ words, summary, options }) => {
     const name = words.at(-1);
     const when = quote(seen(words.slice(0, -1)));
@@ -118,11 +112,11 @@ function formatFish(entries: readonly CompletionEntry[]): string {
   return `# fish completion for slipway\n${lines.join("\n")}\n`;
 }
 
-function findRoot(entries: readonly CompletionEntry[]): CompletionEntry {
+function findRoot(entries: readonly CommandDescription[]): CommandDescription {
   return entries.find(({ words }) => words.length === 0)!;
 }
 
-function listCommands(entries: readonly CompletionEntry[]): CompletionEntry[] {
+function listNamed(entries: readonly CommandDescription[]): CommandDescription[] {
   return entries.filter(({ words }) => words.length > 0);
 }
 
@@ -131,7 +125,7 @@ function seen(words: readonly string[]): string {
   return words.map((word) => `__fish_seen_subcommand_from ${word}`).join("; and ");
 }
 
-function listInner(entries: readonly CompletionEntry[], words: readonly string[]): CompletionEntry[] {
+function listInner(entries: readonly CommandDescription[], words: readonly string[]): CommandDescription[] {
   return entries.filter(
     (entry) => entry.words.length === words.length + 1 && words.every((word, at) => entry.words[at] === word),
   );

@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
+import { registryMissing, startRegistry } from "../start-registry.ts";
 
 const skip = runMissing;
 const bench: BuildBench = await openBuildBench();
@@ -57,6 +58,41 @@ test("--unsetenv and --unsetlabel take from the image what RUNs still see", { sk
     Config.Env.map((one: string) => one.split("=")[0]),
     ["PATH", "B"],
   );
+});
+
+test("--jobs says how many RUNs go on at once", { skip }, async () => {
+  // Each waits a while for the other one to be there.
+  const wait = (own: string, other: string) =>
+    `ARG TRIES\nRUN --mount=type=cache,target=/c touch /c/${own}; for i in $(seq $TRIES); do test -e /c/${other} && break; sleep 0.05; done; test -e /c/${other} && echo together; sleep 0.2; rm /c/${own}`;
+  const dockerfile = `FROM busybox AS a\n${wait("a", "b")}\nFROM busybox AS b\n${wait("b", "a")}\nFROM a\nCOPY --from=b /bin/true /x\n`;
+  const countTogether = async (jobs: string, tries: number) => {
+    const args = ["--no-cache", "--jobs", jobs, "--build-arg", `TRIES=${tries}`];
+    const { stderr } = await bench.build(dockerfile, { args });
+    return stderr.match(/ together$/gm)?.length ?? 0;
+  };
+  assert.equal(await countTogether("1", 20), 0);
+  assert.ok((await countTogether("2", 600)) > 0);
+});
+
+test("--pull asks the registry also for an image that is here", { skip: registryMissing }, async () => {
+  await using registry = await startRegistry();
+  const name = `${registry.host}/moved:1`;
+  const publish = async (label: string) => {
+    const other = join(bench.directory, "other-store");
+    const directory = bench.context({ Dockerfile: `FROM scratch\nLABEL v=${label}\n` });
+    const { code, stderr } = await bench.run(["--root", other, "build", "--push", "-t", name, directory]);
+    assert.equal(code, 0, stderr);
+  };
+  const labelOf = async (...args: readonly string[]) => {
+    const { code, stderr } = await bench.build(`FROM ${name}\n`, { args: ["-t", "on-it", ...args] });
+    assert.equal(code, 0, stderr);
+    return JSON.parse((await bench.run(["inspect", "on-it"])).stdout)[0].Config.Labels.v;
+  };
+  await publish("old");
+  assert.equal(await labelOf(), "old");
+  await publish("new");
+  assert.equal(await labelOf(), "old");
+  assert.equal(await labelOf("--pull"), "new");
 });
 
 test("--rm, --force-rm and --compress have no effect, and -D says so", async () => {

@@ -46,25 +46,6 @@ for (const [args, message] of WRONG) {
   });
 }
 
-/** Every option of `build` in the table of features: what is not there yet is refused by name, never ignored. */
-const OPTIONS =
-  `-t --tag --target -f --file --build-arg --build-context --label --annotation --platform --pull --push --load -o --output
---no-cache --no-cache-filter --cache-from --cache-to --secret --ssh --allow --add-host --network --shm-size --ulimit --cgroup-parent
---resource -m --memory --memory-swap --cpu-shares --cpu-period --cpu-quota --cpuset-cpus --cpuset-mems --iidfile --metadata-file --progress
--q --quiet --attest --provenance --sbom --call --check -D --debug --rm --force-rm --compress --isolation --security-opt --squash --timestamp
---source-date-epoch --rewrite-timestamp --jobs --cache-ttl --unsetenv --unsetlabel --authfile --tls-verify --cert-dir --retry --retry-delay
---volume --cap-add --cap-drop --build-arg-file --ignorefile --normalize-modes`.split(/\s+/);
-
-test("build knows every option by name", async () => {
-  // The value serves those that take one; the others then have an argument too many.
-  const isUnknown = async (option: string) =>
-    (await run("build", option, "1", join(work, "nowhere"))).stderr.includes("Unknown option");
-  const unknown = await Promise.all(
-    [...OPTIONS, "--nonsense"].map(async (one) => ((await isUnknown(one)) ? [one] : [])),
-  );
-  assert.deepEqual(unknown.flat(), ["--nonsense"]);
-});
-
 test("an option that is to come is refused", async () => {
   for (const args of [["--cache-from", "x"], ["--provenance=max"]]) {
     const { code, stderr } = await run("build", ...args, ".");
