@@ -9,6 +9,7 @@ import type { RegistryClient, RegistryClientOptions } from "../registry/registry
 import { makeLayerWork } from "../rootfs/layer-work.ts";
 import { findProgram, findRuntime } from "../sandbox/find-runtime.ts";
 import { makeMaterialiser } from "../sandbox/materialise-layers.ts";
+import type { ResourceLimits } from "../sandbox/resource-limits.ts";
 import type { Sandbox } from "../sandbox/run-container.ts";
 import { type Holder, startHolder } from "../sandbox/start-holder.ts";
 import { temporaryPath } from "../store/blobs.ts";
@@ -33,6 +34,8 @@ export interface SessionOptions {
   >;
   /** The OCI runtime, `crun` or `runc`; the first that is installed when absent. */
   readonly runtime?: string;
+  /** What commands are limited to; here only to say when nothing can be. */
+  readonly resources?: ResourceLimits;
   /** What input may measure: `DEFAULT_LIMITS` when absent. */
   readonly limits?: InputLimits;
   /** What the store may take on disk, in bytes: what was least recently used goes. No limit when absent. */
@@ -72,13 +75,11 @@ export function openSession(options: SessionOptions = {}): Session {
       limits: options.limits,
     });
   };
+  const note = (message: string) => emit({ kind: "note", time: Date.now(), message });
   const makeSandbox = (stdio: "pipe" | "inherit" | undefined): Sandbox => {
     const pastaPath = findPasta();
-    if (pastaPath === undefined && stdio !== "inherit") {
-      const message =
-        "pasta is not installed (Debian's passt): RUN has the host's network, loopback included";
-      options.emit?.({ kind: "note", time: Date.now(), message });
-    }
+    if (pastaPath === undefined && stdio !== "inherit")
+      note("pasta is not installed (Debian's passt): RUN has the host's network, loopback included");
     const runtime = findRuntime(process.env.PATH ?? "", {
       name: options.runtime ?? process.env.SLIPWAY_RUNTIME,
       isAttached: stdio === "inherit",
@@ -86,7 +87,11 @@ export function openSession(options: SessionOptions = {}): Session {
     const openHolder = async (): Promise<Holder> => {
       const memoryDirectory = temporaryPath(store);
       await mkdir(memoryDirectory);
-      return startHolder({ memoryDirectory, stdio, pastaPath, runtime: runtime.name });
+      const started = await startHolder({ memoryDirectory, stdio, pastaPath, runtime: runtime.name });
+      const hasLimits = Object.values(options.resources ?? {}).some((value) => value !== undefined);
+      if (hasLimits && started.cgroups === "none")
+        note("the limits of commands have no effect: this machine grants no cgroups with memory");
+      return started;
     };
     return {
       runtime,

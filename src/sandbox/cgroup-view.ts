@@ -7,6 +7,7 @@ import {
   rmdirSync,
   statfsSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { isDisabled } from "./disabled-features.ts";
@@ -41,7 +42,9 @@ function probe(runtime: "crun" | "runc"): CgroupVersion {
   try {
     switch (statfsSync(CGROUP_ROOT).type) {
       case CGROUP2_MAGIC:
-        return isWritable(CGROUP_ROOT) && hasControllers() && canFilterDevices(runtime) ? "v2" : "none";
+        return isWritable(CGROUP_ROOT) && hasControllers() && canDelegate() && canFilterDevices(runtime)
+          ? "v2"
+          : "none";
       case TMPFS_MAGIC:
         return isWritable(join(CGROUP_ROOT, "devices")) && isWritable(join(CGROUP_ROOT, "memory"))
           ? "v1"
@@ -67,6 +70,19 @@ function isWritable(hierarchy: string): boolean {
 
 function hasControllers(): boolean {
   return readFileSync(join(CGROUP_ROOT, "cgroup.controllers"), "utf8").includes("memory");
+}
+
+/**
+ * On v2 controllers are for leaves: a cgroup with processes in it cannot have any below it (EBUSY), the machine's own root excepted. The
+ * root of a container is none.
+ */
+function canDelegate(): boolean {
+  try {
+    writeFileSync(join(CGROUP_ROOT, "cgroup.subtree_control"), "+memory");
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** On v2 device rules are a BPF program; crun wants to lock more memory for it than a restricted root may. */

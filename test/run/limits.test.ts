@@ -142,5 +142,16 @@ describe("without cgroups", { skip: runMissing }, () => {
     });
     assert.equal(code, 0, stderr);
     assert.match(stderr, /works/);
+    assert.doesNotMatch(stderr, /have no effect/);
+  });
+
+  it("says that limits have no effect", async () => {
+    using bench = await openBuildBench();
+    const context = bench.context({ Dockerfile: "FROM busybox\nRUN true" });
+    const { code, stderr } = await bench.run(["build", "--progress=plain", "-m", "64m", context], {
+      env: { SLIPWAY_DISABLE: "cgroups" },
+    });
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /the limits of commands have no effect: this machine grants no cgroups/);
   });
 });
