@@ -29,8 +29,12 @@ export const imageRows: readonly Row[] = [
     goal: 0.05,
     bound: "the start of Node, some requests",
     rounds: 2,
+    // docker 20.10 and buildah 1.28 do not know --link; the files that it makes are the same.
     setUp: async (place) =>
-      emptyStore(place, [`FROM ${place.image("big")}`, "COPY --link file /app/file"], { push: true }),
+      emptyStore(place, [`FROM ${place.image("big")}`, "COPY --link file /app/file"], {
+        push: true,
+        peerLines: [`FROM ${place.image("big")}`, "COPY file /app/file"],
+      }),
   },
   {
     name: "copy-push",
@@ -51,16 +55,29 @@ export const imageRows: readonly Row[] = [
   },
 ];
 
-function emptyStore(place: Place, lines: readonly string[], { push = false } = {}): Work {
-  const directory = place.context("image", `${lines.join("\n")}\n`);
-  writeFileSync(join(directory, "file"), "a file\n");
+interface EmptyStoreOptions {
+  readonly push?: boolean;
+  /** What the peers build instead. */
+  readonly peerLines?: readonly string[];
+}
+
+function emptyStore(
+  place: Place,
+  lines: readonly string[],
+  { push = false, peerLines = lines }: EmptyStoreOptions = {},
+): Work {
+  const [ours, peers] = [lines, peerLines].map((some) => {
+    const directory = place.context("image", `${some.join("\n")}\n`);
+    writeFileSync(join(directory, "file"), "a file\n");
+    return directory;
+  });
   // A registry that has the layers of the last round under this name would have nothing to receive.
   const tags = new Map<string, string>();
   const build = (tool: { readonly name: string }, round: number) => {
     const key = `${tool.name} ${round}`;
     const tag = tags.get(key) ?? place.output("image");
     tags.set(key, tag);
-    return { directory, tag };
+    return { directory: tool.name === "slipway" ? ours! : peers!, tag };
   };
   return {
     prepare: (tool) => tool.empty(),

@@ -41,6 +41,16 @@ export function makeIgnoreMatcher(patterns: readonly string[]): IgnoreMatcher {
     }
   };
 
+  // Most contexts have no ignore file, and many files.
+  if (compiled.length === 0) {
+    const never = () => false;
+    return {
+      hasNegations: false,
+      excludes: never,
+      canSkipDirectory: never,
+      findPattern: () => undefined,
+    };
+  }
   return {
     hasNegations: compiled.some(({ isNegated }) => isNegated),
     excludes(path) {

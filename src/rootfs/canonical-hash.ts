@@ -2,17 +2,29 @@ import { createHash, type Hash } from "node:crypto";
 import type { Digest } from "../oci/digest.ts";
 import type { Entry } from "./entry.ts";
 
+/** Small values go to the hash together: each call of it costs as much as hashing some hundred bytes. */
+const BUFFER_SIZE = 16 << 10;
+const LENGTH_SIZE = 8;
+
 /** Hashes values so that no two sequences of them give the same bytes: each has its length in front. */
 export class CanonicalHash {
   readonly #hash: Hash = createHash("sha256");
-  readonly #length = Buffer.alloc(8);
+  readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_SIZE);
+  #fill = 0;
 
   /** A byte string (one char a byte) or bytes. */
   add(value: string | Uint8Array): this {
-    this.#length.writeDoubleLE(value.length);
-    this.#hash.update(this.#length);
-    if (typeof value === "string") this.#hash.update(value, "latin1");
-    else this.#hash.update(value);
+    if (this.#fill + LENGTH_SIZE + value.length > BUFFER_SIZE) this.#flush();
+    this.#fill = this.#buffer.writeDoubleLE(value.length, this.#fill);
+    if (this.#fill + value.length > BUFFER_SIZE) {
+      this.#flush();
+      if (typeof value === "string") this.#hash.update(value, "latin1");
+      else this.#hash.update(value);
+    } else {
+      if (typeof value === "string") this.#buffer.write(value, this.#fill, "latin1");
+      else this.#buffer.set(value, this.#fill);
+      this.#fill += value.length;
+    }
     return this;
   }
 
@@ -21,7 +33,13 @@ export class CanonicalHash {
   }
 
   digest(): Digest {
+    this.#flush();
     return `sha256:${this.#hash.digest("hex")}`;
+  }
+
+  #flush(): void {
+    this.#hash.update(this.#buffer.subarray(0, this.#fill));
+    this.#fill = 0;
   }
 }
 

@@ -30,12 +30,12 @@ describe("selectCopy() with digests of files that were read before", () => {
   afterEach(() => rmSync(root, { recursive: true, force: true }));
 
   /** The digest, and how many bytes were read for it. */
-  const select = (fileDigestsPath?: string) => {
+  const select = (fileDigestsPath?: string, path = "/") => {
     let readBytes = 0;
     const { contentDigest, selectionPath } = selectCopy(
       {
         sources: [
-          { kind: "path", tree: { kind: "directory", directory: context, ignorePatterns: [] }, path: "/" },
+          { kind: "path", tree: { kind: "directory", directory: context, ignorePatterns: [] }, path },
         ],
         destination: "/",
         temporaryDirectory: root,
@@ -55,7 +55,7 @@ describe("selectCopy() with digests of files that were read before", () => {
     rmSync(selectionPath);
     return { contentDigest, readBytes };
   };
-  const cached = () => select(join(root, "digests.sqlite"));
+  const cached = (path?: string) => select(join(root, "digests.sqlite"), path);
   const write = (name: string, text: string) => writeFileSync(join(context, name), text);
 
   it("reads a file once, and again when it has changed", async () => {
@@ -66,6 +66,20 @@ describe("selectCopy() with digests of files that were read before", () => {
     assert.deepEqual(cached(), { ...select(), readBytes: 0 });
     write("b", "321");
     assert.deepEqual(cached(), { ...select(), readBytes: 3 });
+  });
+
+  it("keeps what it knew of files beside those that are new", async () => {
+    for (const directory of ["even", "odd"]) mkdirSync(join(context, directory));
+    // By turns, so that neighbours on the disk are in different directories.
+    for (let n = 0; n < 500; n++) write(`${n % 2 ? "odd" : "even"}/${n}`, `${n}`);
+    await sleep(SETTLED_MS);
+    const even = cached("/even");
+    assert.ok(even.readBytes > 0);
+    assert.ok(cached("/odd").readBytes > 0);
+    assert.deepEqual(cached("/even"), { ...even, readBytes: 0 });
+    assert.deepEqual(cached(), { ...select(), readBytes: 0 });
+    write("odd/77", "other");
+    assert.deepEqual(cached(), { ...select(), readBytes: 5 });
   });
 
   it("sees a change of the same size whose mtime was set back", async () => {

@@ -10,21 +10,28 @@ import type { Store } from "./open-store.ts";
  *
  * The clock that stamps files ticks every few milliseconds, so a file may change twice within one stamp. Hence a digest is kept only
  * when the file's stamps were older than a tick before anything was looked at (git calls the others racily clean).
+ *
+ * Files are kept by the bucket: files of one directory mostly have inodes beside each other, so one row answers for many.
  */
 
 /** Longer than a tick of any kernel (CONFIG_HZ=100). */
 const GRAIN_MS = 50;
 /** Of file systems whose stamps have no fraction: FAT has two seconds. */
 const COARSE_GRAIN_MS = 2_000;
-const ROWS_MAX = 200_000;
+const BUCKET_BITS = 6n;
+/** For some two million files. */
+const BUCKETS_MAX = 50_000;
+/** Buckets that are looked into at a time: a walk asks for neighbours. */
+const OPEN_MAX = 256;
+/** Files that are kept in memory until they are written. */
+const FRESH_MAX = 20_000;
 /** A digest that is found is marked as used so often. */
 const MARK_EVERY_MS = 24 * 3_600_000;
 const BUSY_MS = 5_000;
 
 const TABLE = `
-  CREATE TABLE IF NOT EXISTS files (
-    device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL,
-    hash BLOB NOT NULL, used INTEGER NOT NULL, PRIMARY KEY (device, inode)
+  CREATE TABLE IF NOT EXISTS buckets (
+    device INTEGER NOT NULL, bucket INTEGER NOT NULL, files BLOB NOT NULL, used INTEGER NOT NULL, PRIMARY KEY (device, bucket)
   ) STRICT, WITHOUT ROWID;
 `;
 
@@ -48,36 +55,110 @@ export function openFileDigests(path: string): FileDigests {
   const begun = Date.now();
   let database: DatabaseSync | undefined;
   let select: StatementSync | undefined;
-  const fresh: { readonly stamp: FileStamp; readonly hash: Uint8Array }[] = [];
+  const open = new Map<string, Buffer>();
+  const fresh = new Map<string, Bucket>();
+  let freshCount = 0;
   try {
     database = new DatabaseSync(path, { timeout: BUSY_MS });
     database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; ${TABLE}`);
-    select = database.prepare(
-      "SELECT hash, used FROM files WHERE device = ? AND inode = ? AND size = ? AND mtime = ? AND ctime = ?",
-    );
+    select = database.prepare(SELECT);
   } catch {
     // As if it were empty.
   }
+  const freshBucket = (stamp: FileStamp): Bucket => {
+    const name = nameBucket(stamp);
+    let bucket = fresh.get(name);
+    if (bucket === undefined) {
+      bucket = { device: asSigned(stamp.dev), number: asSigned(stamp.ino >> BUCKET_BITS), files: [] };
+      fresh.set(name, bucket);
+    }
+    return bucket;
+  };
+  const read = (stamp: FileStamp): Buffer => {
+    const name = nameBucket(stamp);
+    let files = open.get(name);
+    if (files !== undefined) return files;
+    const row = ifPossible(() => select?.get(asSigned(stamp.dev), asSigned(stamp.ino >> BUCKET_BITS)));
+    files = row === undefined ? Buffer.alloc(0) : asBuffer(row.files as Uint8Array);
+    // Marks it as used, with nothing to add.
+    if (row !== undefined && (row.used as number) < begun - MARK_EVERY_MS) freshBucket(stamp);
+    if (open.size >= OPEN_MAX) open.clear();
+    open.set(name, files);
+    return files;
+  };
+  const writeFresh = (): void => {
+    ifPossible(() => {
+      if (database !== undefined && fresh.size > 0) write(database, [...fresh.values()], begun);
+    });
+    fresh.clear();
+    freshCount = 0;
+  };
   return {
     find(stamp) {
-      const row = ifReadable(() =>
-        select?.get(asSigned(stamp.dev), asSigned(stamp.ino), stamp.size, stamp.mtimeNs, stamp.ctimeNs),
-      );
-      if (row === undefined) return undefined;
-      const hash = row.hash as Uint8Array;
-      if ((row.used as number) < begun - MARK_EVERY_MS) fresh.push({ stamp, hash });
-      return hash;
+      const files = read(stamp);
+      const at = findRecord(files, stamp);
+      if (at === undefined || !isSame(files, at, stamp)) return undefined;
+      return files.subarray(at + HASH_AT, at + RECORD_SIZE);
     },
     keep(stamp, hash) {
-      if (isSettled(stamp, begun)) fresh.push({ stamp, hash });
+      if (!isSettled(stamp, begun)) return;
+      freshBucket(stamp).files.push(makeRecord(stamp, hash));
+      if (++freshCount >= FRESH_MAX) writeFresh();
     },
     [Symbol.dispose]() {
-      ifReadable(() => {
-        if (database !== undefined && fresh.length > 0) write(database, fresh, begun);
-      });
-      ifReadable(() => database?.close());
+      writeFresh();
+      ifPossible(() => database?.close());
     },
   };
+}
+
+const SELECT = "SELECT files, used FROM buckets WHERE device = ? AND bucket = ?";
+
+/** Files of one device whose inodes differ in the lowest bits only. */
+interface Bucket {
+  readonly device: bigint;
+  readonly number: bigint;
+  /** A record each. */
+  readonly files: Buffer[];
+}
+
+function nameBucket({ dev, ino }: FileStamp): string {
+  return `${dev} ${ino >> BUCKET_BITS}`;
+}
+
+/*
+ * A record, little-endian: u64 size, i64 mtime, i64 ctime (nanoseconds), u8 the lowest bits of the inode, the hash.
+ */
+const INODE_AT = 24;
+const HASH_AT = 25;
+const RECORD_SIZE = HASH_AT + 32;
+
+function makeRecord(stamp: FileStamp, hash: Uint8Array): Buffer {
+  const record = Buffer.allocUnsafe(RECORD_SIZE);
+  record.writeBigUInt64LE(stamp.size, 0);
+  record.writeBigInt64LE(stamp.mtimeNs, 8);
+  record.writeBigInt64LE(stamp.ctimeNs, 16);
+  record[INODE_AT] = lowBits(stamp);
+  record.set(hash, HASH_AT);
+  return record;
+}
+
+function findRecord(files: Buffer, stamp: FileStamp): number | undefined {
+  const low = lowBits(stamp);
+  for (let at = 0; at < files.length; at += RECORD_SIZE) if (files[at + INODE_AT] === low) return at;
+  return undefined;
+}
+
+function isSame(files: Buffer, at: number, { size, mtimeNs, ctimeNs }: FileStamp): boolean {
+  return (
+    files.readBigInt64LE(at + 16) === ctimeNs &&
+    files.readBigInt64LE(at + 8) === mtimeNs &&
+    files.readBigUInt64LE(at) === size
+  );
+}
+
+function lowBits({ ino }: FileStamp): number {
+  return Number(BigInt.asUintN(Number(BUCKET_BITS), ino));
 }
 
 function isSettled({ mtimeNs, ctimeNs }: FileStamp, begun: number): boolean {
@@ -86,25 +167,40 @@ function isSettled({ mtimeNs, ctimeNs }: FileStamp, begun: number): boolean {
   return ctimeNs < limit && mtimeNs < limit;
 }
 
-function write(
-  database: DatabaseSync,
-  fresh: readonly { readonly stamp: FileStamp; readonly hash: Uint8Array }[],
-  now: number,
-): void {
+/** Another process may have written into the same buckets since they were read. */
+function write(database: DatabaseSync, buckets: readonly Bucket[], now: number): void {
   inTransaction(database, () => {
-    const insert = database.prepare("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)");
-    for (const { stamp, hash } of fresh) {
-      const { dev, ino, size, mtimeNs, ctimeNs } = stamp;
-      insert.run(asSigned(dev), asSigned(ino), size, mtimeNs, ctimeNs, hash, now);
+    const select = database.prepare(SELECT);
+    const insert = database.prepare("INSERT OR REPLACE INTO buckets VALUES (?, ?, ?, ?)");
+    for (const { device, number, files } of buckets) {
+      const before = select.get(device, number)?.files as Uint8Array | undefined;
+      const merged = mergeRecords(before === undefined ? [] : splitRecords(asBuffer(before)), files);
+      insert.run(device, number, merged, now);
     }
-    const count = database.prepare("SELECT count(*) AS count FROM files").get()!.count as number;
-    if (count <= ROWS_MAX) return;
+    const count = database.prepare("SELECT count(*) AS count FROM buckets").get()!.count as number;
+    if (count <= BUCKETS_MAX) return;
     database
       .prepare(
-        "DELETE FROM files WHERE used <= (SELECT used FROM files ORDER BY used LIMIT 1 OFFSET ?) AND used < ?",
+        "DELETE FROM buckets WHERE used <= (SELECT used FROM buckets ORDER BY used LIMIT 1 OFFSET ?) AND used < ?",
       )
-      .run(count - ROWS_MAX, now);
+      .run(count - BUCKETS_MAX, now);
   });
+}
+
+function splitRecords(files: Buffer): Buffer[] {
+  const records: Buffer[] = [];
+  for (let at = 0; at < files.length; at += RECORD_SIZE) records.push(files.subarray(at, at + RECORD_SIZE));
+  return records;
+}
+
+/** One for each inode, the later one. */
+function mergeRecords(before: readonly Buffer[], after: readonly Buffer[]): Buffer {
+  const byInode = new Map([...before, ...after].map((record) => [record[INODE_AT], record]));
+  return Buffer.concat([...byInode.values()]);
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** SQLite has signed integers only. */
@@ -112,7 +208,7 @@ function asSigned(value: bigint): bigint {
   return BigInt.asIntN(64, value);
 }
 
-function ifReadable<T>(work: () => T): T | undefined {
+function ifPossible<T>(work: () => T): T | undefined {
   try {
     return work();
   } catch {
