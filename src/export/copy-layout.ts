@@ -99,9 +99,12 @@ export async function copyToLayout(
       // Blobs appear whole or not at all; one of another size is somebody's accident.
       if ((await stat(path).catch(() => undefined))?.size === descriptor.size) return "existed";
       await writeWhole(path, (temporary) =>
-        pipeline(source.openBlob(descriptor, onProgress), createWriteStream(temporary, { flags: "wx" }), {
-          signal,
-        }),
+        pipeline(
+          source.openBlob(descriptor, onProgress),
+          // Room for many pieces, which then are written with one call.
+          createWriteStream(temporary, { flags: "wx", highWaterMark: 1 << 20 }),
+          { signal },
+        ),
       );
       return "pushed";
     },

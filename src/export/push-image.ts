@@ -45,7 +45,7 @@ export async function pushImage(
         return registry.pushBlob(
           reference,
           descriptor,
-          () => createReadStream(store.blobPath(descriptor.digest)),
+          () => createReadStream(store.blobPath(descriptor.digest), { highWaterMark: 1 << 20 }),
           { signal, onProgress },
         );
       }),

@@ -15,6 +15,9 @@ export interface Inflater {
   destroy(): void;
 }
 
+/** What a decompressor hands out at once: for each piece it changes threads, twice. */
+const CHUNK_BYTES = 1 << 20;
+
 /** Bytes that `detectCompression` needs, fewer only at the end of a stream. */
 export const DETECT_SIZE = 4;
 
@@ -35,13 +38,14 @@ export function makeInflater(compression: Compression, output: (chunk: Uint8Arra
       destroy() {},
     };
   }
-  const chunkSize = 256 << 10;
-  return compression === "gzip" ? inflateThrough(createGunzip({ chunkSize }), output) : inflateZstd(output);
+  return compression === "gzip"
+    ? inflateThrough(createGunzip({ chunkSize: CHUNK_BYTES }), output)
+    : inflateZstd(output);
 }
 
 /** Node's decompressor loses a frame that begins in the chunk in which another ends, so chunks end where frames end. */
 function inflateZstd(output: (chunk: Uint8Array) => void): Inflater {
-  const inflater = inflateThrough(createZstdDecompress({ chunkSize: 256 << 10 }), output);
+  const inflater = inflateThrough(createZstdDecompress({ chunkSize: CHUNK_BYTES }), output);
   const splitter = splitZstdFrames();
   return {
     async write(chunk) {

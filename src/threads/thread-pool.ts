@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { BuildError } from "../errors/build-error.ts";
+import { joinChunks } from "./join-chunks.ts";
 import {
   type MessageToPool,
   type MessageToWorker,
@@ -37,6 +38,8 @@ export interface ThreadPoolOptions {
 
 /** In bytes: how much of a task's `input` may be under way to it. */
 const BYTE_WINDOW = 4 << 20;
+/** How much of it goes in one message. */
+const MESSAGE_BYTES = 512 << 10;
 
 /** The worker entry file: `src/worker.ts` in a checkout, `dist/worker.js` beside the chunks of the bundle. */
 export function workerEntry(): URL {
@@ -196,7 +199,8 @@ class WorkerPool implements ThreadPool {
   }
 
   async #feed(job: Job, thread: Thread, bytes: AsyncIterable<Uint8Array>): Promise<void> {
-    const post = (message: MessageToWorker) => thread.worker.postMessage(message);
+    const post = (message: MessageToWorker, transfer: readonly ArrayBuffer[] = []) =>
+      thread.worker.postMessage(message, [...transfer]);
     let underWay = 0;
     let wake: (() => void) | undefined;
     job.credit = (sizeBytes) => {
@@ -204,10 +208,10 @@ class WorkerPool implements ThreadPool {
       wake?.();
     };
     try {
-      for await (const chunk of bytes) {
+      for await (const chunk of joinChunks(bytes, MESSAGE_BYTES)) {
         if (!this.#jobs.has(job.id)) return;
-        post({ kind: "bytes", id: job.id, chunk });
         underWay += chunk.byteLength;
+        post({ kind: "bytes", id: job.id, chunk }, [chunk.buffer]);
         while (underWay >= BYTE_WINDOW && this.#jobs.has(job.id)) {
           await new Promise<void>((resolve) => {
             wake = resolve;
