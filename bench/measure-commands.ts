@@ -9,7 +9,7 @@ import { watchMemory } from "./watch-memory.ts";
  * times. Throws with what a command printed when it fails.
  */
 export async function measureCommands(
-  tool: Tool,
+  tool: Pick<Tool, "daemonPid" | "ownDepth">,
   commands: readonly Command[],
   { withMemory = false }: { readonly withMemory?: boolean } = {},
 ): Promise<Measurement> {
@@ -23,7 +23,7 @@ export async function measureCommands(
 }
 
 async function runCommand(
-  { daemonPid, ownDepth }: Tool,
+  { daemonPid, ownDepth }: Pick<Tool, "daemonPid" | "ownDepth">,
   { program, args, env }: Command,
   withMemory: boolean,
 ): Promise<number> {
