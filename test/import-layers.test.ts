@@ -39,6 +39,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "image",
   ],
   // around
+  "remote-cache": ["errors", "oci", "store", "registry", "image", "export", "solve"],
   build: [
     "errors",
     "oci",
@@ -55,6 +56,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "image",
     "export",
     "solve",
+    "remote-cache",
   ],
   cli: [
     "errors",
@@ -72,6 +74,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "image",
     "export",
     "solve",
+    "remote-cache",
     "build",
   ],
 };

@@ -1,6 +1,7 @@
 import type { Squash } from "../image/change-layers.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { PlanOptions } from "../plan/plan.ts";
+import type { CacheSource, CacheTarget } from "../remote-cache/cache-places.ts";
 import type { SolveOptions } from "../solve/solve-plan.ts";
 import type { BuildOutput } from "./build-output.ts";
 import type { SessionOptions } from "./open-session.ts";
@@ -47,6 +48,10 @@ export interface BuildOptions extends SessionOptions {
   readonly noCacheFilter?: readonly string[];
   /** Results that are older, in milliseconds, are not taken from the cache. */
   readonly cacheTtlMs?: number;
+  /** Caches of other machines, to look into besides the store. */
+  readonly cacheFrom?: readonly CacheSource[];
+  /** Where the build's results are written for other machines. */
+  readonly cacheTo?: readonly CacheTarget[];
   /** Tell, as notes, for each step that is not in the cache what changed. */
   readonly explain?: boolean;
   /** Ask registries for the images that the Dockerfile names even when the store has them. */

@@ -2,7 +2,7 @@ import { BuildError } from "../errors/build-error.ts";
 import type { EngineAddress } from "../export/engine-address.ts";
 import { loadIntoEngine } from "../export/load-into-engine.ts";
 import { pushImage } from "../export/push-image.ts";
-import { tagImage } from "../export/tag-image.ts";
+import { keepReachable, tagImage } from "../export/tag-image.ts";
 import {
   type LayoutOptions,
   writeLayoutArchive,
@@ -199,6 +199,7 @@ class Exporter {
     if (isFirst) this.#images ??= images;
     if (output.store ?? true) {
       const tagged = output.pushByDigest ? [] : texts;
+      await Promise.all(images.map((image) => keepReachable(this.#access, image)));
       this.#tagging.push(() => {
         for (const image of images) tagImage(this.#access, image, tagged);
       });

@@ -9,6 +9,7 @@ import { checkOutputs, exportImages } from "./export-images.ts";
 import { lintBuild } from "./lint-build.ts";
 import { allContexts, openInputs } from "./open-inputs.ts";
 import { planInputs } from "./plan-inputs.ts";
+import { useCaches } from "./use-caches.ts";
 
 const DEFAULT_JOBS = 16;
 
@@ -23,6 +24,7 @@ export async function performBuild(options: BuildOptions): Promise<BuildResult> 
   await using inputs = await openInputs(options);
   const { session, remotes, secrets } = inputs;
   const { access } = session;
+  const caches = useCaches(access, { from: options.cacheFrom, to: options.cacheTo });
   const { plan, findImage, bases, epochSeconds } = await planInputs(inputs, options);
   tellAboutPlan(plan, access.emit);
   lintBuild(inputs, { plan, bases });
@@ -41,7 +43,10 @@ export async function performBuild(options: BuildOptions): Promise<BuildResult> 
     allow: new Set(options.allow),
     ssh: options.ssh,
     epochSeconds,
+    imports: await caches.imports,
+    ledger: caches.ledger,
   });
+  await caches.write(results);
   const built = plan.outputs.map(({ target, config, platform }, position) => ({
     target,
     config,

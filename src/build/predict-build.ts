@@ -2,6 +2,7 @@ import { type PredictedStep, predictPlan } from "../solve/predict-plan.ts";
 import type { BuildOptions } from "./build-options.ts";
 import { allContexts, openInputs } from "./open-inputs.ts";
 import { planInputs } from "./plan-inputs.ts";
+import { useCaches } from "./use-caches.ts";
 
 /**
  * Says for each step of a build whether it would come from the cache, without building: images are resolved, URLs and repositories asked,
@@ -12,6 +13,7 @@ import { planInputs } from "./plan-inputs.ts";
 export async function predictBuild(options: BuildOptions): Promise<readonly PredictedStep[]> {
   await using inputs = await openInputs(options);
   const { session, remotes } = inputs;
+  const { imports } = useCaches(session.access, { from: options.cacheFrom });
   const { plan, findImage, epochSeconds } = await planInputs(inputs, options);
   return await predictPlan(plan, {
     access: session.access,
@@ -20,5 +22,6 @@ export async function predictBuild(options: BuildOptions): Promise<readonly Pred
     findImage,
     openRemotes: () => remotes.open(),
     epochSeconds,
+    imports: await imports,
   });
 }

@@ -31,6 +31,8 @@ export interface BuildFlags extends RegistryFlags {
   readonly metadataFile?: string;
   readonly noCache?: true;
   readonly noCacheFilter: readonly string[];
+  readonly cacheFrom: readonly string[];
+  readonly cacheTo: readonly string[];
   readonly cacheTtl?: string;
   readonly timeout?: string;
   readonly secret: readonly string[];
@@ -133,6 +135,16 @@ export function makeBuildOptions(): Option[] {
     makeOption("--iidfile <file>", "write the image id there", { group: RESULT }),
     makeOption("--metadata-file <file>", "write digests and names there, as JSON", { group: RESULT }),
     makeOption("--no-cache", "run every step", { group: CACHE }),
+    makeOption(
+      "--cache-from <attributes>",
+      "look into another machine's cache: type=local,src=DIR, type=registry,ref=NAME, or NAME",
+      many(CACHE),
+    ),
+    makeOption(
+      "--cache-to <attributes>",
+      "write the cache for other machines: type=local,dest=DIR|registry,ref=NAME|inline, mode=min|max, ...",
+      many(CACHE),
+    ),
     makeOption("--cache-ttl <duration>", "take only results from the cache that are younger, like 24h", {
       group: CACHE,
     }),
@@ -193,4 +205,4 @@ export function makeBuildOptions(): Option[] {
 const WITHOUT_EFFECT = ["--rm", "--force-rm", "--compress"];
 
 /** Known, and refused until they exist: an option that is ignored is worse than none. */
-export const LATER = ["--attest <value>", "--cache-from <value>", "--cache-to <value>"];
+export const LATER = ["--attest <value>"];

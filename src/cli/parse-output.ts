@@ -6,7 +6,14 @@ import { findEngine } from "../export/engine-address.ts";
 import type { Annotation } from "../image/annotations.ts";
 import type { OutputStream } from "./command-context.ts";
 import { parseAnnotationAttribute } from "./parse-annotation.ts";
-import { parseAttributes, parseSwitch } from "./parse-attributes.ts";
+import {
+  type Attributes,
+  parseAttributes,
+  type Refuse,
+  readCompression,
+  readLevel,
+  readSwitch,
+} from "./parse-attributes.ts";
 
 const TYPES = ["image", "registry", "oci", "docker", "cacheonly", "local", "tar"] as const;
 type OutputType = (typeof TYPES)[number];
@@ -40,9 +47,6 @@ export interface OutputContext {
   /** For the address of a docker engine. */
   readonly env: NodeJS.ProcessEnv;
 }
-
-type Refuse = (reason: string, hint?: string) => BuildError;
-type Attributes = ReadonlyMap<string, string>;
 
 /**
  * Reads a value of `--output`: `type=oci,dest=app.tar`, with a target in front where there are several (`app=type=oci,...`); a
@@ -160,13 +164,7 @@ function readForm(
   attributes: Attributes,
   { annotations, refuse }: { readonly annotations: readonly Annotation[]; readonly refuse: Refuse },
 ): ImageForm {
-  const compression = attributes.get("compression");
-  if (compression !== undefined && !/^(?:uncompressed|gzip|zstd)$/.test(compression)) {
-    throw refuse(
-      `there is no compression "${compression}"`,
-      hintNearest(compression, ["uncompressed", "gzip", "zstd"]) ?? "It is uncompressed, gzip or zstd",
-    );
-  }
+  const compression = readCompression(attributes, refuse);
   const rewrite = attributes.get("rewrite-timestamp");
   const rewrites = rewrite === "all" || readSwitch(attributes, "rewrite-timestamp", false);
   return {
@@ -174,7 +172,7 @@ function readForm(
     ...(attributes.has("oci-mediatypes") && {
       ociMediaTypes: readSwitch(attributes, "oci-mediatypes", true),
     }),
-    ...(compression !== undefined && { compression: compression as ImageForm["compression"] }),
+    ...(compression && { compression }),
     ...readLevel(attributes, refuse),
     ...(readSwitch(attributes, "force-compression", false) && { forceCompression: true }),
     ...(annotations.length > 0 && { annotations }),
@@ -183,29 +181,12 @@ function readForm(
   };
 }
 
-function readLevel(attributes: Attributes, refuse: Refuse): Pick<ImageForm, "compressionLevel"> {
-  const text = attributes.get("compression-level");
-  if (text === undefined) return {};
-  const compression = attributes.get("compression") ?? "gzip";
-  const [least, most] = compression === "zstd" ? [1, 22] : [0, 9];
-  const level = /^\d{1,2}$/.test(text) ? Number(text) : -1;
-  if (level < least || level > most)
-    throw refuse(`compression-level is "${text}", not a number from ${least} to ${most}`);
-  return { compressionLevel: level };
-}
-
 /** Empty says nothing, as in BuildKit. */
 function readEpoch(attributes: Attributes, refuse: Refuse): Pick<ImageForm, "sourceDateEpoch"> {
   const text = attributes.get("source-date-epoch");
   if (text === undefined || text === "") return {};
   if (!/^[+-]?\d{1,12}$/.test(text)) throw refuse(`source-date-epoch is "${text}", not seconds since 1970`);
   return { sourceDateEpoch: Number(text) };
-}
-
-/** A switch without a value is on. */
-function readSwitch(attributes: Attributes, name: string, otherwise: boolean): boolean {
-  const value = attributes.get(name);
-  return parseSwitch(value === "" ? "true" : value, { name, otherwise });
 }
 
 /** Annotations have keys of their own, in which case counts. */

@@ -9,6 +9,7 @@ import { type BuildFlags, LATER } from "./build-flags.ts";
 import type { CommandContext } from "./command-context.ts";
 import { choosePlatform, machinePlatform } from "./find-image.ts";
 import { parseAnnotation } from "./parse-annotation.ts";
+import { parseCacheSources, parseCacheTargets } from "./parse-cache.ts";
 import { parseConfinement } from "./parse-confinement.ts";
 import { parseOutput } from "./parse-output.ts";
 import { parseResources } from "./parse-resources.ts";
@@ -76,6 +77,8 @@ export async function readBuildFlags(
     squash: flags.squash ? "all" : flags.squashNew ? "new" : undefined,
     wantManifests: flags.metadataFile !== undefined || (flags.iidfile !== undefined && platforms.length > 1),
     noCache: flags.noCache,
+    cacheFrom: flags.cacheFrom.flatMap(parseCacheSources),
+    cacheTo: flags.cacheTo.flatMap(parseCacheTargets),
     explain: flags.explain,
     cacheTtlMs:
       flags.cacheTtl === undefined ? settings.cacheTtlMs : parseDuration(flags.cacheTtl, "--cache-ttl"),

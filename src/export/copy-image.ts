@@ -33,7 +33,7 @@ export interface CopyTarget {
   readonly holdsIndexes?: false;
   writeBlob(
     descriptor: Descriptor,
-    source: CopySource,
+    source: Pick<CopySource, "openBlob" | "reference">,
     onProgress: (doneBytes: number) => void,
   ): Promise<"existed" | "pushed">;
   /** One that an index lists. Its blobs are there. */

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { createWriteStream } from "node:fs";
-import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { BuildError } from "../errors/build-error.ts";
@@ -78,24 +78,28 @@ export async function* verifyBlob(
 }
 
 /**
- * What else the layout has stays; an image of the same tag is replaced.
+ * What else the layout has stays, unless it is `reset`; an image of the same tag is replaced.
  *
  * @param place `name`: stands in the layout beside its tag, as containerd and docker look for it.
  */
 export async function copyToLayout(
-  place: Omit<LayoutPlace, "limits"> & { readonly name?: ImageReference },
+  place: Omit<LayoutPlace, "limits"> & { readonly name?: ImageReference; readonly reset?: boolean },
 ): Promise<CopyTarget> {
-  const { directory, name, tag = name?.tag, signal } = place;
+  const { directory, name, tag = name?.tag, reset = false, signal } = place;
   await mkdir(join(directory, "blobs/sha256"), { recursive: true });
   const pathOf = ({ digest }: Descriptor) => {
     if (isDigest(digest)) return join(directory, "blobs/sha256", digestHex(digest));
     throw new BuildError("image-invalid", `Cannot write to "${directory}": "${digest}" is no digest`);
   };
-  const writeManifest: CopyTarget["writeManifest"] = ({ descriptor, bytes }) =>
-    writeWhole(pathOf(descriptor), (path) => writeFile(path, bytes, { flag: "wx" }));
+  const written = new Set<string>();
+  const writeManifest: CopyTarget["writeManifest"] = async ({ descriptor, bytes }) => {
+    written.add(digestHex(descriptor.digest));
+    await writeWhole(pathOf(descriptor), (path) => writeFile(path, bytes, { flag: "wx" }));
+  };
   return {
     async writeBlob(descriptor, source, onProgress) {
       const path = pathOf(descriptor);
+      written.add(digestHex(descriptor.digest));
       // Blobs appear whole or not at all; one of another size is somebody's accident.
       if ((await stat(path).catch(() => undefined))?.size === descriptor.size) return "existed";
       await writeWhole(path, (temporary) =>
@@ -113,10 +117,19 @@ export async function copyToLayout(
       await writeManifest(document);
       await writeFile(join(directory, "oci-layout"), '{"imageLayoutVersion":"1.0.0"}');
       const path = join(directory, "index.json");
-      const index = addImage(await readIndex(path), nameRoot(document.descriptor, { tag, name }));
+      const before = reset ? EMPTY_INDEX : await readIndex(path);
+      const index = addImage(before, nameRoot(document.descriptor, { tag, name }));
       await writeWhole(path, (temporary) => writeFile(temporary, JSON.stringify(index), { flag: "wx" }));
+      if (reset) await removeOthers(join(directory, "blobs/sha256"), written);
     },
   };
+}
+
+const EMPTY_INDEX: ImageIndex = { schemaVersion: 2, manifests: [] };
+
+async function removeOthers(directory: string, kept: ReadonlySet<string>): Promise<void> {
+  const others = (await readdir(directory)).filter((name) => !kept.has(name));
+  await Promise.all(others.map((name) => rm(join(directory, name))));
 }
 
 async function readIndex(path: string): Promise<ImageIndex> {
@@ -124,7 +137,7 @@ async function readIndex(path: string): Promise<ImageIndex> {
   try {
     text = await readFile(path, "utf8");
   } catch {
-    return { schemaVersion: 2, manifests: [] };
+    return EMPTY_INDEX;
   }
   try {
     return JSON.parse(text) as ImageIndex;

@@ -1,9 +1,20 @@
 import type { AssembledImage } from "../image/assemble-image.ts";
-import type { ImageAccess } from "../image/image-access.ts";
+import type { ImageAccess, LazyLayer } from "../image/image-access.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import { formatImageReference, parseImageReference } from "../oci/reference.ts";
+import { findOriginsOfLayer } from "../store/blob-origins.ts";
 import { writeImage, writeTag } from "../store/images.ts";
-import { findLayerSize } from "../store/layers.ts";
+import { findLayerByDiffId, findLayerSize } from "../store/layers.ts";
+
+/** Fetches the layers of an image that nobody could find later: those of a layout, and not of a registry. */
+export async function keepReachable({ store }: ImageAccess, { layers }: AssembledImage): Promise<void> {
+  const isLost = ({ diffId, fetchBlob }: LazyLayer) =>
+    fetchBlob !== undefined &&
+    diffId !== undefined &&
+    findLayerByDiffId(store, diffId) === undefined &&
+    findOriginsOfLayer(store, diffId).length === 0;
+  await Promise.all(layers.filter(isLost).map((layer) => layer.load()));
+}
 
 /** Puts an image into the store, under its id and any number of names. Nothing is compressed for it. */
 export function tagImage({ store }: ImageAccess, image: AssembledImage, names: readonly string[]): void {

@@ -154,7 +154,8 @@ export async function writeManifest(
   return { descriptor, manifest, missing: missingBlobs(forms) };
 }
 
-function missingBlobs(forms: readonly LayerForm[]): ReadonlyMap<Digest, () => Promise<void>> {
+/** How to bring those that the store may lack. */
+export function missingBlobs(forms: readonly LayerForm[]): ReadonlyMap<Digest, () => Promise<void>> {
   return new Map(forms.flatMap(({ digest, fetch }) => (fetch === undefined ? [] : [[digest, fetch]])));
 }
 
@@ -164,7 +165,7 @@ export async function completeBlobs(manifests: readonly WrittenManifest[]): Prom
   await Promise.all([...fetches.values()].map((fetch) => fetch()));
 }
 
-function layerMediaType(compression: Compression, dockerTypes: boolean): string {
+export function layerMediaType(compression: Compression, dockerTypes: boolean): string {
   switch (compression) {
     case "gzip":
       return dockerTypes ? MEDIA_TYPE.dockerLayerGzip : MEDIA_TYPE.ociLayerGzip;

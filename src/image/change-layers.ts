@@ -1,11 +1,11 @@
 import type { HistoryEntry } from "../oci/image-config.ts";
 import type { WrittenLayer } from "../rootfs/copy-request.ts";
-import { openStoredLayer, storeWrittenLayer } from "../rootfs/stored-layer.ts";
-import { findLayer } from "../store/layers.ts";
+import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { findRecord, writeRecord } from "../store/records.ts";
 import type { BuiltImage } from "./assemble-image.ts";
 import type { ImageAccess, LazyLayer } from "./image-access.ts";
 import { findDiffId } from "./layer-forms.ts";
+import { openStepLayer } from "./lazy-layer.ts";
 
 /** `clamp`: what is later than the time that was asked for gets it; `all`: everything does. */
 export type TimeRewrite = "clamp" | "all";
@@ -87,15 +87,7 @@ async function makeOnce(
       { key, parts: JSON.stringify({ kind: key.split(" ")[0] }) },
     ]);
   }
-  const stored = findLayer(store, layerId);
-  if (stored === undefined) throw new Error(`the layer ${layerId} is gone from the store`);
-  return {
-    layerId,
-    created,
-    ...(stored.diffId && { diffId: stored.diffId }),
-    load: async () => openStoredLayer(store, stored),
-    findIndex: () => openStoredLayer(store, stored),
-  };
+  return openStepLayer(store, { layerId, created });
 }
 
 function latest(history: readonly HistoryEntry[] = []): number {

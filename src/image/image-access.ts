@@ -43,8 +43,12 @@ export interface LazyLayer {
   readonly layerId?: string;
   /** When the step that made it ran, in milliseconds since 1970; unknown for layers of a base image. */
   readonly created?: number;
-  /** The form in which its image's manifest has it, where it came with one. */
+  /** The form in which its image's manifest, or the cache that it was imported from, has it. */
   readonly blob?: Descriptor;
+  /** How hard an imported cache's blob was compressed; the usual level when absent. */
+  readonly blobLevel?: number;
+  /** A step has to run for it: nobody has its files. */
+  readonly mustBeMade?: true;
   load(): Promise<Layer>;
   /** The layer's index where it is here already; then its bytes need not be (indexes outlive blobs). */
   findIndex(): Layer | undefined;

@@ -1,10 +1,12 @@
 import { rm } from "node:fs/promises";
+import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { type Compression, compressionOf } from "../oci/media-type.ts";
-import type { LayerDigest } from "../rootfs/digest-layer.ts";
+import type { Layer } from "../rootfs/layer.ts";
 import { DEFAULT_LEVEL } from "../rootfs/pack-layer.ts";
 import { adoptBlob, temporaryPath } from "../store/blobs.ts";
 import { findLayer, findLayerBlobs, type LayerBlob, recordDiffId, recordLayerBlob } from "../store/layers.ts";
+import { acquireLock } from "../store/locks.ts";
 import { packedBlocksPlace } from "../store/packed-blocks.ts";
 import type { ImageAccess, LazyLayer } from "./image-access.ts";
 
@@ -43,43 +45,70 @@ export async function findLayerForm(
   wanted: WantedForm,
 ): Promise<LayerForm> {
   const { blob } = layer;
-  if (blob !== undefined && layer.fetchBlob !== undefined) {
+  if (blob !== undefined && layer.fetchBlob !== undefined && isWanted(blob, layer, wanted)) {
     const compression = compressionOf(blob.mediaType);
-    if (!wanted.force || compression === wanted.compression) {
-      return { digest: blob.digest, size: blob.size, compression, fetch: () => layer.fetchBlob!() };
-    }
+    return { digest: blob.digest, size: blob.size, compression, fetch: () => layer.fetchBlob!() };
   }
   return findOwnForm(access, layer, wanted);
 }
 
+/** What a step made elsewhere, and an imported cache has, must be compressed as it would be here. */
+function isWanted(
+  blob: Descriptor,
+  { created, blobLevel }: LazyLayer,
+  { compression, level, force }: WantedForm,
+): boolean {
+  const own = compressionOf(blob.mediaType);
+  if (created === undefined) return !force || own === compression;
+  const usual = compression === "uncompressed" ? undefined : DEFAULT_LEVEL[compression];
+  return own === compression && (blobLevel ?? usual) === (level ?? usual);
+}
+
 async function findOwnForm(access: ImageAccess, layer: LazyLayer, wanted: WantedForm): Promise<LayerBlob> {
-  const { store } = access;
+  const { store, signal } = access;
+  const known = findKnownForm(access, layer, wanted);
+  if (known !== undefined) return known;
+  const loaded = await layer.load();
+  // Several outputs, caches and builds may want it at once: one compresses it.
+  using _lock = await acquireLock(store, `form ${loaded.id} ${nameEncoder(wanted)}`, signal);
+  return (
+    findKnownForm(access, { ...layer, layerId: loaded.id }, wanted) ??
+    (await packForm(access, loaded, wanted))
+  );
+}
+
+function findKnownForm(access: ImageAccess, layer: LazyLayer, wanted: WantedForm): LayerBlob | undefined {
+  const { compression, force } = wanted;
+  const encoder = nameEncoder(wanted);
+  const diffId = layer.diffId ?? storedDiffId(access, layer);
+  const blobs = diffId === undefined ? [] : findLayerBlobs(access.store, diffId);
+  const ours = blobs.find((blob) => blob.compression === compression && blob.encoder === encoder);
+  if (ours !== undefined || layer.created !== undefined) return ours;
+  // Of an image that was loaded or pulled: its own bytes, not new ones.
+  return blobs.find((blob) => blob.encoder === "foreign" && (!force || blob.compression === compression));
+}
+
+async function packForm(
+  { store, work, signal }: ImageAccess,
+  layer: Layer,
+  wanted: WantedForm,
+): Promise<LayerBlob> {
   const { compression, level } = wanted;
   const encoder = nameEncoder(wanted);
-  const known = layer.diffId ?? storedDiffId(access, layer);
-  const blobs = known === undefined ? [] : findLayerBlobs(store, known);
-  const ours = blobs.find((blob) => blob.compression === compression && blob.encoder === encoder);
-  if (ours !== undefined) return ours;
-  // Of an image that was loaded or pulled: its own bytes, not new ones.
-  const foreign = blobs.find(
-    (blob) => blob.encoder === "foreign" && (!wanted.force || blob.compression === compression),
-  );
-  if (foreign !== undefined && layer.created === undefined) return foreign;
-
   const blobPath = temporaryPath(store);
   try {
-    const packed = await access.work.packLayer(
+    const packed = await work.packLayer(
       {
-        layer: await layer.load(),
+        layer,
         compression,
         blobPath,
         reuse: { ...packedBlocksPlace(store), encoder },
         ...(level !== undefined && { level }),
       },
-      { signal: access.signal },
+      { signal },
     );
     await adoptBlob(store, blobPath, packed.digest);
-    keepDiffId(access, layer, packed);
+    recordDiffId(store, layer.id, packed.diffId, packed.tarSizeBytes);
     const blob = { ...packed, compression, encoder };
     recordLayerBlob(store, blob);
     return blob;
@@ -97,17 +126,10 @@ function nameEncoder({ compression, level }: WantedForm): string {
 }
 
 async function digestAndKeep(access: ImageAccess, layer: LazyLayer): Promise<Digest> {
-  const digest = await access.work.digestLayer(await layer.load(), { signal: access.signal });
-  keepDiffId(access, layer, digest);
-  return digest.diffId;
-}
-
-function keepDiffId(
-  { store }: ImageAccess,
-  { layerId }: LazyLayer,
-  { diffId, tarSizeBytes }: LayerDigest,
-): void {
-  if (layerId !== undefined) recordDiffId(store, layerId, diffId, tarSizeBytes);
+  const loaded = await layer.load();
+  const { diffId, tarSizeBytes } = await access.work.digestLayer(loaded, { signal: access.signal });
+  recordDiffId(access.store, loaded.id, diffId, tarSizeBytes);
+  return diffId;
 }
 
 function storedDiffId({ store }: ImageAccess, { layerId }: LazyLayer): Digest | undefined {

@@ -9,8 +9,9 @@ import { compressionOf } from "../oci/media-type.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import { findLayerIndex, openStoredLayer, storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { adoptBlob, hasBlob, temporaryPath } from "../store/blobs.ts";
-import { findLayerByDiffId, recordLayerBlob } from "../store/layers.ts";
+import { findLayer, findLayerByDiffId, recordLayerBlob } from "../store/layers.ts";
 import { acquireLock } from "../store/locks.ts";
+import type { Store } from "../store/open-store.ts";
 import type { ImageAccess, LazyLayer } from "./image-access.ts";
 
 /** Where an image's blobs come from when the store lacks them. */
@@ -48,6 +49,22 @@ export function makeLazyLayer(access: ImageAccess, source: LazyLayerSource): Laz
       access.layersUnderWay.set(source.diffId, loading);
       return loading;
     },
+  };
+}
+
+/** The layer that a step made, which the store has. `created`: when, in milliseconds since 1970. */
+export function openStepLayer(
+  store: Store,
+  { layerId, created }: { readonly layerId: string; readonly created: number },
+): LazyLayer {
+  const stored = findLayer(store, layerId);
+  if (stored === undefined) throw new Error(`the layer ${layerId} is gone from the store`);
+  return {
+    layerId,
+    created,
+    ...(stored.diffId && { diffId: stored.diffId }),
+    load: async () => openStoredLayer(store, stored),
+    findIndex: () => openStoredLayer(store, stored),
   };
 }
 

@@ -46,6 +46,11 @@ export async function openCacheMounts(
   };
 }
 
+/** Whether a cache that begins with the files of a stage or image has not begun. */
+export function isSeedMissing(mount: CacheMount, { access: { store } }: SolveContext): boolean {
+  return mount.from !== undefined && !existsSync(join(store.root, "cache-mounts", nameCache(mount)));
+}
+
 /** An id may hold anything. A cache with a seed is another one than the same id without. */
 function nameCache(mount: CacheMount): string {
   const seed = mount.from === undefined ? "" : `\0${mount.source ?? ""}`;

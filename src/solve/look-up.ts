@@ -1,10 +1,9 @@
 import type { StepKey } from "../cache/step-key.ts";
 import type { Step } from "../plan/plan.ts";
 import type { StepRecord } from "../store/records.ts";
-import type { StepReport } from "./report-step.ts";
-import type { KeyContext, SolveContext } from "./solve-plan.ts";
+import type { KeyContext } from "./solve-plan.ts";
 import type { SolvedRootfs } from "./solved.ts";
-import { aliasRecord, reuseRecord } from "./step-record.ts";
+import { type ImportedRecord, reuseImported, reuseRecord } from "./step-record.ts";
 
 /** A step whose inputs are solved. */
 export interface KeyedStep {
@@ -14,13 +13,16 @@ export interface KeyedStep {
   keys(): AsyncIterable<StepKey> | Iterable<StepKey>;
 }
 
-/** What the cache has for a step. */
+/** What the caches have for a step: one of the two, or nothing. */
 export interface LookedUp {
   /** Those that were tried: the last one led to the record, or decides who does the work when there is none. */
   readonly keys: readonly StepKey[];
   readonly record?: StepRecord;
+  /** Of an imported cache. */
+  readonly imported?: ImportedRecord;
 }
 
+/** Looks a step up in the store and in the imported caches, by each of its keys. */
 export async function lookUp(
   step: Step,
   keys: ReturnType<KeyedStep["keys"]>,
@@ -31,18 +33,8 @@ export async function lookUp(
     tried.push(key);
     const record = reuseRecord(step, key, context);
     if (record !== undefined) return { keys: tried, record };
+    const imported = reuseImported(step, key, context);
+    if (imported !== undefined) return { keys: tried, imported };
   }
   return { keys: tried };
-}
-
-/** Uses what was found: from now on the keys that did not lead to it do. */
-export function takeHit(
-  { keys, record }: LookedUp,
-  { step, report }: { readonly step: Step; readonly report: StepReport },
-  { access, trace }: SolveContext,
-): StepRecord {
-  for (const earlier of keys.slice(0, -1)) aliasRecord(access.store, record!, earlier);
-  report.cached();
-  trace.add({ step, key: keys.at(-1)!, outcome: "hit", recordId: record!.id });
-  return record!;
 }

@@ -1,5 +1,6 @@
 import type { KeyChange } from "../cache/explain-miss.ts";
 import type { LazyLayer } from "../image/image-access.ts";
+import { openStepLayer } from "../image/lazy-layer.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import type { Plan, SourceStep, Step, StepId } from "../plan/plan.ts";
 import { hasBlob } from "../store/blobs.ts";
@@ -13,7 +14,7 @@ import { asRootfs, type KeyContext, type SourceContext, withSpan } from "./solve
 import { solveSource } from "./solve-source.ts";
 import { keyWorkdir } from "./solve-workdir.ts";
 import type { Solved, SolvedRootfs } from "./solved.ts";
-import { layerOfRecord, nameRootfs } from "./step-record.ts";
+import { nameRootfs } from "./step-record.ts";
 import { nameProject } from "./trace-build.ts";
 
 /*
@@ -151,21 +152,22 @@ class Predictor {
 
   async #lookUp(step: MadeStep, base: SolvedRootfs): Promise<SolvedRootfs> {
     await using keyed = await keyStep(step, this.#context);
-    const { keys, record } = await lookUp(step, keyed.keys(), this.#context);
+    const { keys, record, imported } = await lookUp(step, keyed.keys(), this.#context);
     const key = keys.at(-1)!;
-    const recordId = record?.id ?? (step.kind === "run" ? `not made yet: ${step.id}` : key.key);
-    const outcome = record === undefined ? "run" : "hit";
+    const found = record ?? imported;
+    const recordId = found?.id ?? (step.kind === "run" ? `not made yet: ${step.id}` : key.key);
+    const outcome = found === undefined ? "run" : "hit";
     if (outcome === "run" && step.kind === "run") this.#fresh.add(step.id);
     this.#predictions.set(step.id, {
       outcome,
-      traced: { step, key, outcome: record === undefined ? "miss" : "hit", recordId },
+      traced: { step, key, outcome: found === undefined ? "miss" : "hit", recordId },
     });
     return standOn(base, {
       recordId: () => nameRootfs(step, base, recordId),
       layer:
         record === undefined
           ? missingLayer(whatItWrites(step))
-          : layerOfRecord(this.#options.access.store, record),
+          : openStepLayer(this.#options.access.store, record),
     });
   }
 }

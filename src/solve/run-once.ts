@@ -15,6 +15,8 @@ export interface MissingStep {
   /** What the result will be found by; the last one decides who does the work. */
   readonly keys: readonly StepKey[];
   readonly report: StepReport;
+  /** The id of its record, when it is made a second time: what was found of it had no files. */
+  readonly recordId?: string;
 }
 
 /**

@@ -10,11 +10,13 @@ import type { SshAgent } from "../sandbox/holder-protocol.ts";
 import type { Sandbox } from "../sandbox/run-container.ts";
 import type { StoredBuildStep } from "../store/builds.ts";
 import { makeLimit } from "./limit.ts";
+import type { RecordLedger } from "./record-ledger.ts";
 import { solveCopy } from "./solve-copy.ts";
 import { solveRun } from "./solve-run.ts";
 import { solveSource } from "./solve-source.ts";
 import { solveWorkdir } from "./solve-workdir.ts";
 import type { Solved, SolvedRootfs } from "./solved.ts";
+import type { ImportedRecords } from "./step-record.ts";
 import { type BuildTrace, makeBuildTrace, nameProject } from "./trace-build.ts";
 
 export interface SolveOptions {
@@ -39,10 +41,15 @@ export interface SolveOptions {
   readonly cacheTtlMs?: number;
   /** Tell for each step that is not in the cache what changed, as notes. */
   readonly explain?: boolean;
+  /** Caches to look into besides the store. */
+  readonly imports?: ImportedRecords;
+  /** Gets every record that the build comes to. */
+  readonly ledger?: RecordLedger;
 }
 
 /** What it takes to know a step's keys. */
-export interface KeyContext extends Pick<SolveOptions, "access" | "epochSeconds" | "cacheTtlMs"> {
+export interface KeyContext
+  extends Pick<SolveOptions, "access" | "epochSeconds" | "cacheTtlMs" | "imports" | "ledger"> {
   /** The result of a step that the current one stands on; solved once, whoever asks. */
   readonly solve: (id: StepId) => Promise<Solved>;
 }
@@ -93,14 +100,20 @@ export async function solvePlan(plan: Plan, options: SolveOptions): Promise<Solv
       return result;
     },
   };
-  const outputs = await Promise.allSettled(plan.outputs.map(({ rootfs }) => context.solve(rootfs)));
+  const solveOutput = async (id: StepId): Promise<SolvedRootfs> => {
+    const solved = asRootfs(await context.solve(id));
+    const made = solved.layers.map((layer) => layer.mustBeMade && layer.load());
+    await Promise.all(made).catch((error: unknown) => stop.abort(error));
+    return solved;
+  };
+  const outputs = await Promise.allSettled(plan.outputs.map(({ rootfs }) => solveOutput(rootfs)));
   await Promise.allSettled(results.values());
   const traced = context.trace.finish(signal.aborted ? "failed" : "done");
   if (options.explain) tellMisses(traced, options.access.emit);
   if (signal.aborted) throw signal.reason;
   return outputs.map((output) => {
     if (output.status === "rejected") throw output.reason;
-    return asRootfs(output.value);
+    return output.value;
   });
 }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { StepKey } from "../cache/step-key.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import type { RunStep } from "../plan/plan.ts";
@@ -13,67 +14,96 @@ import { runContainer } from "../sandbox/run-container.ts";
 import { publishLayer } from "../store/layers.ts";
 import { openLiveLog } from "../store/live-log.ts";
 import { makeLogKeeper, writeLog } from "../store/logs.ts";
+import type { StepRecord } from "../store/records.ts";
+import { isSeedMissing } from "./cache-mount.ts";
 import { keyRun } from "./key-run.ts";
 import { loadRunLayers, type PrepareLayer } from "./load-run-layers.ts";
 import { makeLogTail } from "./log-tail.ts";
-import { lookUp, takeHit } from "./look-up.ts";
-import { reportStep } from "./report-step.ts";
 import { openRunMounts } from "./run-mounts.ts";
-import { runOnce } from "./run-once.ts";
+import { type MissingStep, runOnce } from "./run-once.ts";
+import { solveKeyed } from "./solve-keyed.ts";
 import type { SolveContext } from "./solve-plan.ts";
 import type { SolvedRootfs } from "./solved.ts";
-import { addLayer, keepRecord } from "./step-record.ts";
+import { keepRecord, loadLayers } from "./step-record.ts";
 
 /** docker's name for the host that a RUN sees. */
 const HOSTNAME = "buildkitsandbox";
 
 /** RUN: the only step that needs a kernel. What the command changed becomes a layer. */
 export async function solveRun(step: RunStep, context: SolveContext): Promise<SolvedRootfs> {
-  const { base, keys: listKeys } = await keyRun(step, context);
-  const { store } = context.access;
-  return reportStep(step, context, async (report) => {
-    const isAllowed = (entitlement: string) => context.allow.has(entitlement);
+  const { base, keys } = await keyRun(step, context);
+  const isAllowed = (entitlement: string) => context.allow.has(entitlement);
+  let devices: FoundDevices;
+  const allowedKeys = async function* (): AsyncGenerator<StepKey> {
     refuseWithoutEntitlement(step, isAllowed);
-    const devices = await findDevices(step.devices, {
+    devices = await findDevices(step.devices, {
       isAllowed: (names) => isAllowed("device") || names.some((name) => isAllowed(`device=${name}`)),
     });
-    const found = await lookUp(step, listKeys(), context);
-    if (found.record !== undefined) {
-      const record = takeHit(found, { step, report }, context);
-      return addLayer(base, { step, record }, context);
+    yield* keys();
+  };
+  return solveKeyed(
+    step,
+    { base, keys: allowedKeys },
+    {
+      make: (missing) => runMissing(step, missing, { base, devices, context }),
+      context,
+    },
+  );
+}
+
+async function runMissing(
+  step: RunStep,
+  missing: MissingStep,
+  {
+    base,
+    devices,
+    context,
+  }: { readonly base: SolvedRootfs; readonly devices: FoundDevices; readonly context: SolveContext },
+): Promise<StepRecord> {
+  const { keys, report } = missing;
+  const { store } = context.access;
+  if (step.platform.os !== "linux") {
+    throw new BuildError(
+      "unsupported",
+      `Cannot run a command for ${formatPlatform(step.platform)}: commands run on Linux only`,
+    );
+  }
+  checkBinfmt(step.platform);
+  const layers = await loadRunLayers(base.layers, preparer(context));
+  await loadMountedLayers(step, context);
+  return runOnce(missing, context, async () => {
+    const log = makeLogKeeper();
+    using live = openLiveLog(store, keys.at(-1)!.key);
+    const output: StepOutput = {
+      add(stream, data) {
+        log.add(stream, data);
+        live.add(stream, data);
+        report.log(stream, data);
+      },
+    };
+    try {
+      const layer = await context.limitRuns(() => runCommand(step, layers, { context, output, devices }));
+      const kept = keepRecord(store, layer, missing);
+      writeLog(store, kept.id, log.chunks());
+      live.end();
+      return kept;
+    } catch (error) {
+      context.trace.keepLog(step, log.chunks());
+      throw error;
     }
-    const { keys } = found;
-    if (step.platform.os !== "linux") {
-      throw new BuildError(
-        "unsupported",
-        `Cannot run a command for ${formatPlatform(step.platform)}: commands run on Linux only`,
-      );
-    }
-    checkBinfmt(step.platform);
-    const layers = await loadRunLayers(base.layers, preparer(context));
-    const record = await runOnce({ step, keys, report }, context, async () => {
-      const log = makeLogKeeper();
-      using live = openLiveLog(store, keys.at(-1)!.key);
-      const output: StepOutput = {
-        add(stream, data) {
-          log.add(stream, data);
-          live.add(stream, data);
-          report.log(stream, data);
-        },
-      };
-      try {
-        const layer = await context.limitRuns(() => runCommand(step, layers, { context, output, devices }));
-        const kept = keepRecord(store, layer, keys);
-        writeLog(store, kept.id, log.chunks());
-        live.end();
-        return kept;
-      } catch (error) {
-        context.trace.keepLog(step, log.chunks());
-        throw error;
-      }
-    });
-    return addLayer(base, { step, record }, context);
   });
+}
+
+/**
+ * The layers of the stages that are mounted. To load one may be to run its step, which waits for its turn: not while this one has its
+ * own, or with `--jobs=1` it would wait for itself.
+ */
+async function loadMountedLayers(step: RunStep, context: SolveContext): Promise<void> {
+  const froms = step.mounts.flatMap((mount) =>
+    mount.type === "bind" || (mount.type === "cache" && isSeedMissing(mount, context)) ? [mount.from!] : [],
+  );
+  const solved = await Promise.all(froms.map((id) => context.solve(id)));
+  await Promise.all(solved.map((one) => (one.kind === "rootfs" ? loadLayers(one) : undefined)));
 }
 
 function preparer({ openSandbox, access: { signal } }: SolveContext): PrepareLayer {

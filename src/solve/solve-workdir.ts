@@ -4,12 +4,12 @@ import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { openUnionTree } from "../rootfs/union-tree.ts";
 import { resolveUser } from "../sandbox/resolve-user.ts";
 import { loadLayersOfPaths, loadUserLayers } from "./load-upper-layers.ts";
-import { type KeyedStep, lookUp, takeHit } from "./look-up.ts";
-import { reportStep } from "./report-step.ts";
+import type { KeyedStep } from "./look-up.ts";
 import { runOnce } from "./run-once.ts";
+import { type MakeResult, solveKeyed } from "./solve-keyed.ts";
 import { asRootfs, type KeyContext, type SolveContext } from "./solve-plan.ts";
 import type { SolvedRootfs } from "./solved.ts";
-import { addLayer, keepRecord } from "./step-record.ts";
+import { keepRecord } from "./step-record.ts";
 
 export async function keyWorkdir(step: WorkdirStep, context: KeyContext): Promise<KeyedStep> {
   const base = asRootfs(await context.solve(step.base));
@@ -18,32 +18,26 @@ export async function keyWorkdir(step: WorkdirStep, context: KeyContext): Promis
 
 /** WORKDIR: makes the directory that is missing, owned by the USER in force. */
 export async function solveWorkdir(step: WorkdirStep, context: SolveContext): Promise<SolvedRootfs> {
-  const { base, keys: listKeys } = await keyWorkdir(step, context);
+  const keyed = await keyWorkdir(step, context);
   const { store, work, signal } = context.access;
-  return reportStep(step, context, async (report) => {
-    const found = await lookUp(step, listKeys(), context);
-    if (found.record !== undefined) {
-      const record = takeHit(found, { step, report }, context);
-      return addLayer(base, { step, record }, context);
-    }
-    const { keys } = found;
+  const make: MakeResult = async (missing) => {
     const layers = await loadLayersOfPaths(
-      { layers: base.layers, paths: [step.path], onlyEntries: true },
+      { layers: keyed.base.layers, paths: [step.path], onlyEntries: true },
       context.access,
     );
-    const { uid, gid } = await findOwner(base, step.user, context);
+    const { uid, gid } = await findOwner(keyed.base, step.user, context);
     const mtime = context.epochSeconds ?? Math.floor(Date.now() / 1000);
-    const record = await runOnce({ step, keys, report }, context, async () => {
+    return runOnce(missing, context, async () => {
       const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
         work.makeWorkdirLayer(
           { base: layers, path: step.path, uid, gid, layersDirectory, mtime },
           { signal },
         ),
       );
-      return keepRecord(store, layer, keys);
+      return keepRecord(store, layer, missing);
     });
-    return addLayer(base, { step, record }, context);
-  });
+  };
+  return solveKeyed(step, keyed, { make, context });
 }
 
 async function findOwner({ layers }: SolvedRootfs, user: string, { access }: SolveContext) {

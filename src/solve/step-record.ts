@@ -1,29 +1,60 @@
 import { joinRecordIds, type StepKey } from "../cache/step-key.ts";
 import type { LazyLayer } from "../image/image-access.ts";
+import { openStepLayer } from "../image/lazy-layer.ts";
 import type { Step } from "../plan/plan.ts";
 import type { Layer } from "../rootfs/layer.ts";
-import { openStoredLayer } from "../rootfs/stored-layer.ts";
-import { findLayer } from "../store/layers.ts";
 import type { Store } from "../store/open-store.ts";
 import { addKey, findRecord, type StepRecord, writeRecord } from "../store/records.ts";
 import type { KeyContext } from "./solve-plan.ts";
 import type { SolvedRootfs } from "./solved.ts";
 
-/** A step's result from the cache; undefined when there is none, or none is wanted. */
+/** A record of an imported cache. */
+export interface ImportedRecord {
+  readonly id: string;
+  /** When the step ran, in milliseconds since 1970. */
+  readonly created: number;
+  /** Absent where the cache has the record without its files: the step runs when somebody wants them. */
+  readonly layer?: LazyLayer;
+  /** All that lead to it. */
+  readonly keys: readonly string[];
+}
+
+/** The caches that a build looks into besides its store. */
+export interface ImportedRecords {
+  find(key: string): ImportedRecord | undefined;
+}
+
+/** A step's result from the store; undefined when there is none, or none is wanted. */
 export function reuseRecord(step: Step, { key }: StepKey, context: KeyContext): StepRecord | undefined {
-  if (step.ignoreCache) return undefined;
-  const found = findRecord(context.access.store, key);
-  const { cacheTtlMs = Number.POSITIVE_INFINITY } = context;
-  return found !== undefined && Date.now() - found.created >= cacheTtlMs ? undefined : found;
+  return wanted(step, findRecord(context.access.store, key), context);
+}
+
+/** A step's result from the imported caches; undefined when there is none, or none is wanted. */
+export function reuseImported(step: Step, { key }: StepKey, context: KeyContext): ImportedRecord | undefined {
+  return wanted(step, context.imports?.find(key), context);
+}
+
+function wanted<Found extends { readonly created: number }>(
+  { ignoreCache }: Step,
+  found: Found | undefined,
+  { cacheTtlMs = Number.POSITIVE_INFINITY }: KeyContext,
+): Found | undefined {
+  if (ignoreCache || found === undefined) return undefined;
+  return Date.now() - found.created >= cacheTtlMs ? undefined : found;
 }
 
 /**
  * Keeps a fresh layer under its keys. What is written from known bytes (COPY, WORKDIR) has a record named by its last key; a
- * RUN's is named by its layer, at random: a command that runs again may do something else.
+ * RUN's is named by its layer, at random: a command that runs again may do something else. `recordId` is the name that it has
+ * already, in the keys of the steps after it, when it was made elsewhere before.
  */
-export function keepRecord(store: Store, layer: Layer, keys: readonly StepKey[]): StepRecord {
+export function keepRecord(
+  store: Store,
+  layer: Layer,
+  { keys, recordId }: { readonly keys: readonly StepKey[]; readonly recordId?: string },
+): StepRecord {
   const record = {
-    id: layer.content.kind === "tar" ? keys.at(-1)!.key : layer.id,
+    id: recordId ?? (layer.content.kind === "tar" ? keys.at(-1)!.key : layer.id),
     layerId: layer.id,
     created: Date.now(),
   };
@@ -36,26 +67,30 @@ export function aliasRecord(store: Store, record: StepRecord, { key, parts }: St
   addKey(store, record, key, parts);
 }
 
-/** The base with the layer of a step's record on top. */
-export function addLayer(
-  base: SolvedRootfs,
-  { step, record }: { readonly step: Step; readonly record: StepRecord },
-  { access: { store } }: KeyContext,
-): SolvedRootfs {
-  const layers = [...base.layers, layerOfRecord(store, record)];
-  return { kind: "rootfs", recordId: nameRootfs(step, base, record.id), layers };
+/** A step's result, wherever it was found. */
+export interface StepResult {
+  /** Of its record: enters the keys of the steps after it. */
+  readonly id: string;
+  /** When the step ran, in milliseconds since 1970. */
+  readonly created: number;
+  readonly layer: LazyLayer;
+  /** Those that lead to it, besides what the store knows. */
+  readonly keys?: readonly string[];
 }
 
-export function layerOfRecord(store: Store, { layerId, created }: StepRecord): LazyLayer {
-  const stored = findLayer(store, layerId);
-  if (stored === undefined) throw new Error(`the layer ${layerId} is gone from the store`);
-  return {
-    layerId,
-    created,
-    ...(stored.diffId && { diffId: stored.diffId }),
-    load: async () => openStoredLayer(store, stored),
-    findIndex: () => openStoredLayer(store, stored),
-  };
+export function resultOf({ id, layerId, created }: StepRecord, { access }: KeyContext): StepResult {
+  return { id, created, layer: openStepLayer(access.store, { layerId, created }) };
+}
+
+/** The base with the layer of a step's result on top. */
+export function addResult(
+  base: SolvedRootfs,
+  { step, result }: { readonly step: Step; readonly result: StepResult },
+  { ledger }: KeyContext,
+): SolvedRootfs {
+  ledger?.add(result);
+  const layers = [...base.layers, result.layer];
+  return { kind: "rootfs", recordId: nameRootfs(step, base, result.id), layers };
 }
 
 /** A record's id says what lies below, too: it has it from its key. That of a `--link` says nothing of it, so both are named. */

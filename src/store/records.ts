@@ -44,7 +44,7 @@ export function writeRecord(
         `INSERT INTO records VALUES (?, ?, ?, ?, 0, ?) ON CONFLICT (id) DO UPDATE SET layer_id = excluded.layer_id,
          created = excluded.created, used = excluded.used, durable = 0, boot_id = excluded.boot_id`,
       )
-      .run(record.id, record.layerId, record.created, record.created, store.lease.bootId);
+      .run(record.id, record.layerId, record.created, useTime(store), store.lease.bootId);
     addKeys(store, record.id, keys);
   });
 }
@@ -52,6 +52,14 @@ export function writeRecord(
 /** A further key for a record that exists: a step hit by its content. */
 export function addKey(store: Store, record: StepRecord, key: string, parts: string): void {
   inTransaction(store.database, () => addKeys(store, record.id, [{ key, parts }]));
+}
+
+/** The keys that lead to a record, the newest first. */
+export function findKeys({ database }: Store, recordId: string, count: number): string[] {
+  const rows = database
+    .prepare("SELECT key FROM keys WHERE record_id = ? ORDER BY rowid DESC LIMIT ?")
+    .all(recordId, count);
+  return rows.map(({ key }) => String(key));
 }
 
 function addKeys(store: Store, recordId: string, keys: readonly { key: string; parts: string }[]): void {

@@ -1,0 +1,80 @@
+import { layerMediaType, missingBlobs, type WrittenManifest } from "../image/assemble-image.ts";
+import type { ImageAccess } from "../image/image-access.ts";
+import { findDiffId, findLayerForm } from "../image/layer-forms.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { Manifest } from "../oci/manifest.ts";
+import { MEDIA_TYPE } from "../oci/media-type.ts";
+import type { RecordLedger } from "../solve/record-ledger.ts";
+import type { SolvedRootfs } from "../solve/solved.ts";
+import type { StepResult } from "../solve/step-record.ts";
+import { writeBlob } from "../store/blobs.ts";
+import { findKeys } from "../store/records.ts";
+import { CACHE_MEDIA_TYPE, type CacheDocument, type CachedRecord } from "./cache-document.ts";
+import type { CacheForm } from "./cache-places.ts";
+
+/** What a build came to. */
+export interface BuildRecords {
+  readonly ledger: RecordLedger;
+  readonly outputs: readonly Pick<SolvedRootfs, "layers">[];
+}
+
+/** How many keys of a record travel: a store that has seen many builds has led many of them to it. */
+const KEYS_MAX = 8;
+
+/** Writes the documents of a cache as blobs of the store, and compresses the layers that it has. */
+export async function makeCache(
+  access: ImageAccess,
+  { ledger, outputs }: BuildRecords,
+  { mode, compression = "gzip", compressionLevel: level, ociMediaTypes = true }: CacheForm,
+): Promise<WrittenManifest> {
+  const ofOutputs = new Set(outputs.flatMap(({ layers }) => layers.map((layer) => ledger.recordOf(layer))));
+  const hasLayer = ({ id, layer }: StepResult) => !layer.mustBeMade && (mode === "max" || ofOutputs.has(id));
+  const results = ledger.results();
+  const kept = await Promise.all(
+    results.filter(hasLayer).map(async ({ id, layer }) => {
+      const form = await findLayerForm(access, layer, { compression, level });
+      return { id, form, diffId: await findDiffId(access, layer) };
+    }),
+  );
+  const diffIds = new Map(kept.map(({ id, diffId }) => [id, diffId]));
+  const layers = new Map(kept.map(({ diffId, form }) => [form.digest, { form, diffId }]));
+  const document: CacheDocument = {
+    records: results.map((result) => makeRecord(access, result, diffIds.get(result.id))),
+    layers: [...layers].map(([digest, { diffId }]) => ({
+      diffId,
+      digest,
+      ...(level !== undefined && { level }),
+    })),
+  };
+  const config = Buffer.from(JSON.stringify(document));
+  const manifest: Manifest = {
+    schemaVersion: 2,
+    mediaType: ociMediaTypes ? MEDIA_TYPE.ociManifest : MEDIA_TYPE.dockerManifest,
+    config: {
+      mediaType: CACHE_MEDIA_TYPE,
+      digest: await writeBlob(access.store, config),
+      size: config.length,
+    },
+    layers: [...layers.values()].map(({ form: { digest, size, compression: own } }) => ({
+      mediaType: layerMediaType(own, !ociMediaTypes),
+      digest,
+      size,
+    })),
+  };
+  const bytes = Buffer.from(JSON.stringify(manifest));
+  const digest = await writeBlob(access.store, bytes);
+  return {
+    descriptor: { mediaType: manifest.mediaType!, digest, size: bytes.length },
+    manifest,
+    missing: missingBlobs([...layers.values()].map(({ form }) => form)),
+  };
+}
+
+function makeRecord(
+  { store }: ImageAccess,
+  { id, created, keys = [] }: StepResult,
+  diffId: Digest | undefined,
+): CachedRecord {
+  const all = new Set([...keys, ...findKeys(store, id, KEYS_MAX)]);
+  return { id, created, keys: [...all].sort() as Digest[], ...(diffId && { diffId }) };
+}
