@@ -67,6 +67,14 @@ const EFFECTS: Readonly<Record<string, readonly [file: string, name: string]>> =
     "test/cli/build.test.ts",
     "--no-cache and --no-cache-filter run again what they name",
   ],
+  "--cache-from": [
+    "test/cache/local-cache.test.ts",
+    "lets a clean store build the same image without a step that runs",
+  ],
+  "--cache-to": [
+    "test/cache/local-cache.test.ts",
+    "lets a clean store build the same image without a step that runs",
+  ],
   "--cache-ttl": ["test/cache/explain.test.ts", "--cache-ttl takes no results that are older"],
   "--timeout": [
     "test/run/stop.test.ts",
@@ -149,8 +157,6 @@ const EFFECTS: Readonly<Record<string, readonly [file: string, name: string]>> =
     "--rm, --force-rm and --compress have no effect, and -D says so",
   ],
   "--attest": ["test/cli/usage.test.ts", "an option that is to come is refused"],
-  "--cache-from": ["test/cli/usage.test.ts", "an option that is to come is refused"],
-  "--cache-to": ["test/cli/usage.test.ts", "an option that is to come is refused"],
   "--provenance": ["test/cli/usage.test.ts", "an option that is to come is refused"],
   "--sbom": ["test/cli/usage.test.ts", "an option that is to come is refused"],
   "--root": [

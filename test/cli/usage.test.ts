@@ -47,7 +47,7 @@ for (const [args, message] of WRONG) {
 }
 
 test("an option that is to come is refused", async () => {
-  for (const args of [["--isolation", "chroot"], ["--provenance=max"]]) {
+  for (const args of [["--attest", "type=sbom"], ["--provenance=max"]]) {
     const { code, stderr } = await run("build", ...args, ".");
     assert.match(stderr, /^Error: Cannot use --[a-z-]+(=max)?: .* not there yet/);
     assert.equal(code, 1);
