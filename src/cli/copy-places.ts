@@ -72,8 +72,8 @@ export async function withCopySource<T>(
     await stat(path).catch((error: Error) => {
       throw new BuildError("option-invalid", `Cannot read "${path}": ${error.message}`, { cause: error });
     });
-    await unpackArchive(createReadStream(path), { directory, name: path, signal });
     const { limits } = access;
+    await unpackArchive(createReadStream(path), { directory, name: path, limits, signal });
     return use(
       place.kind === "docker"
         ? await copyFromDockerArchive({ directory, name: path, wanted: place.wanted, limits, signal })

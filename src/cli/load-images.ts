@@ -1,16 +1,17 @@
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
+import { type LimitName, makeLimitError } from "../errors/input-limits.ts";
 import { measureFile } from "../export/measure-file.ts";
 import { tagImage } from "../export/tag-image.ts";
 import type { ImageAccess, LazyLayer } from "../image/image-access.ts";
 import { openOciLayout } from "../image/open-oci-layout.ts";
 import { readDockerArchive, type UnpackedArchive } from "../image/read-docker-archive.ts";
+import { readFileWithin } from "../image/read-file-within.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, digestHex } from "../oci/digest.ts";
-import type { ImageIndex } from "../oci/manifest.ts";
 import { MEDIA_TYPE } from "../oci/media-type.ts";
+import { parseIndex } from "../oci/parse-documents.ts";
 import { formatPlatform, normalizePlatform, type Platform } from "../oci/platform.ts";
 import { familiarName, parseImageReference } from "../oci/reference.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
@@ -45,15 +46,16 @@ export async function loadImages(
 }
 
 async function loadOciImages(access: ImageAccess, directory: string, platform: Platform): Promise<string[]> {
-  const index = await readJson<ImageIndex>(directory, "index.json");
+  const index = parseIndex(await readWithin(access, join(directory, "index.json")), ACTION);
   const lines: string[] = [];
   for (const digest of new Set(index.manifests.map((entry) => entry.digest))) {
     const names = index.manifests.filter((entry) => entry.digest === digest).flatMap(nameOf);
     const image = await openOciLayout(access, { directory, selector: digest, platform });
     await Promise.all(image.layers.map((layer) => layer.load()));
-    const keep = (blob: Descriptor["digest"]) => copyDocument(access, directory, blob);
-    await keep(image.configDigest);
-    await keep(image.manifestDescriptor.digest);
+    for (const blob of [image.configDigest, image.manifestDescriptor.digest]) {
+      const path = join(directory, "blobs/sha256", digestHex(blob));
+      await writeBlob(access.store, await readWithin(access, path, "config-size"));
+    }
     tagImage(access, image, names);
     writeImage(access.store, {
       configDigest: image.configDigest,
@@ -73,14 +75,6 @@ function nameOf({ annotations }: Descriptor): string[] {
   const short = annotations?.["org.opencontainers.image.ref.name"];
   const name = full ?? (short?.includes(":") || short?.includes("/") ? short : undefined);
   return name === undefined ? [] : [name];
-}
-
-async function copyDocument(
-  { store }: ImageAccess,
-  directory: string,
-  digest: Descriptor["digest"],
-): Promise<void> {
-  await writeBlob(store, await readFile(join(directory, "blobs/sha256", digestHex(digest))));
 }
 
 async function loadDockerImages(access: ImageAccess, archive: UnpackedArchive): Promise<string[]> {
@@ -118,13 +112,21 @@ async function loadLayer(
   return { diffId, layerId: layer.id, load: async () => layer, findIndex: () => layer };
 }
 
-async function readJson<T>(directory: string, name: string): Promise<T> {
+const ACTION = "Cannot load the archive";
+
+/** A document of the archive. */
+async function readWithin(
+  { limits }: ImageAccess,
+  path: string,
+  limit: LimitName = "manifest-size",
+): Promise<Uint8Array> {
+  const name = basename(path);
+  const refuse = () => makeLimitError(limit, `${ACTION}: its ${name} is larger`, limits);
   try {
-    return JSON.parse(await readFile(join(directory, name), "utf8")) as T;
+    return await readFileWithin(path, refuse, limits[limit]);
   } catch (error) {
-    throw new BuildError("image-invalid", `Cannot load the archive: its ${name} is no JSON`, {
-      cause: error,
-    });
+    if (error instanceof BuildError) throw error;
+    throw new BuildError("image-invalid", `${ACTION}: its ${name} cannot be read`, { cause: error });
   }
 }
 

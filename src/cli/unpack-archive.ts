@@ -2,35 +2,46 @@ import { closeSync, mkdirSync, openSync, symlinkSync, writeSync } from "node:fs"
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { BuildError } from "../errors/build-error.ts";
+import { type InputLimits, makeExpansionCheck, makeLimitError } from "../errors/input-limits.ts";
 import { DETECT_SIZE, detectCompression, type Inflater, makeInflater } from "../rootfs/inflate.ts";
-import { cleanPath } from "../rootfs/rootfs-path.ts";
+import { cleanPath, pathToText } from "../rootfs/rootfs-path.ts";
 import { TarReader } from "../rootfs/tar-reader.ts";
 
 /**
  * Unpacks an image archive (not a root file system): regular files, and links of older `docker save`s that stay within. The archive
  * may be compressed.
  *
- * @throws BuildError `image-invalid`.
+ * @throws BuildError `image-invalid`, `input-limit`.
  */
 export async function unpackArchive(
   archive: Readable,
-  {
-    directory,
-    name,
-    signal,
-  }: { readonly directory: string; readonly name: string; readonly signal: AbortSignal },
+  { directory, name, limits, signal }: UnpackOptions,
 ): Promise<void> {
-  using files = new ArchiveFiles(directory);
-  const reader = new TarReader(files);
+  const action = `Cannot load "${name}"`;
+  using files = new ArchiveFiles(directory, (count) => {
+    if (count <= limits["archive-entries"]) return;
+    throw makeLimitError("archive-entries", `${action}: it has more members`, limits);
+  });
+  const reader = new TarReader(files, { limits });
   let inflater: Inflater | undefined;
   let head = Buffer.alloc(0);
+  let size = 0;
+  let plainSize = 0;
+  const takePlain = (chunk: Uint8Array) => {
+    plainSize += chunk.length;
+    makeExpansionCheck(size, { what: `${action}: unpacked it is larger`, limits })(plainSize);
+    reader.write(chunk);
+  };
   const begin = async () => {
-    inflater = makeInflater(detectCompression(head), (chunk) => reader.write(chunk));
+    inflater = makeInflater(detectCompression(head), takePlain);
     await inflater.write(head);
   };
   try {
     for await (const chunk of archive as AsyncIterable<Buffer>) {
       signal.throwIfAborted();
+      size += chunk.length;
+      if (size > limits["download-size"])
+        throw makeLimitError("download-size", `${action}: it is larger`, limits);
       if (inflater !== undefined) await inflater.write(chunk);
       else {
         head = Buffer.concat([head, chunk]);
@@ -42,14 +53,21 @@ export async function unpackArchive(
     reader.end();
   } catch (error) {
     signal.throwIfAborted();
-    const { message } = error as Error;
-    if (error instanceof BuildError || (error as NodeJS.ErrnoException).code !== undefined) {
-      throw new BuildError("image-invalid", `Cannot load "${name}": ${message}`, { cause: error });
-    }
-    throw error;
+    if (error instanceof BuildError && error.code === "input-limit") throw error;
+    const what = error instanceof BuildError ? error.message : files.explain(error);
+    if (what === undefined) throw error;
+    throw new BuildError("image-invalid", `${action}: ${what}`, { cause: error });
   } finally {
     inflater?.destroy();
   }
+}
+
+export interface UnpackOptions {
+  readonly directory: string;
+  /** For messages. */
+  readonly name: string;
+  readonly limits: InputLimits;
+  readonly signal: AbortSignal;
 }
 
 type Member = Parameters<ConstructorParameters<typeof TarReader>[0]["member"]>[0];
@@ -57,13 +75,25 @@ type Member = Parameters<ConstructorParameters<typeof TarReader>[0]["member"]>[0
 /** Writes the members; no name leads out of the directory, and no link is written through. */
 class ArchiveFiles implements Disposable {
   readonly #directory: string;
+  readonly #checkCount: (members: number) => void;
   #fd: number | undefined;
+  #count = 0;
+  #name = "";
 
-  constructor(directory: string) {
+  constructor(directory: string, checkCount: (members: number) => void) {
     this.#directory = directory;
+    this.#checkCount = checkCount;
+  }
+
+  /** What the system says about the last member; undefined for what the system did not say. */
+  explain(error: unknown): string | undefined {
+    const { code } = error as NodeJS.ErrnoException;
+    return code && `its member "${this.#name}" cannot be unpacked (${code})`;
   }
 
   member(member: Member): void {
+    this.#checkCount(++this.#count);
+    this.#name = pathToText(cleanPath(member.name));
     const path = join(this.#directory, cleanPath(member.name));
     if (member.type === "symlink") {
       const target = cleanPath(join(dirname(cleanPath(member.name)), member.linkName));

@@ -1,8 +1,8 @@
 import { BuildError } from "./build-error.ts";
 
 /*
- * What protects this machine from input that is larger than it looks. All limits are here; docs/limits.md lists them for users. The
- * language has limits of its own (`dockerfile/`, `plan/`), which no honest file comes near and nobody can raise.
+ * What protects this machine from input that is larger than it looks. All limits that a user can raise are here. Those that no honest
+ * input comes near stand where they are asked for, and nobody can raise them. docs/limits.md lists both.
  */
 
 const MIB = 2 ** 20;
@@ -14,7 +14,7 @@ const DEFAULTS = {
   "dockerfile-size": 16 * MIB,
   /** A tar that is the build context, unpacked. */
   "context-size": 8 * GIB,
-  /** One download. */
+  /** One download, or an archive for `load` and `import`. */
   "download-size": 32 * GIB,
   /** A manifest, an index of manifests or a layout's index.json. */
   "manifest-size": 4 * MIB,

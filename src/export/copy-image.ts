@@ -2,8 +2,8 @@ import { BuildError } from "../errors/build-error.ts";
 import { choosePlatform } from "../oci/choose-platform.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
-import type { ImageIndex, Manifest } from "../oci/manifest.ts";
 import { isIndexMediaType, isManifestMediaType } from "../oci/media-type.ts";
+import { parseIndex, parseManifest } from "../oci/parse-documents.ts";
 import { formatPlatform, type Platform } from "../oci/platform.ts";
 import type { ImageReference } from "../oci/reference.ts";
 import type { EventSink } from "../progress/event.ts";
@@ -111,7 +111,7 @@ async function collectDocuments(
   }
   if (documents.has(document.descriptor.digest)) return;
   if (isIndexMediaType(document.descriptor.mediaType)) {
-    for (const descriptor of parseDocument<ImageIndex>(document, source.name).manifests ?? []) {
+    for (const descriptor of parseIndex(document.bytes, `Cannot copy "${source.name}"`).manifests) {
       signal.throwIfAborted();
       if (documents.has(descriptor.digest)) continue;
       const bytes = await source.readManifest(descriptor);
@@ -123,13 +123,7 @@ async function collectDocuments(
       `Cannot copy "${source.name}": it has a ${document.descriptor.mediaType}, which is neither an image nor an index`,
     );
   } else {
-    const { config, layers } = parseDocument<Manifest>(document, source.name);
-    if (config?.digest === undefined || !Array.isArray(layers)) {
-      throw new BuildError(
-        "image-invalid",
-        `Cannot copy "${source.name}": the manifest ${document.descriptor.digest} has no config or no layers`,
-      );
-    }
+    parseManifest(document.bytes, `Cannot copy "${source.name}"`);
   }
   documents.set(document.descriptor.digest, document);
 }
@@ -140,7 +134,8 @@ async function choose(
   platform: Platform,
 ): Promise<ImageDocument> {
   if (!isIndexMediaType(document.descriptor.mediaType)) return document;
-  const descriptor = choosePlatform(parseDocument<ImageIndex>(document, source.name).manifests, platform);
+  const { manifests } = parseIndex(document.bytes, `Cannot copy "${source.name}"`);
+  const descriptor = choosePlatform(manifests, platform);
   if (descriptor !== undefined) return { descriptor, bytes: await source.readManifest(descriptor) };
   throw new BuildError(
     "image-not-found",
@@ -151,18 +146,8 @@ async function choose(
 /** Foreign layers stay where their URLs say: their owners do not let them be handed on. */
 function listBlobs(document: ImageDocument): readonly Descriptor[] {
   if (!isManifestMediaType(document.descriptor.mediaType)) return [];
-  const { config, layers } = parseDocument<Manifest>(document, "");
+  const { config, layers } = parseManifest(document.bytes, "Cannot copy the image");
   return [config, ...layers].filter(({ urls = [] }) => urls.length === 0);
-}
-
-function parseDocument<Document>({ bytes, descriptor }: ImageDocument, name: string): Document {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(bytes).toString("utf8"));
-    if (typeof value === "object" && value !== null) return value as Document;
-  } catch {
-    // Said below.
-  }
-  throw new BuildError("image-invalid", `Cannot copy "${name}": ${descriptor.digest} is not a JSON object`);
 }
 
 /** A failure ends all when those that are under way have ended. */

@@ -7,6 +7,7 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import { digestHex, isDigest } from "../oci/digest.ts";
 import { digestBytes } from "../oci/digest-bytes.ts";
 import type { ImageIndex } from "../oci/manifest.ts";
+import { parseIndex } from "../oci/parse-documents.ts";
 import type { Platform } from "../oci/platform.ts";
 import type { ImageAccess } from "./image-access.ts";
 import { readFileWithin } from "./read-file-within.ts";
@@ -64,24 +65,26 @@ interface ReadOptions {
 }
 
 async function readIndex(directory: string, { name, limits }: ReadOptions): Promise<ImageIndex> {
+  const action = `Cannot open "${name}"`;
+  let bytes: Uint8Array;
   try {
-    const bytes = await readFileWithin(
+    bytes = await readFileWithin(
       join(directory, "index.json"),
-      () => makeLimitError("manifest-size", `Cannot open "${name}": its index.json is larger`, limits),
+      () => makeLimitError("manifest-size", `${action}: its index.json is larger`, limits),
       limits["manifest-size"],
     );
-    return JSON.parse(bytes.toString("utf8")) as ImageIndex;
   } catch (error) {
     if (error instanceof BuildError) throw error;
-    throw new BuildError("image-not-found", `Cannot open "${name}": ${(error as Error).message}`, {
+    throw new BuildError("image-not-found", `${action}: ${(error as Error).message}`, {
       hint: "An OCI image layout is a directory with index.json and blobs/",
       cause: error,
     });
   }
+  return parseIndex(bytes, action);
 }
 
 /** By digest, by the tag's annotation, or, where nothing is asked for, what is called latest or stands alone. */
-function chooseRoot({ manifests = [] }: ImageIndex, selector: string | undefined, name: string): Descriptor {
+function chooseRoot({ manifests }: ImageIndex, selector: string | undefined, name: string): Descriptor {
   const wanted = selector ?? "latest";
   const byName = manifests.find((entry) => entry.digest === wanted || tagOf(entry) === wanted);
   const found = byName ?? (selector === undefined && manifests.length === 1 ? manifests[0] : undefined);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
 import { type InputLimits, makeLimitError } from "../errors/input-limits.ts";
 import type { ImageConfig } from "../oci/image-config.ts";
+import { parseImageConfig } from "../oci/parse-documents.ts";
 import { cleanPath } from "../rootfs/rootfs-path.ts";
 import { readFileWithin } from "./read-file-within.ts";
 
@@ -26,9 +27,9 @@ export interface UnpackedArchive {
 
 /** An entry of manifest.json (Docker image specification 1.2, "Combined Image JSON + Filesystem Changeset Format"). */
 interface DockerEntry {
-  readonly Config?: unknown;
+  readonly Config: string;
   readonly RepoTags?: readonly string[] | null;
-  readonly Layers?: unknown;
+  readonly Layers: readonly string[];
 }
 
 /**
@@ -46,30 +47,38 @@ export async function readDockerArchive(archive: UnpackedArchive): Promise<Docke
         : "it has no manifest.json",
     );
   }
-  const entries: unknown = await readJson(archive, "manifest.json", "manifest-size");
-  if (!Array.isArray(entries)) throw refuse(archive, "its manifest.json is no list");
   const images: DockerArchiveImage[] = [];
-  for (const { Config, RepoTags, Layers } of entries as readonly DockerEntry[]) {
-    if (typeof Config !== "string" || !Array.isArray(Layers)) {
-      throw refuse(archive, "its manifest.json has an image without config or layers");
-    }
+  for (const { Config, RepoTags, Layers } of await readEntries(archive)) {
     const configBytes = await readMember(archive, Config, "config-size");
-    const config = parse(archive, { name: Config, bytes: configBytes }) as ImageConfig;
-    if (config?.rootfs?.diff_ids?.length !== Layers.length) {
+    const config = parseImageConfig(configBytes, startOf(archive));
+    if (config.rootfs.diff_ids.length !== Layers.length) {
       throw refuse(archive, `its ${Config} lists other layers than manifest.json`);
     }
-    const layerPaths = Layers.map((layer) => join(directory, cleanPath(String(layer))));
+    const layerPaths = Layers.map((layer) => join(directory, cleanPath(layer)));
     images.push({ configBytes, config, names: RepoTags ?? [], layerPaths });
   }
   return images;
 }
 
-async function readJson(
-  archive: UnpackedArchive,
-  name: string,
-  limit: "manifest-size" | "config-size",
-): Promise<unknown> {
-  return parse(archive, { name, bytes: await readMember(archive, name, limit) });
+async function readEntries(archive: UnpackedArchive): Promise<readonly DockerEntry[]> {
+  const bytes = await readMember(archive, "manifest.json", "manifest-size");
+  let entries: unknown;
+  try {
+    entries = JSON.parse(bytes.toString("utf8"));
+  } catch (error) {
+    throw refuse(archive, "its manifest.json is no JSON", error);
+  }
+  if (!Array.isArray(entries)) throw refuse(archive, "its manifest.json is no list");
+  if (!entries.every(isEntry)) {
+    throw refuse(archive, "its manifest.json has an image without config or layers");
+  }
+  return entries;
+}
+
+function isEntry(value: unknown): value is DockerEntry {
+  const isTexts = (list: unknown) => Array.isArray(list) && list.every((text) => typeof text === "string");
+  const { Config, RepoTags, Layers } = (value ?? {}) as Readonly<Record<string, unknown>>;
+  return typeof Config === "string" && isTexts(Layers) && isTexts(RepoTags ?? []);
 }
 
 async function readMember(
@@ -89,17 +98,10 @@ async function readMember(
   }
 }
 
-function parse(
-  archive: UnpackedArchive,
-  { name, bytes }: { readonly name: string; readonly bytes: Buffer },
-): unknown {
-  try {
-    return JSON.parse(bytes.toString("utf8"));
-  } catch (error) {
-    throw refuse(archive, `its ${name} is no JSON`, error);
-  }
+function startOf({ name }: UnpackedArchive): string {
+  return `Cannot use the docker archive "${name}"`;
 }
 
-function refuse({ name }: UnpackedArchive, what: string, cause?: unknown): BuildError {
-  return new BuildError("image-invalid", `Cannot use the docker archive "${name}": ${what}`, { cause });
+function refuse(archive: UnpackedArchive, what: string, cause?: unknown): BuildError {
+  return new BuildError("image-invalid", `${startOf(archive)}: ${what}`, { cause });
 }

@@ -1,9 +1,8 @@
 import { BuildError } from "../errors/build-error.ts";
 import { choosePlatform, isCompatiblePlatform } from "../oci/choose-platform.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
-import type { ImageConfig } from "../oci/image-config.ts";
-import type { ImageIndex, Manifest } from "../oci/manifest.ts";
 import { isIndexMediaType, isManifestMediaType } from "../oci/media-type.ts";
+import { parseImageConfig, parseIndex, parseManifest } from "../oci/parse-documents.ts";
 import { formatPlatform, normalizePlatform, type Platform } from "../oci/platform.ts";
 import type { ImageAccess, ResolvedImage } from "./image-access.ts";
 import { type BlobOrigin, makeLazyLayer } from "./lazy-layer.ts";
@@ -38,13 +37,11 @@ export async function readImage(
 ): Promise<ReadImage> {
   const { name, read, platform } = options;
   const manifestDescriptor = await findManifest(root, options);
-  const manifest = parseDocument<Manifest>(await read(manifestDescriptor), name);
-  if (!isRecord(manifest.config) || !Array.isArray(manifest.layers)) {
-    throw new BuildError("image-invalid", `Cannot use "${name}": its manifest has no config or no layers`);
-  }
-  const config = parseDocument<ImageConfig>(await read(manifest.config), name);
-  const diffIds = config.rootfs?.diff_ids;
-  if (!Array.isArray(diffIds) || diffIds.length !== manifest.layers.length) {
+  const action = `Cannot use "${name}"`;
+  const manifest = parseManifest(await read(manifestDescriptor), action);
+  const config = parseImageConfig(await read(manifest.config), action);
+  const diffIds = config.rootfs.diff_ids;
+  if (diffIds.length !== manifest.layers.length) {
     throw new BuildError(
       "image-invalid",
       `Cannot use "${name}": its config lists other layers than its manifest`,
@@ -53,11 +50,8 @@ export async function readImage(
       },
     );
   }
-  const own = normalizePlatform({
-    os: config.os ?? "linux",
-    architecture: config.architecture ?? "amd64",
-    variant: config.variant,
-  });
+  const { os, architecture, variant } = config;
+  const own = normalizePlatform({ os, architecture, variant });
   if (!isCompatiblePlatform(own, platform) && manifestDescriptor.platform === undefined) {
     throw new BuildError(
       "image-not-found",
@@ -89,7 +83,7 @@ async function findManifest(
         `Cannot use "${name}": it is a ${descriptor.mediaType}, not an image`,
       );
     }
-    const { manifests = [] } = parseDocument<ImageIndex>(await read(descriptor), name);
+    const { manifests } = parseIndex(await read(descriptor), `Cannot use "${name}"`);
     const chosen = choosePlatform(manifests.filter(isImage), platform);
     if (chosen === undefined) {
       const offered = manifests.flatMap((entry) =>
@@ -117,18 +111,4 @@ function isImage(entry: Descriptor): boolean {
     entry.platform?.os !== "unknown" &&
     entry.annotations?.["vnd.docker.reference.type"] !== "attestation-manifest"
   );
-}
-
-function parseDocument<T>(bytes: Uint8Array, name: string): T {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(bytes).toString("utf8"));
-    if (isRecord(value)) return value as T;
-  } catch {
-    // Said below, in the same words as for a document that is no object.
-  }
-  throw new BuildError("image-invalid", `Cannot use "${name}": one of its documents is not a JSON object`);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -2,8 +2,7 @@ import { BuildError } from "../errors/build-error.ts";
 import { makeLimitError } from "../errors/input-limits.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
-import type { ImageConfig } from "../oci/image-config.ts";
-import type { Manifest } from "../oci/manifest.ts";
+import { parseImageConfig, parseManifest } from "../oci/parse-documents.ts";
 import { formatPlatform, normalizePlatform, type Platform } from "../oci/platform.ts";
 import {
   familiarName,
@@ -12,7 +11,7 @@ import {
   parseImageReference,
 } from "../oci/reference.ts";
 import { findBlobOrigins, findOriginsOfLayer, recordBlobOrigins } from "../store/blob-origins.ts";
-import { hasBlob, readBlob, readJsonBlob, writeBlob } from "../store/blobs.ts";
+import { hasBlob, readBlob, writeBlob } from "../store/blobs.ts";
 import {
   findImage,
   findImagesByDigest,
@@ -87,11 +86,12 @@ export async function openStoredImage(
   text: string,
 ): Promise<ResolvedImage> {
   const { store } = access;
-  const config = await readJsonBlob<ImageConfig>(store, image.configDigest);
+  const action = `Cannot use "${text}"`;
+  const config = parseImageConfig(await readBlob(store, image.configDigest), action);
   const manifest =
     image.manifestDigest === undefined
       ? undefined
-      : await readJsonBlob<Manifest>(store, image.manifestDigest);
+      : parseManifest(await readBlob(store, image.manifestDigest), action);
   const reference = IMAGE_ID.test(text) ? undefined : parseImageReference(text);
   return {
     name: reference === undefined ? text : formatImageReference(reference),

@@ -10,12 +10,13 @@ export const XATTR_PREFIX = "SCHILY.xattr.";
 /** @throws BuildError `image-invalid` when a record is malformed. */
 export function parsePaxRecords(body: Buffer): PaxRecords {
   const records: PaxRecords = new Map();
+  const sparseMap: string[] = [];
   let at = 0;
   while (at < body.length) {
     const space = body.indexOf(0x20, at);
-    const length = space < 0 ? Number.NaN : Number(body.toString("latin1", at, space));
+    const length = parseLength(body.toString("latin1", at, Math.min(space, at + LENGTH_DIGITS + 1)));
     const end = at + length;
-    if (!Number.isSafeInteger(length) || end > body.length || end <= space || body[end - 1] !== 0x0a) {
+    if (!(end <= body.length && end > space && body[end - 1] === 0x0a)) {
       throw invalidTar("a pax record has a wrong length");
     }
     const equals = body.indexOf(0x3d, space);
@@ -25,14 +26,22 @@ export function parsePaxRecords(body: Buffer): PaxRecords {
     if (key === "" || key.includes("\0")) throw invalidTar("a pax record has no name");
     // Format 0.0 of sparse files repeats two keys; format 0.1 has them in one.
     if (key === "GNU.sparse.offset" || key === "GNU.sparse.numbytes") {
-      const map = records.get(SPARSE_MAP);
-      const isOffset = (map === undefined ? 0 : map.split(",").length) % 2 === 0;
+      const isOffset = sparseMap.length % 2 === 0;
       if (isOffset !== (key === "GNU.sparse.offset")) throw invalidTar("the map of a sparse file is wrong");
-      records.set(SPARSE_MAP, map === undefined ? value : `${map},${value}`);
+      sparseMap.push(value);
     } else records.set(key, value);
     at = end;
   }
+  if (sparseMap.length > 0) records.set(SPARSE_MAP, sparseMap.join(","));
   return records;
+}
+
+/** More than any header is long. */
+const LENGTH_DIGITS = 12;
+
+/** NaN for all but decimal digits: what one program takes for a number and another does not hides members from one of them. */
+function parseLength(digits: string): number {
+  return /^[0-9]+$/.test(digits) ? Number(digits) : Number.NaN;
 }
 
 /** Sorted by key, so that the same values give the same bytes. */

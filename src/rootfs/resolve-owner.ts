@@ -7,7 +7,7 @@ export interface Owner {
 }
 
 /** The databases of users are small; one that is not is no database. */
-const DATABASE_LIMIT = 16 << 20;
+export const DATABASE_LIMIT = 16 << 20;
 
 /**
  * `--chown`: `user`, `user:group` or `:group`, names or numbers. A user by name brings the primary group, one by number the

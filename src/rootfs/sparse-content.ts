@@ -19,10 +19,6 @@ export interface SparseFile {
   readonly extents?: readonly SparseExtent[];
 }
 
-/** What a map may take, as for every header. */
-const MAP_LIMIT = 1 << 20;
-/** Of an old GNU header with the blocks after it. */
-export const EXTENT_LIMIT = 50_000;
 const EXTENTS_AT = 386;
 const EXTENT_SIZE = 24;
 const ZEROS = Buffer.alloc(64 << 10);
@@ -71,6 +67,7 @@ function pairUp(numbers: readonly number[]): SparseExtent[] {
 export class SparseContent {
   readonly #size: number;
   readonly #emit: (chunk: Uint8Array) => void;
+  readonly #checkMap: (mapBytes: number) => void;
   #extents: readonly SparseExtent[] | undefined;
   readonly #numbers: number[] = [];
   #line = "";
@@ -79,10 +76,18 @@ export class SparseContent {
   #at = 0;
   #current = 0;
 
-  /** `emit`'s chunk is valid during the call. @throws BuildError `image-invalid` when extents overlap or lie outside. */
-  constructor({ size, extents }: SparseFile, emit: (chunk: Uint8Array) => void) {
+  /**
+   * `emit`'s chunk is valid during the call. `checkMap` gets the size of a map in front of the data, as far as it was read.
+   * @throws BuildError `image-invalid` when extents overlap or lie outside.
+   */
+  constructor(
+    { size, extents }: SparseFile,
+    handler: { readonly emit: (chunk: Uint8Array) => void; readonly checkMap: (mapBytes: number) => void },
+  ) {
+    if (size < 0) throw invalid();
     this.#size = size;
-    this.#emit = emit;
+    this.#emit = handler.emit;
+    this.#checkMap = handler.checkMap;
     this.#setExtents(extents);
   }
 
@@ -131,7 +136,7 @@ export class SparseContent {
   /** The number of extents, then offset and size of each, a line each; then up to a whole block. */
   #readMap(chunk: Uint8Array): Uint8Array {
     for (let at = 0; at < chunk.length; at++) {
-      if (++this.#mapBytes > MAP_LIMIT) throw invalid();
+      this.#checkMap(++this.#mapBytes);
       if (chunk[at] !== 0x0a) {
         this.#line += String.fromCharCode(chunk[at]!);
         continue;

@@ -7,11 +7,11 @@ import {
   XATTR_PREFIX,
 } from "./pax-records.ts";
 import {
-  EXTENT_LIMIT,
   readExtentBlock,
   readSparseRecords,
   readSparseSize,
   SparseContent,
+  type SparseExtent,
   type SparseFile,
 } from "./sparse-content.ts";
 import {
@@ -78,7 +78,8 @@ const META: Readonly<Record<string, Meta>> = { x: "pax", g: "global", L: "longNa
 
 interface UnfinishedMember {
   readonly raw: RawHeader;
-  readonly sparse: SparseFile;
+  readonly size: number;
+  readonly extents: SparseExtent[];
 }
 
 /**
@@ -188,30 +189,38 @@ export class TarReader {
       this.#startMember(raw, dataOffset);
       return;
     }
-    this.#metaBytes += TAR_BLOCK + raw.size;
-    if (this.#metaBytes > this.#limits["header-size"]) {
-      const what = "Cannot read the tar archive: the headers of a member are larger";
-      throw makeLimitError("header-size", what, this.#limits);
-    }
+    this.#countMeta(TAR_BLOCK + raw.size);
     this.#meta = { kind, body: Buffer.alloc(raw.size), fill: 0 };
     this.#startContent(raw.size);
+  }
+
+  #countMeta(bytes: number): void {
+    this.#metaBytes += bytes;
+    this.#checkMeta(this.#metaBytes);
+  }
+
+  #checkMeta(bytes: number): void {
+    if (bytes <= this.#limits["header-size"]) return;
+    const what = "Cannot read the tar archive: the headers of a member are larger";
+    throw makeLimitError("header-size", what, this.#limits);
   }
 
   #startMember(raw: RawHeader, dataOffset: number): void {
     if (raw.typeflag === "S") {
       const { extents, isContinued } = readExtentBlock(this.#block, true);
       const sparse = { size: readSparseSize(this.#block), extents };
-      if (isContinued) this.#unfinished = { raw, sparse };
+      if (isContinued) this.#unfinished = { raw, ...sparse };
       else this.#openMember(raw, dataOffset, sparse);
     } else this.#openMember(raw, dataOffset, this.#pax && readSparseRecords(this.#pax));
   }
 
-  #continueMap({ raw, sparse }: UnfinishedMember, dataOffset: number): void {
+  #continueMap(member: UnfinishedMember, dataOffset: number): void {
+    this.#countMeta(TAR_BLOCK);
     const { extents, isContinued } = readExtentBlock(this.#block, false);
-    const all = { size: sparse.size, extents: [...sparse.extents!, ...extents] };
-    if (all.extents.length > EXTENT_LIMIT) throw invalidTar("the map of a sparse file is too large");
-    this.#unfinished = isContinued ? { raw, sparse: all } : undefined;
-    if (!isContinued) this.#openMember(raw, dataOffset, all);
+    member.extents.push(...extents);
+    if (isContinued) return;
+    this.#unfinished = undefined;
+    this.#openMember(member.raw, dataOffset, member);
   }
 
   #openMember(raw: RawHeader, dataOffset: number, sparse: SparseFile | undefined): void {
@@ -219,7 +228,12 @@ export class TarReader {
     const member = sparse === undefined ? stored : { ...stored, size: sparse.size };
     if (sparse !== undefined && (member.type !== "file" || member.size < 0))
       throw invalidTar(`"${printable(member.name)}" has the map of a sparse file that it cannot have`);
-    this.#sparse = sparse && new SparseContent(sparse, (chunk) => this.#handler.content(chunk));
+    this.#sparse =
+      sparse &&
+      new SparseContent(sparse, {
+        emit: (chunk) => this.#handler.content(chunk),
+        checkMap: (mapBytes) => this.#checkMeta(mapBytes),
+      });
     this.#pax = undefined;
     this.#longName = undefined;
     this.#longLink = undefined;

@@ -1,4 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
+import { DATABASE_LIMIT } from "../rootfs/resolve-owner.ts";
 import { pathFromText } from "../rootfs/rootfs-path.ts";
 import type { UnionTree } from "../rootfs/union-tree.ts";
 
@@ -84,7 +85,9 @@ function parseId(text: string): number | undefined {
 /** Lines of a file that may be missing; a link is followed inside the tree. */
 function readLines(tree: UnionTree, path: string): string[] {
   const { entry } = tree.resolve(pathFromText(path), { followLast: true });
-  return entry?.entry.type === "file" ? tree.readWhole(entry).toString("utf8").split("\n") : [];
+  return entry?.entry.type === "file"
+    ? tree.readWhole(entry, DATABASE_LIMIT).toString("utf8").split("\n")
+    : [];
 }
 
 /** passwd(5). */

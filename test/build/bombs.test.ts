@@ -7,20 +7,11 @@ import { gzipSync } from "node:zlib";
 import { DEFAULT_LIMITS } from "../../src/errors/input-limits.ts";
 import { type BuildBench, openBuildBench } from "../build-bench.ts";
 import { makeTar } from "../make-layers.ts";
+import { rawMember } from "../raw-tar.ts";
 
-/** A pax header of 600 kB without a member behind it (POSIX.1-2001, "pax Header Block"). */
+/** A pax header of 600 kB without a member behind it. */
 function makePaxHeader(): Buffer {
-  const record = `100 comment=${"a".repeat(87)}\n`;
-  assert.equal(record.length, 100);
-  const header = makeTar([{ name: "x" }]).subarray(0, 512);
-  header.write("x", 156);
-  header.write(`${(600_000).toString(8).padStart(11, "0")}\0`, 124);
-  header.write("        ", 148);
-  const sum = header.reduce((total, byte) => total + byte, 0);
-  header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
-  const body = Buffer.alloc(Math.ceil(600_000 / 512) * 512);
-  body.write(record.repeat(6000));
-  return Buffer.concat([header, body]);
+  return rawMember({ type: "x", content: `100 comment=${"a".repeat(87)}\n`.repeat(6000) });
 }
 
 describe("an archive that is a bomb is stopped by a limit, which the error names with its option:", () => {
@@ -93,6 +84,32 @@ describe("an archive that is a bomb is stopped by a limit, which the error names
     assert.match((await bench.run(["build", context])).stderr, /the limit of 16 MiB \(dockerfile-size\)/);
     const raised = await bench.run(["--limit", "dockerfile-size=20m", "check", context]);
     assert.doesNotMatch(raised.stderr, /dockerfile-size/);
+  });
+
+  it("CVE-2023-25153: an image archive that is larger than it looks, from a pipe", async () => {
+    const load = (members: Parameters<typeof makeTar>[0], args: readonly string[] = []) =>
+      bench.run([...args, "load"], { input: gzipSync(makeTar(members)) });
+    const large = Buffer.alloc(5 << 20, " ");
+    for (const name of ["index.json", "manifest.json"]) {
+      assert.match((await load([{ name, content: large }])).stderr, /the limit of 4 MiB \(manifest-size\)/);
+    }
+    const manifest = JSON.stringify([{ Config: "c", Layers: [] }]);
+    const docker = [
+      { name: "manifest.json", content: manifest },
+      { name: "c", content: Buffer.alloc(9 << 20, " ") },
+    ];
+    assert.match((await load(docker)).stderr, /the limit of 8 MiB \(config-size\)/);
+    assert.match(
+      (await load(docker, ["--limit", "archive-entries=1"])).stderr,
+      /the limit of 1 \(archive-entries\)/,
+    );
+    const [limit, message] = [
+      ["--limit", "download-size=1k"],
+      /the limit of 1024 bytes \(download-size\)/,
+    ] as const;
+    assert.match((await load([{ name: "n".repeat(3000) }, ...docker], limit)).stderr, message);
+    const input = makeTar(docker);
+    assert.match((await bench.run([...limit, "import", "-", "imported"], { input })).stderr, message);
   });
 
   it("a limit that does not exist is refused with the nearest one", async () => {

@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
 import { BuildError } from "../../errors/build-error.ts";
+import { type InputLimits, makeLimitError } from "../../errors/input-limits.ts";
 import { measureFile } from "../../export/measure-file.ts";
 import { tagImage } from "../../export/tag-image.ts";
 import { assembleImage } from "../../image/assemble-image.ts";
@@ -62,9 +63,8 @@ async function importRoot(access: ImageAccess, { file, name, options, context }:
   const spool = file === "-" ? temporaryPath(access.store) : undefined;
   try {
     if (spool !== undefined) {
-      await pipeline(context.stdin, createWriteStream(spool, { flags: "wx", mode: 0o600 }), {
-        signal: access.signal,
-      });
+      const target = createWriteStream(spool, { flags: "wx", mode: 0o600 });
+      await pipeline(context.stdin, limitSize(access.limits), target, { signal: access.signal });
     }
     const { digest, size } = await measureFile(spool ?? file, access.signal);
     const { layer, written } = await storeWrittenLayer(access.store, (layersDirectory) =>
@@ -92,4 +92,18 @@ async function importRoot(access: ImageAccess, { file, name, options, context }:
   } finally {
     if (spool !== undefined) await rm(spool, { force: true });
   }
+}
+
+/** A pipe has no size that could be asked for before. */
+function limitSize(limits: InputLimits) {
+  return async function* (chunks: AsyncIterable<Uint8Array>) {
+    let size = 0;
+    for await (const chunk of chunks) {
+      size += chunk.length;
+      if (size > limits["download-size"]) {
+        throw makeLimitError("download-size", "Cannot import from stdin: it is larger", limits);
+      }
+      yield chunk;
+    }
+  };
 }

@@ -35,7 +35,7 @@ export function defineLoad(command: Command, context: CommandContext): void {
           try {
             const archive = options.input === undefined ? context.stdin : createReadStream(options.input);
             const name = options.input ?? "stdin";
-            await unpackArchive(archive, { directory, name, signal: access.signal });
+            await unpackArchive(archive, { directory, name, limits: access.limits, signal: access.signal });
             const platform = choosePlatform(options.platform);
             return await loadImages(access, { directory, name, platform });
           } finally {
