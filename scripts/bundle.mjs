@@ -9,16 +9,39 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
+/** Each is bundled for itself: fewer files to load count for more than what they could share. */
 const entries = ["cli", "index", "worker", "holder"];
+/** Commands that are loaded as one, so that what they share is not cut into many files; the others are the second group. */
+const buildCommands = ["build", "check", "plan"];
 /** These run anywhere, browsers too: nothing of Node's is in them. */
 const pureEntries = ["dockerfile"];
 const CHUNK_LIFE_MS = 3_600_000;
+
+/** Makes what `import()` of a command loads one of two files. */
+const groupCommands = {
+  name: "group-commands",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^\.\/commands\/.*\.ts$/ }, ({ path, kind }) => {
+      if (kind !== "dynamic-import") return undefined;
+      const group = buildCommands.includes(basename(path, ".ts")) ? "build" : "other";
+      return { path: `${group}-commands`, namespace: "commands" };
+    });
+    onLoad({ filter: /.*/, namespace: "commands" }, ({ path }) => {
+      const directory = join(root, "src/cli/commands");
+      const wanted = readdirSync(directory).filter(
+        (name) => buildCommands.includes(basename(name, ".ts")) === (path === "build-commands"),
+      );
+      const contents = wanted.map((name) => `export * from "./${name}";`).join("\n");
+      return { contents, resolveDir: directory };
+    });
+  },
+};
 
 // bin/slipway compares the sources with this file's time, so that a checkout never runs a stale bundle: what changes while this
 // runs is newer.
@@ -41,17 +64,20 @@ try {
     platform: "browser",
     target: "es2024",
   });
-  await build({
-    ...common,
-    entryPoints: entries.map((name) => `src/${name}.ts`),
-    splitting: true,
-    platform: "node",
-    target: "node24",
-    external: ["koffi"],
-    banner: {
-      js: 'import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);',
-    },
-  });
+  for (const name of entries) {
+    await build({
+      ...common,
+      entryPoints: [`src/${name}.ts`],
+      splitting: true,
+      platform: "node",
+      target: "node24",
+      external: ["koffi"],
+      plugins: [groupCommands],
+      banner: {
+        js: 'import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);',
+      },
+    });
+  }
   publish();
 } catch {
   // esbuild has said what is wrong.

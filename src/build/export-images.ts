@@ -1,6 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
 import type { EngineAddress } from "../export/engine-address.ts";
-import { loadIntoEngine } from "../export/load-into-engine.ts";
 import { pushImage } from "../export/push-image.ts";
 import { keepReachable, tagImage } from "../export/tag-image.ts";
 import {
@@ -230,8 +229,11 @@ class Exporter {
       created: images[0]!.config.created,
     };
     const { dest } = output;
-    if (isEngine(dest)) await loadIntoEngine(this.#access, dest, layout);
-    else if (typeof dest !== "string") await writeLayoutArchive(this.#access, dest, layout);
+    if (isEngine(dest)) {
+      // Node's HTTP takes a while to load, and few builds need it.
+      const { loadIntoEngine } = await import("../export/load-into-engine.ts");
+      await loadIntoEngine(this.#access, dest, layout);
+    } else if (typeof dest !== "string") await writeLayoutArchive(this.#access, dest, layout);
     else if (output.tar) await writeLayoutFile(this.#access, dest, layout);
     else await writeLayoutDirectory(this.#access, dest, layout);
   }

@@ -49,6 +49,8 @@ export interface SessionOptions {
 export interface Session extends AsyncDisposable {
   readonly access: ImageAccess;
   readonly contextWork: ContextWork;
+  /** Files will be looked into: a worker thread starts now. */
+  warmThreads(): void;
   /** `stdio: "inherit"` gives commands the terminal of this process. Throws BuildError `environment` without an OCI runtime. */
   openSandbox(options?: { readonly stdio?: "pipe" | "inherit" }): Sandbox;
 }
@@ -118,6 +120,7 @@ export function openSession(options: SessionOptions = {}): Session {
       },
     },
     contextWork: makeContextWork(pool),
+    warmThreads: () => pool.warm(),
     openSandbox({ stdio } = {}) {
       sandbox ??= makeSandbox(stdio);
       return sandbox;
