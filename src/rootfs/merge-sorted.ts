@@ -6,6 +6,10 @@ export function* mergeSorted<Value>(
   sources: readonly Iterable<Value>[],
   compare: (a: Value, b: Value) => number,
 ): Generator<Value[]> {
+  if (sources.length === 1) {
+    for (const value of sources[0]!) yield [value];
+    return;
+  }
   const iterators = sources.map((source) => source[Symbol.iterator]());
   const heads = iterators.map((iterator) => iterator.next());
   try {

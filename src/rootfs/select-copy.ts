@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
 import { type FileDigests, openFileDigests } from "../store/file-digests.ts";
 import { addEntry, CanonicalHash } from "./canonical-hash.ts";
+import { ContentHash } from "./content-hash.ts";
 import type {
   CopyRequestSource,
   CopySelection,
@@ -304,17 +305,17 @@ class Selector implements Disposable {
   /** A file that is as it was when it was last read is not read again. */
   #hashNode(tree: SourceTree, node: SourceNode): Uint8Array {
     const { stamp } = node;
-    if (stamp === undefined || this.#digests === undefined) return this.#hashContent(tree.read(node));
+    if (stamp === undefined || this.#digests === undefined) return this.#hashContent(tree, node);
     const known = this.#digests.find(stamp);
     if (known !== undefined) return known;
-    const hash = this.#hashContent(tree.read(node));
+    const hash = this.#hashContent(tree, node);
     this.#digests.keep(stamp, hash);
     return hash;
   }
 
-  #hashContent(content: Iterable<Uint8Array>): Uint8Array {
-    const hash = createHash("sha256");
-    for (const chunk of content) {
+  #hashContent(tree: SourceTree, node: SourceNode): Uint8Array {
+    const hash = new ContentHash(node.entry.size);
+    for (const chunk of tree.read(node)) {
       hash.update(chunk);
       this.#readBytes += chunk.length;
       this.#options.onProgress?.(this.#readBytes);

@@ -141,12 +141,16 @@ function withInode(found: SourceNode): SourceNode {
   return hardLinkOf === undefined ? found : { ...found, inode: `${found.layer}:${hardLinkOf}` };
 }
 
+const CHUNK_SIZE = 256 << 10;
+
 /** A directory on disk. What is ignored is not there; everything belongs to 0:0. */
 class DirectorySource implements SourceTree {
   readonly #directory: string;
   readonly #matcher: IgnoreMatcher;
   readonly #ignoreFile: string;
   readonly #readXattrs: ReadXattrs = makeReadXattrs();
+  /** Absent while a file is read. */
+  #buffer: Buffer | undefined = Buffer.allocUnsafeSlow(CHUNK_SIZE);
 
   constructor(
     { directory, ignoreFile }: { readonly directory: string; readonly ignoreFile?: string },
@@ -174,6 +178,7 @@ class DirectorySource implements SourceTree {
       if ((this.#readEntry(dataPath)?.entry.size ?? 1) > 0) throw changed(dataPath);
       return;
     }
+    const buffer = this.#buffer ?? Buffer.allocUnsafeSlow(CHUNK_SIZE);
     let fd: number;
     try {
       fd = openSync(diskPath(this.#directory, dataPath), constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
@@ -183,7 +188,7 @@ class DirectorySource implements SourceTree {
     }
     try {
       if (!fstatSync(fd).isFile()) throw changed(dataPath);
-      const buffer = Buffer.allocUnsafeSlow(Math.min(256 << 10, entry.size + 1));
+      this.#buffer = undefined;
       let size = 0;
       for (;;) {
         const read = readSync(fd, buffer, 0, buffer.length, null);
@@ -191,8 +196,11 @@ class DirectorySource implements SourceTree {
         if (size > entry.size || (read === 0 && size < entry.size)) throw changed(dataPath);
         if (read === 0) return;
         yield buffer.subarray(0, read);
+        // Less than was asked for: the end, which need not be read once more.
+        if (size === entry.size && read < buffer.length) return;
       }
     } finally {
+      this.#buffer = buffer;
       closeSync(fd);
     }
   }

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { ContentHash } from "./content-hash.ts";
 import type { Entry } from "./entry.ts";
 import { membersOf } from "./entry-member.ts";
 import type { LayerWriter } from "./layer-writer.ts";
@@ -21,15 +21,16 @@ export function writeEntry(writer: LayerWriter, entry: Entry, content: Iterable<
     return;
   }
   const dataOffset = writer.offset;
-  const hash = createHash("sha256");
+  const hash = new ContentHash(entry.size);
   let size = 0;
   for (const chunk of content) {
     size += chunk.length;
+    if (size > entry.size) break;
     hash.update(chunk);
     writer.write(chunk);
   }
   if (size !== entry.size)
-    throw new ContentChanged(`"${entry.path}" has ${size} bytes instead of ${entry.size}`);
+    throw new ContentChanged(`"${entry.path}" has another size than ${entry.size} bytes`);
   const contentHash = hash.digest();
   if (expected !== undefined && !contentHash.equals(expected)) throw new ContentChanged();
   writer.write(ZEROS.subarray(0, tarPadding(size)));
