@@ -5,6 +5,7 @@ import type { CacheSource, CacheTarget } from "../remote-cache/cache-places.ts";
 import type { SolveOptions } from "../solve/solve-plan.ts";
 import type { BuildOutput } from "./build-output.ts";
 import type { SessionOptions } from "./open-session.ts";
+import type { Reproduction } from "./reproduce.ts";
 
 export interface BuildOptions extends SessionOptions {
   /**
@@ -40,10 +41,12 @@ export interface BuildOptions extends SessionOptions {
   /** By name: a directory, a git repository, an http(s) URL (a directory with one file), `oci-layout://DIR[:TAG|@DIGEST]` or `docker-image://REFERENCE`. */
   readonly buildContexts?: Readonly<Record<string, string>>;
   readonly outputs?: readonly BuildOutput[];
-  /** `all` layers of the image, or the `new` ones above its base image's, become one. The cache keeps them as they are. */
+  /** `all` layers of the image, the `new` ones above its base image's, or those of one stage become one. The cache keeps them as they are. */
   readonly squash?: Squash;
   /** Write a manifest, for its digest, also where no output needs one. */
   readonly wantManifests?: boolean;
+  /** An image that the build is to come out as: nothing is taken from the cache, and the first target is compared with it. */
+  readonly reproduce?: string;
   readonly noCache?: boolean;
   readonly noCacheFilter?: readonly string[];
   /** Results that are older, in milliseconds, are not taken from the cache. */
@@ -78,6 +81,8 @@ export interface BuildResult {
   readonly images: readonly BuiltImage[];
   /** What a name of the first target stands for: its manifest, or the index over several. Absent when nothing needed one. */
   readonly root?: Descriptor;
+  /** With `reproduce`: one for each platform. */
+  readonly reproductions?: readonly Reproduction[];
   /** Stages that were not needed. */
   readonly leftOut: readonly string[];
 }

@@ -124,8 +124,10 @@ class Exporter {
   async finish(): Promise<ExportResult> {
     const { wantManifests } = this.#options;
     if (wantManifests && this.#root === undefined) {
-      const form: ImageForm = { names: [] };
-      await this.#writeManifests({ ...form, type: "image", push: false }, undefined);
+      const unpushed = this.#options.outputs.find(
+        (output): output is ImageOutput => output.type === "image" && this.#isFirst(output.target),
+      );
+      await this.#writeManifests(unpushed ?? { type: "image", names: [], push: false }, undefined);
     }
     const images = await this.#assembleAll();
     for (const tag of this.#tagging) tag();
@@ -146,6 +148,10 @@ class Exporter {
 
   #select(target = this.#first): readonly BuiltTarget[] {
     return this.#built.filter((image) => image.target === target.toLowerCase());
+  }
+
+  #isFirst(target: string | undefined): boolean {
+    return target === undefined || target.toLowerCase() === this.#first;
   }
 
   #epochOf({ sourceDateEpoch }: Pick<ImageForm, "sourceDateEpoch">): number | undefined {
@@ -181,7 +187,7 @@ class Exporter {
   }
 
   async #exportImage(output: ImageLike, target: string | undefined): Promise<void> {
-    const isFirst = target === undefined || target.toLowerCase() === this.#first;
+    const isFirst = this.#isFirst(target);
     const texts = [...new Set([...(isFirst ? this.#options.tags : []), ...output.names])];
     const names = texts.map(parseImageReference);
     if (output.type !== "image") {

@@ -100,8 +100,9 @@ function makePlanOptions(options: BuildOptions, namedContexts: PlanOptions["name
     confinement,
     volumes,
     extraHosts,
-    noCache,
     noCacheFilter,
+    reproduce,
+    noCache = reproduce !== undefined,
   } = options;
   return {
     target,

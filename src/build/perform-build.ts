@@ -9,6 +9,7 @@ import { checkOutputs, exportImages } from "./export-images.ts";
 import { lintBuild } from "./lint-build.ts";
 import { allContexts, openInputs } from "./open-inputs.ts";
 import { planInputs } from "./plan-inputs.ts";
+import { compareWithOriginals, findOriginals } from "./reproduce.ts";
 import { useCaches } from "./use-caches.ts";
 
 const DEFAULT_JOBS = 16;
@@ -25,9 +26,13 @@ export async function performBuild(options: BuildOptions): Promise<BuildResult> 
   const { session, remotes, secrets } = inputs;
   const { access } = session;
   const caches = useCaches(access, { from: options.cacheFrom, to: options.cacheTo });
+  const { reproduce } = options;
+  const originals =
+    reproduce === undefined ? [] : await findOriginals(access, reproduce, inputs.planOptions.platforms);
   const { plan, findImage, bases, epochSeconds } = await planInputs(inputs, options);
   tellAboutPlan(plan, access.emit);
   lintBuild(inputs, { plan, bases });
+  checkSquash(plan, options.squash);
   checkTargets(outputs, [...new Set(plan.outputs.map(({ target }) => target))]);
 
   const results = await solvePlan(plan, {
@@ -53,7 +58,8 @@ export async function performBuild(options: BuildOptions): Promise<BuildResult> 
     platform,
     layers: results[position]!.layers,
   }));
-  const { squash, wantManifests } = options;
+  const { squash } = options;
+  const wantManifests = options.wantManifests || reproduce !== undefined;
   const exported = await exportImages(access, built, { outputs, tags, epochSeconds, squash, wantManifests });
   const { images, manifests, root } = exported;
   return {
@@ -67,6 +73,9 @@ export async function performBuild(options: BuildOptions): Promise<BuildResult> 
       }),
     })),
     ...(root && { root }),
+    ...(reproduce !== undefined && {
+      reproductions: await compareWithOriginals(originals, { name: reproduce, images, manifests }),
+    }),
     leftOut: plan.leftOut.map(({ name }) => name),
   };
 }
@@ -80,6 +89,24 @@ function checkTargets(outputs: readonly BuildOutput[], targets: readonly string[
       { hint: hintNearest(target, targets) ?? `Add --target ${target}` },
     );
   }
+}
+
+/** A stage of which no output has a layer would be squashed without effect. */
+function checkSquash({ steps, outputs }: Plan, squash: BuildOptions["squash"]): void {
+  if (squash === undefined || typeof squash === "string") return;
+  const stages = new Set<string>();
+  for (const { rootfs } of outputs) {
+    for (let step = steps[rootfs]; step !== undefined; ) {
+      stages.add(step.stage);
+      step = step.kind === "source" ? undefined : steps[step.base];
+    }
+  }
+  if (stages.has(squash.stage)) return;
+  throw new BuildError(
+    "option-invalid",
+    `Cannot squash the stage "${squash.stage}": no target stands on a stage of that name`,
+    { hint: hintNearest(squash.stage, stages) ?? `Its stages are ${[...stages].filter(Boolean).join(", ")}` },
+  );
 }
 
 function tellAboutPlan({ leftOut, warnings }: Plan, emit: NonNullable<BuildOptions["emit"]>): void {

@@ -22,6 +22,8 @@ export interface BuildFlags extends RegistryFlags {
   readonly annotation: readonly string[];
   readonly squash?: true;
   readonly squashNew?: true;
+  readonly squashStage?: string;
+  readonly reproduce?: string;
   readonly sourceDateEpoch?: string;
   readonly timestamp?: string;
   readonly rewriteTimestamp?: true;
@@ -121,8 +123,12 @@ export function makeBuildOptions(): Option[] {
       "annotation for the image, its index or descriptors",
       many(RESULT),
     ),
+    makeOption("--reproduce <image>", "build again without the cache, say equal or what differs first", {
+      group: RESULT,
+    }),
     makeOption("--squash", "make all layers of the image one", { group: RESULT }),
     makeOption("--squash-new", "make the layers above the base image's one", { group: RESULT }),
+    makeOption("--squash-stage <stage>", "make the layers of one stage one", { group: RESULT }),
     makeOption("--source-date-epoch <seconds>", "time of the image: the build argument SOURCE_DATE_EPOCH", {
       group: RESULT,
     }),

@@ -1,4 +1,5 @@
 import type { ImageAccess } from "../image/image-access.ts";
+import { listLayerInstructions } from "../image/layer-instructions.ts";
 import { openStoredImage } from "../image/resolve-image.ts";
 import type { Digest } from "../oci/digest.ts";
 import { findHidden, ownBytes } from "../rootfs/find-hidden.ts";
@@ -9,7 +10,6 @@ import { pathToText, ROOT } from "../rootfs/rootfs-path.ts";
 import { openUnionTree } from "../rootfs/union-tree.ts";
 import type { StoredImage } from "../store/images.ts";
 import { keepLargest } from "./keep-largest.ts";
-import { listLayerInstructions } from "./layer-instructions.ts";
 import { takeBreaths } from "./take-breaths.ts";
 
 /** Sizes are bytes of files, without the tar around them. Layers count from 1, the base's first. */

@@ -74,8 +74,9 @@ export async function readBuildFlags(
     platforms,
     buildContexts: parsePairs(flags.buildContext, "--build-context"),
     outputs: readOutputs(flags, context),
-    squash: flags.squash ? "all" : flags.squashNew ? "new" : undefined,
+    squash: readSquash(flags),
     wantManifests: flags.metadataFile !== undefined || (flags.iidfile !== undefined && platforms.length > 1),
+    reproduce: flags.reproduce,
     noCache: flags.noCache,
     cacheFrom: flags.cacheFrom.flatMap(parseCacheSources),
     cacheTo: flags.cacheTo.flatMap(parseCacheTargets),
@@ -102,6 +103,12 @@ export async function readBuildFlags(
     extraHosts: flags.addHost.map(parseExtraHost),
     ...sessionOptions(context, readRegistryFlags(context, flags)),
   };
+}
+
+function readSquash({ squash, squashNew, squashStage }: BuildFlags): BuildOptions["squash"] {
+  if (squash) return "all";
+  if (squashNew) return "new";
+  return squashStage === undefined ? undefined : { stage: squashStage.toLowerCase() };
 }
 
 function readResources(flags: BuildFlags): BuildOptions["resources"] {

@@ -31,45 +31,61 @@ export async function rewriteLayers(
   return { ...image, layers };
 }
 
-/** `all`: the whole image becomes one layer; `new`: what the build added to the base image does. */
-export type Squash = "all" | "new";
+/** What becomes one layer: the whole image (`all`), what the build added to the base image (`new`), or what one stage did. */
+export type Squash = "all" | "new" | { readonly stage: string };
 
 /** Puts one layer, with one history entry, in place of many. The steps' own layers stay in the cache. */
 export async function squashImage(access: ImageAccess, image: BuiltImage, what: Squash): Promise<BuiltImage> {
-  const kept = what === "all" ? 0 : image.layers.findIndex((layer) => layer.created !== undefined);
-  if (kept < 0 || image.layers.length === 0) return image;
-  const ids = await Promise.all(image.layers.map((layer) => findDiffId(access, layer)));
-  const created =
-    Math.max(...image.layers.map((layer) => layer.created ?? 0)) || latest(image.config.history);
+  const { kept, end } = findSquashed(image.layers, what);
+  if (kept === end) return image;
+  const below = image.layers.slice(0, end);
+  const ids = await Promise.all(below.map((layer) => findDiffId(access, layer)));
+  const created = Math.max(...below.map((layer) => layer.created ?? 0)) || latest(image.config.history);
   const layer = await makeOnce(
     access,
     { key: `squash-1 ${kept} ${ids.join(" ")}`, created },
     async (layersDirectory) =>
       access.work.squashLayers(
-        { layers: await Promise.all(image.layers.map((one) => one.load())), kept, layersDirectory },
+        { layers: await Promise.all(below.map((one) => one.load())), kept, layersDirectory },
         { signal: access.signal },
       ),
   );
   const entry = {
     created_by: "slipway build --squash",
-    comment: `${image.layers.length - kept} layers in one`,
+    comment: `${end - kept} layers in one`,
   };
-  const history: HistoryEntry[] = [...historyOf(image.config.history, kept), entry];
+  const above = typeof what === "string" ? [] : historyAbove(image.config.history, end);
+  const history: HistoryEntry[] = [...historyOf(image.config.history, kept), entry, ...above];
   return {
     ...image,
-    layers: [...image.layers.slice(0, kept), layer],
+    layers: [...image.layers.slice(0, kept), layer, ...image.layers.slice(end)],
     config: { ...image.config, history },
   };
 }
 
+/** The layers from `kept` on and below `end` become one. */
+function findSquashed(layers: readonly LazyLayer[], what: Squash): { kept: number; end: number } {
+  const end = layers.length;
+  if (what === "all") return { kept: 0, end };
+  const isOne = (layer: LazyLayer) =>
+    what === "new" ? layer.created !== undefined : layer.stage === what.stage;
+  const kept = layers.findIndex(isOne);
+  return kept < 0 ? { kept: end, end } : { kept, end: layers.findLastIndex(isOne) + 1 };
+}
+
+/** The entries after the one that made the last of so many layers. */
+function historyAbove(history: readonly HistoryEntry[] = [], layers: number): readonly HistoryEntry[] {
+  let count = 0;
+  const last = history.findIndex((entry) => !entry.empty_layer && ++count === layers);
+  return last < 0 ? [] : history.slice(last + 1);
+}
+
 /** The entries up to a number of layers, with those after the last of them that the base has, too: only they are dated yet. */
 function historyOf(history: readonly HistoryEntry[] = [], layers: number): readonly HistoryEntry[] {
-  let count = 0;
-  const end = history.findIndex((entry) => {
-    if (!entry.empty_layer) count++;
-    return count > layers || (count === layers && entry.created === undefined);
-  });
-  return layers === 0 ? [] : history.slice(0, end < 0 ? history.length : end);
+  if (layers === 0) return [];
+  const above = historyAbove(history, layers);
+  const own = above.findIndex((entry) => !entry.empty_layer || entry.created === undefined);
+  return history.slice(0, history.length - above.length + (own < 0 ? above.length : own));
 }
 
 /** Makes a layer from other layers, or finds it in the cache, where prune finds it, too. */

@@ -43,6 +43,8 @@ export interface LazyLayer {
   readonly layerId?: string;
   /** When the step that made it ran, in milliseconds since 1970; unknown for layers of a base image. */
   readonly created?: number;
+  /** The stage whose step made it, by name or number; unknown for layers of a base image. */
+  readonly stage?: string;
   /** The form in which its image's manifest, or the cache that it was imported from, has it. */
   readonly blob?: Descriptor;
   /** How hard an imported cache's blob was compressed; the usual level when absent. */

@@ -3,8 +3,8 @@ import { mergeSorted } from "./merge-sorted.ts";
 import { comparePaths } from "./rootfs-path.ts";
 import type { TreeEntry, UnionTree } from "./union-tree.ts";
 
-/** What of an entry may differ. Times do not count: they tell when something was made, not what it is. */
-export type ChangedAspect = "type" | "content" | "mode" | "owner" | "link" | "device" | "xattrs";
+/** What of an entry may differ. */
+export type ChangedAspect = "type" | "content" | "mode" | "owner" | "link" | "device" | "xattrs" | "time";
 
 export type TreeChange =
   | { readonly kind: "added"; readonly after: TreeEntry }
@@ -17,11 +17,20 @@ export type TreeChange =
       readonly what: readonly ChangedAspect[];
     };
 
+export interface CompareOptions {
+  /** Times count, too. By default they do not: they tell when something was made, not what it is. */
+  readonly times?: boolean;
+}
+
 /**
  * What differs between two trees, in the order of an index, as a stream. Bytes are read only of files of the same size whose digests the
  * indexes do not know. Yields `undefined` for what is equal, so that a caller may take a breath.
  */
-export function* compareTrees(before: UnionTree, after: UnionTree): Generator<TreeChange | undefined> {
+export function* compareTrees(
+  before: UnionTree,
+  after: UnionTree,
+  { times = false }: CompareOptions = {},
+): Generator<TreeChange | undefined> {
   const sources = [sided(before, "before"), sided(after, "after")];
   for (const found of mergeSorted(sources, (a, b) => comparePaths(a.entry.entry.path, b.entry.entry.path))) {
     const [first, second] = found;
@@ -36,6 +45,7 @@ export function* compareTrees(before: UnionTree, after: UnionTree): Generator<Tr
     if (!what.includes("type") && hasOtherContent(before, after, pair)) {
       what.splice(0, 0, "content");
     }
+    if (times && hasOtherTime(pair.before.entry, pair.after.entry)) what.push("time");
     yield what.length === 0 ? undefined : { kind: "changed", ...pair, what };
   }
 }
@@ -59,6 +69,10 @@ function* compareEntries(a: Entry, b: Entry): Generator<ChangedAspect> {
     yield "device";
   }
   if (!haveSameXattrs(a, b)) yield "xattrs";
+}
+
+function hasOtherTime(a: Entry, b: Entry): boolean {
+  return a.mtime !== b.mtime || a.mtimeNs !== b.mtimeNs;
 }
 
 function haveSameXattrs({ xattrs: a = {} }: Entry, { xattrs: b = {} }: Entry): boolean {

@@ -89,7 +89,7 @@ export function addResult(
   { ledger }: KeyContext,
 ): SolvedRootfs {
   ledger?.add(result);
-  const layers = [...base.layers, result.layer];
+  const layers = [...base.layers, { ...result.layer, stage: step.stage }];
   return { kind: "rootfs", recordId: nameRootfs(step, base, result.id), layers };
 }
 

@@ -47,6 +47,8 @@ const EFFECTS: Readonly<Record<string, readonly [file: string, name: string]>> =
   "--load": ["test/outputs/peers.test.ts", "docker loads it, runs it and exports the same files"],
   "--annotation": ["test/outputs/outputs.test.ts", "are annotated at every level"],
   "--squash": ["test/outputs/outputs.test.ts", "squash to one layer, and leave the cache as it is"],
+  "--reproduce": ["test/outputs/reproduce.test.ts", "says equal for the same inputs, in another store"],
+  "--squash-stage": ["test/outputs/outputs.test.ts", "squash what one stage did, and keep what stands on it"],
   "--squash-new": ["test/outputs/outputs.test.ts", "squash the new layers and keep the base's"],
   "--source-date-epoch": [
     "test/outputs/reproducible.test.ts",

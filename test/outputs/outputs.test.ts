@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
-import { validateImageLayout } from "../validate-image.ts";
+import { type ValidatedImage, validateImageLayout } from "../validate-image.ts";
 
 const FILES = { "a/one": "1\n", two: "2\n" };
 const DOCKERFILE = `FROM scratch AS base
@@ -243,6 +243,35 @@ describe("outputs of a build", () => {
     assert.ok(base!.some(({ path }) => path === "bin/vi"));
     assert.deepEqual(own!.map(({ path }) => path).sort(), ["bin", "bin/.wh.vi", "tmp", "tmp/one"]);
     assert.equal(image!.config.history.at(-1).created_by, "slipway build --squash");
+  });
+
+  it("squash what one stage did, and keep what stands on it", async () => {
+    const dest = place("image");
+    const dockerfile =
+      "FROM scratch AS lower\nCOPY one /a/\nCOPY one /b\nENV A=b\nFROM lower AS upper\nCOPY one /c\nCOPY one /d\nLABEL l=m\n";
+    const build = (stage: string) =>
+      bench.build(dockerfile, {
+        files: { one: "1" },
+        args: ["--squash-stage", stage, "-o", `type=oci,dest=${dest}`],
+      });
+    const lower = await build("Lower");
+    assert.equal(lower.code, 0, lower.stderr);
+    const paths = ({ layers }: ValidatedImage) => layers.map((layer) => layer.map(({ path }) => path));
+    const [image] = await validateImageLayout(dest);
+    assert.deepEqual(paths(image!), [["a", "a/one", "b"], ["c"], ["d"]]);
+    const created = image!.config.history.map((entry: { created_by: string }) => entry.created_by);
+    assert.equal(created[0], "slipway build --squash");
+    assert.deepEqual(
+      created.slice(-3).map((text: string) => text.split(" ")[0]),
+      ["COPY", "COPY", "LABEL"],
+    );
+
+    assert.equal((await build("upper")).code, 0);
+    assert.deepEqual(paths((await validateImageLayout(dest))[0]!), [["a", "a/one"], ["b"], ["c", "d"]]);
+
+    const unknown = await build("uper");
+    assert.equal(unknown.code, 1);
+    assert.match(unknown.stderr, /Cannot squash the stage "uper"[\s\S]*Did you mean "upper"\?/);
   });
 
   it("of store=false leave no image behind", async () => {

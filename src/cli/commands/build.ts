@@ -8,8 +8,9 @@ import { findCiSystem, formatAnnotation } from "../../progress/ci-marks.ts";
 import type { BuildEvent, EventSink } from "../../progress/event.ts";
 import { hasColor, makeStyle } from "../../progress/style.ts";
 import { type BuildFlags, makeBuildOptions } from "../build-flags.ts";
-import type { CommandContext } from "../command-context.ts";
+import { type CommandContext, FAILURE_STATUS } from "../command-context.ts";
 import { describeBuild } from "../describe-build.ts";
+import { describeReproduction } from "../describe-reproduction.ts";
 import { type Finding, formatFindings, type NamedText } from "../format-findings.ts";
 import { parseCall } from "../parse-call.ts";
 import { readBuildFlags } from "../read-build-flags.ts";
@@ -87,6 +88,13 @@ export async function runBuild(directory: string, flags: BuildFlags, context: Co
   const ids = result.images.map(({ configDigest }) => `${configDigest}\n`).join("");
   if (flags.quiet) context.stdout.write(ids);
   else if (mode !== "quiet" && mode !== "rawjson") context.stderr.write(describeBuild(result, options));
+  tellReproductions(result, context);
+}
+
+/** The answer of `--reproduce`, on stdout. What is different is a failure. */
+function tellReproductions({ reproductions = [] }: BuildResult, context: CommandContext): void {
+  context.stdout.write(reproductions.map(describeReproduction).join(""));
+  if (reproductions.some(({ outcome }) => outcome === "different")) context.setStatus(FAILURE_STATUS);
 }
 
 /** What the checks found, for a CI system that shows it at its place. */

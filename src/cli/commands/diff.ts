@@ -1,16 +1,17 @@
 import type { Command } from "commander";
 import type { ImageAccess } from "../../image/image-access.ts";
+import { listLayerInstructions, shortenInstruction } from "../../image/layer-instructions.ts";
 import { openStoredImage } from "../../image/resolve-image.ts";
 import { formatSize } from "../../progress/format-size.ts";
-import { type ChangedAspect, compareTrees, type TreeChange } from "../../rootfs/compare-trees.ts";
+import { compareTrees, type TreeChange } from "../../rootfs/compare-trees.ts";
 import type { Entry } from "../../rootfs/entry.ts";
 import { pathToText, textFromBytes } from "../../rootfs/rootfs-path.ts";
-import { openUnionTree, type TreeEntry, type UnionTree } from "../../rootfs/union-tree.ts";
+import { openUnionTree, type UnionTree } from "../../rootfs/union-tree.ts";
 import { cleanLine } from "../clean-line.ts";
 import type { CommandContext } from "../command-context.ts";
+import { describeAspects, formatMode } from "../describe-change.ts";
 import { choosePlatform, findImage } from "../find-image.ts";
 import { formatTable } from "../format-table.ts";
-import { listLayerInstructions, shortenInstruction } from "../layer-instructions.ts";
 import { makeOption } from "../make-option.ts";
 import { parseListFormat } from "../parse-list-format.ts";
 import { takeBreaths } from "../take-breaths.ts";
@@ -93,37 +94,9 @@ interface Origin {
 function tellLine(change: TreeChange, { layer }: Origin): string {
   const { entry } = change.kind === "removed" ? change.before : change.after;
   const path = cleanLine(pathToText(entry.path));
-  const what =
-    change.kind === "changed" ? ` (${change.what.map((w) => describeAspect(w, change)).join(", ")})` : "";
+  const what = change.kind === "changed" ? ` (${describeAspects(change)})` : "";
   const size = change.kind !== "changed" && entry.type === "file" ? ` ${formatSize(entry.size)}` : "";
   return `${LETTERS[change.kind]} ${layer + 1} ${path}${entry.type === "directory" && path !== "/" ? "/" : ""}${size}${what}\n`;
-}
-
-function describeAspect(
-  aspect: ChangedAspect,
-  { before, after }: { readonly before: TreeEntry; readonly after: TreeEntry },
-): string {
-  const show = (of: (entry: Entry) => string) => `${aspect} ${of(before.entry)} -> ${of(after.entry)}`;
-  switch (aspect) {
-    case "type":
-      return show((entry) => entry.type);
-    case "mode":
-      return show(formatMode);
-    case "owner":
-      return show(({ uid, gid }) => `${uid}:${gid}`);
-    case "link":
-      return show(({ linkTarget = "" }) => cleanLine(textFromBytes(linkTarget)));
-    case "device":
-      return show(({ deviceMajor, deviceMinor }) => `${deviceMajor},${deviceMinor}`);
-    case "content":
-      return before.entry.size === after.entry.size ? aspect : show(({ size }) => formatSize(size));
-    case "xattrs":
-      return aspect;
-  }
-}
-
-function formatMode({ mode }: Entry): string {
-  return mode.toString(8).padStart(4, "0");
 }
 
 function tellJson(change: TreeChange, { layer, createdBy }: Origin): string {

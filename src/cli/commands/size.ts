@@ -1,11 +1,11 @@
 import type { Command } from "commander";
 import { BuildError } from "../../errors/build-error.ts";
+import { shortenInstruction } from "../../image/layer-instructions.ts";
 import { formatSize } from "../../progress/format-size.ts";
 import { cleanLine } from "../clean-line.ts";
 import type { CommandContext } from "../command-context.ts";
 import { choosePlatform, findImage } from "../find-image.ts";
 import { formatTable } from "../format-table.ts";
-import { shortenInstruction } from "../layer-instructions.ts";
 import { makeOption } from "../make-option.ts";
 import type { ImageMeasure } from "../measure-image.ts";
 import { parseListFormat } from "../parse-list-format.ts";
