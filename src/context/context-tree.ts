@@ -1,10 +1,7 @@
 import type { CopyTree } from "../rootfs/copy-request.ts";
 
 /** What COPY takes files from: the build context or a named one, without what its ignore file leaves out. Everything in it belongs to 0:0. */
-export type ContextTree = CopyTree & {
-  /** As messages name the ignore file; absent when there is none. */
-  readonly ignoreFile?: string;
-};
+export type ContextTree = CopyTree;
 
 export interface DockerfileText {
   /** As the user called it. */

@@ -36,15 +36,7 @@ export async function openArchive(
   const visible = await work.filterLayer(request, signal);
   const { dockerfile, ignoreFile, ignorePatterns } = found;
   const unfiltered = ignoreFile === undefined ? undefined : { layers: [layer], ignorePatterns, ignoreFile };
-  return {
-    dockerfile,
-    tree: {
-      kind: "layers",
-      layers: [visible],
-      ...(unfiltered && { unfiltered }),
-      ...(ignoreFile && { ignoreFile }),
-    },
-  };
+  return { dockerfile, tree: { kind: "layers", layers: [visible], ...(unfiltered && { unfiltered }) } };
 }
 
 function readFromLayer(layer: Layer, choice: DockerfileChoice, limits: InputLimits) {
