@@ -5,6 +5,7 @@ import type { TestContext } from "node:test";
 import { digestBytes } from "../src/oci/digest-bytes.ts";
 import { ingestLayer } from "../src/rootfs/ingest-layer.ts";
 import type { Layer } from "../src/rootfs/layer.ts";
+import { cleanPath } from "../src/rootfs/rootfs-path.ts";
 import { tarPadding } from "../src/rootfs/tar-header.ts";
 import type { TarMember } from "../src/rootfs/tar-reader.ts";
 import { encodeTarMember, TAR_END } from "../src/rootfs/tar-writer.ts";
@@ -16,7 +17,10 @@ export function makeTemporaryDirectory(t: TestContext): string {
   return directory;
 }
 
-/** Fields that are left out: file, 0644 (directories 0755), 0:0, mtime 1000. Names are one char a byte. */
+/**
+ * Fields that are left out: file, 0644 (directories 0755), 0:0, mtime 1000; of a hard link those of the member that it names. Names are
+ * one char a byte.
+ */
 export type MemberLike = Partial<TarMember> & {
   readonly name: string;
   readonly content?: string | Uint8Array;
@@ -25,6 +29,7 @@ export type MemberLike = Partial<TarMember> & {
 /** An uncompressed tar. A name that ends in a slash is a directory. */
 export function makeTar(members: readonly MemberLike[]): Buffer {
   const parts: Uint8Array[] = [];
+  const named = new Map<string, TarMember>();
   for (const { content = "", ...part } of members) {
     const bytes = Buffer.from(content as string);
     const isDirectory = part.type === "directory" || (part.type === undefined && part.name.endsWith("/"));
@@ -39,11 +44,19 @@ export function makeTar(members: readonly MemberLike[]): Buffer {
       linkName: "",
       deviceMajor: 0,
       deviceMinor: 0,
+      ...(part.type === "hardlink" && headerOf(named.get(cleanPath(part.linkName!)))),
       ...part,
     };
+    named.set(cleanPath(part.name), member);
     parts.push(encodeTarMember(member), bytes, Buffer.alloc(tarPadding(bytes.length)));
   }
   return Buffer.concat([...parts, TAR_END]);
+}
+
+function headerOf(member: TarMember | undefined): Partial<TarMember> {
+  if (member === undefined) return {};
+  const { mode, uid, gid, mtime, xattrs } = member;
+  return { mode, uid, gid, mtime, xattrs };
 }
 
 /** A layer that was born as a tar, made the way a pulled one is. */

@@ -27,8 +27,13 @@ export const dockerMissing: string | false =
     ? "needs root"
     : !existsSync(DAEMON) && "docker is missing (apt-get install docker.io)";
 
+export interface DockerOptions {
+  /** `vfs` unpacks a layer onto a copy of all below it; the engine's own choice when absent. */
+  readonly storageDriver?: "vfs";
+}
+
 /** Starts the engine, without any network of its own; disposing ends it and removes what it made. */
-export async function startDocker(): Promise<RunningDocker> {
+export async function startDocker({ storageDriver }: DockerOptions = {}): Promise<RunningDocker> {
   // The path of a socket has at most 107 bytes.
   const work = await mkdtemp(join(tmpdir(), "sw-docker-"));
   const socket = `unix://${join(work, "docker.sock")}`;
@@ -46,6 +51,7 @@ export async function startDocker(): Promise<RunningDocker> {
         join(work, "docker.pid"),
       ],
       ...["--host", socket, "--bridge=none", "--iptables=false", "--ip6tables=false"],
+      ...(storageDriver === undefined ? [] : ["--storage-driver", storageDriver]),
     ],
     { stdio: ["ignore", log.fd, log.fd] },
   );

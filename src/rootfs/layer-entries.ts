@@ -1,4 +1,5 @@
 import { renameSync, rmSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import { BuildError } from "../errors/build-error.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
 import { IndexReader } from "./index-reader.ts";
@@ -56,7 +57,7 @@ export function writeLayerIndex(
   }
 }
 
-function* counted(entries: Iterable<Entry>, checkCount: (entries: number) => void): Generator<Entry> {
+function* counted(entries: Iterable<Merged>, checkCount: (entries: number) => void): Generator<Merged> {
   let count = 0;
   for (const entry of entries) {
     checkCount(++count);
@@ -67,6 +68,8 @@ function* counted(entries: Iterable<Entry>, checkCount: (entries: number) => voi
 interface Link {
   readonly path: RootfsPath;
   readonly target: RootfsPath;
+  /** Where its header stands among those of the archive. */
+  readonly sequence: number;
 }
 
 interface Merged {
@@ -139,11 +142,11 @@ function* fillWhiteouts(merged: Iterable<Merged>): Generator<Merged> {
 }
 
 /** Adds the directories that are not listed and drops what an ancestor's replacement removed. */
-function* completeParents(merged: Iterable<Merged>): Generator<Entry> {
+function* completeParents(merged: Iterable<Merged>): Generator<Merged> {
   const ancestors: Merged[] = [];
-  const enter = (next: Merged): Entry => {
+  const enter = (next: Merged): Merged => {
     ancestors.push(next);
-    return next.entry;
+    return next;
   };
   for (const next of merged) {
     const { path, type } = next.entry;
@@ -165,7 +168,7 @@ function* completeParents(merged: Iterable<Merged>): Generator<Entry> {
     }
     yield enter(next);
   }
-  if (ancestors.length === 0) yield implicitDirectory(ROOT);
+  if (ancestors.length === 0) yield implicit(ROOT);
 }
 
 function implicit(path: RootfsPath): Merged {
@@ -181,10 +184,10 @@ function missingParents(path: RootfsPath, ancestor: RootfsPath | undefined): Roo
   return missing;
 }
 
-function* collectLinks(entries: Iterable<Entry>, links: Link[]): Generator<Entry> {
-  for (const entry of entries) {
+function* collectLinks(entries: Iterable<Merged>, links: Link[]): Generator<Entry> {
+  for (const { entry, sequence } of entries) {
     if (entry.hardLinkOf !== undefined && entry.hardLinkOf !== entry.path) {
-      links.push({ path: entry.path, target: entry.hardLinkOf });
+      links.push({ path: entry.path, target: entry.hardLinkOf, sequence });
     }
     yield entry;
   }
@@ -219,10 +222,20 @@ function* resolveLinks(
       firstOf.set(owner.path, comparePaths(owner.path, path) < 0 ? owner.path : path);
     }
   }
+  /** The files that a link says something else of; almost always none. */
+  const described = new Map<RootfsPath, Entry>();
+  for (const { path, target } of links.toSorted((a, b) => a.sequence - b.sequence)) {
+    const owner = ownerOf(path, target);
+    if (owner === undefined) continue;
+    const file = described.get(owner.path) ?? owner;
+    const header = index.lookup(path)!;
+    if (!isDescribedBy(file, header)) described.set(owner.path, describeAnew(file, header));
+  }
   for (const entry of index.scan(ROOT)) {
     if (entry.hardLinkOf === undefined || entry.hardLinkOf === entry.path) {
       const first = firstOf.get(entry.path);
-      yield first === undefined || entry.type !== "file" ? entry : { ...entry, hardLinkOf: first };
+      const file = described.get(entry.path) ?? entry;
+      yield first === undefined || file.type !== "file" ? file : { ...file, hardLinkOf: first };
       continue;
     }
     const owner = ownerOf(entry.path, entry.hardLinkOf);
@@ -233,9 +246,31 @@ function* resolveLinks(
       yield { ...entry, hardLinkOf: owner?.hardLinkOf ?? entry.hardLinkOf, foreignLink: true };
     } else {
       const hardLinkOf = owner.type === "file" ? firstOf.get(owner.path) : undefined;
-      yield { ...owner, path: entry.path, hardLinkOf };
+      yield { ...(described.get(owner.path) ?? owner), path: entry.path, hardLinkOf };
     }
   }
+}
+
+function isDescribedBy(file: Entry, header: Entry): boolean {
+  const { mode, uid, gid, mtime, mtimeNs, xattrs } = header;
+  const isSame = file.mode === mode && file.uid === uid && file.gid === gid;
+  return isSame && file.mtime === mtime && file.mtimeNs === mtimeNs && isDeepStrictEqual(file.xattrs, xattrs);
+}
+
+/**
+ * What the header of a hard link makes of the file: docker gives the owner, attributes, mode and time of each header to what its name leads
+ * to, so the last one counts; a change of the owner takes capabilities away.
+ */
+function describeAnew(file: Entry, { mode, uid, gid, mtime, mtimeNs, xattrs }: Entry): Entry {
+  const { xattrs: before, ...rest } = file;
+  const { "security.capability": _, ...kept } = before ?? {};
+  const all = { ...kept, ...xattrs };
+  return {
+    ...rest,
+    ...(file.type === "symlink" ? {} : { mode }),
+    ...{ uid, gid, mtime, mtimeNs },
+    ...(Object.keys(all).length === 0 ? {} : { xattrs: all }),
+  };
 }
 
 function invalidLink(path: RootfsPath, target: RootfsPath, what: string): BuildError {

@@ -230,8 +230,8 @@ test("writeLayerIndex() makes a removed path with entries below it a new directo
 test("writeLayerIndex() gives hard links their file and each group its first path", (t) => {
   const index = indexOf(t, [
     file("z", { mode: 0o4755, dataOffset: 99 }),
-    link("a", "z"),
-    link("b", "a"),
+    { ...link("a", "z"), mode: 0o4755 },
+    { ...link("b", "a"), mode: 0o4755 },
     file("c"),
   ]);
   for (const name of ["a", "b", "z"]) {
@@ -239,6 +239,24 @@ test("writeLayerIndex() gives hard links their file and each group its first pat
     assert.deepEqual([entry.hardLinkOf, entry.mode, entry.dataOffset], ["a", 0o4755, 99], name);
   }
   assert.equal(index.get("c")!.hardLinkOf, undefined);
+});
+
+test("trap: the last header of a hard link's names counts for all of them", (t) => {
+  const capability = { "security.capability": Buffer.from("c") };
+  const attribute = (name: string) => ({ [`user.${name}`]: Buffer.from(name) });
+  const index = indexOf(t, [
+    file("f", { mode: 0o4755, xattrs: { ...capability, ...attribute("first") } }),
+    { ...link("z", "f"), mode: 0o600, uid: 5, mtime: 50 },
+    { ...link("a", "z"), mode: 0o640, gid: 6, xattrs: attribute("last") },
+    file("other", { xattrs: capability }),
+    { ...link("other-link", "other"), xattrs: capability },
+  ]);
+  for (const name of ["a", "f", "z"]) {
+    const { mode, uid, gid, mtime, dataOffset, xattrs } = index.get(name)!;
+    assert.deepEqual([mode, uid, gid, mtime, dataOffset], [0o640, 1, 6, 7, 512], name);
+    assert.deepEqual({ ...xattrs }, { ...attribute("first"), ...attribute("last") });
+  }
+  assert.deepEqual({ ...index.get("other-link")!.xattrs }, capability);
 });
 
 test("writeLayerIndex() keeps a hard link into a lower layer as such", (t) => {

@@ -33,17 +33,11 @@ test("materialiseLayer() writes everything that a layer says, in an order that l
   skip,
 }, async (t) => {
   const at = makeTemporaryDirectory(t);
+  const owned = { mode: 0o6755, uid: 7, gid: 8, xattrs: { "security.capability": CAPABILITY } };
   const layer = await makeLayer(join(at, "layers"), [
     { name: "./", mode: 0o751, uid: 1 },
     { name: "d/", mode: 0o2500, uid: 5, gid: 6, mtime: 77 },
-    {
-      name: "d/suid",
-      mode: 0o6755,
-      uid: 7,
-      gid: 8,
-      content: "s",
-      xattrs: { "security.capability": CAPABILITY },
-    },
+    { name: "d/suid", content: "s", ...owned },
     { name: "d/hard", type: "hardlink", linkName: "d/suid" },
     { name: "a-first", type: "hardlink", linkName: "d/suid" },
     { ...link("d/s", "/etc/passwd"), uid: 9, mtime: 88 },

@@ -36,7 +36,7 @@ const tree: fc.Arbitrary<MemberLike[]> = fc
       { name: `d/${link}`, type: "symlink", linkName: content || "x", mode: 0o777, uid, gid },
       { name: `d/${device}`, type: "char", deviceMajor: 1, deviceMinor: 3, mode, uid, gid },
       { name: `d/${fifo}`, type: "fifo", mode, uid, gid },
-      { name: `d/${hard}`, type: "hardlink", linkName: `d/${file}`, mode, uid, gid },
+      { name: `d/${hard}`, type: "hardlink", linkName: `d/${file}` },
     ];
   });
 
