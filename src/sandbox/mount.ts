@@ -37,6 +37,12 @@ export interface OverlayMount {
 const OVERLAY_OPTIONS = { index: "off", metacopy: "off", redirect_dir: "off" } as const;
 
 /**
+ * Linux 5.10: neither what a command syncs nor an unmount writes the whole file system of the store to the disk. The store does that
+ * itself, once, before it calls a layer durable (store/durability.ts), and a run whose end the machine did not see leaves none.
+ */
+const VOLATILE = "volatile";
+
+/**
  * Mounts an overlay: with `lowerdir+` (Linux 6.7), which takes any number of lower directories, else with mount(2), whose
  * options end at a page.
  */
@@ -69,6 +75,7 @@ function mountWithLowerdirPlus(libc: Libc, overlay: OverlayMount): boolean {
     try {
       for (const [key, value] of values)
         libc.fsconfig(context, FSCONFIG_SET_STRING, key, Buffer.from(value), 0);
+      libc.fsconfig(context, FSCONFIG_SET_FLAG, VOLATILE, undefined, 0);
       libc.fsconfig(context, FSCONFIG_CMD_CREATE, undefined, undefined, 0);
     } catch (error) {
       // Which option it does not know, a kernel before 6.5 says only when all are there; what else is wrong mount(2) says again.
@@ -102,7 +109,13 @@ function mountWithOptions(libc: Libc, overlay: OverlayMount): void {
   process.chdir(overlay.linkDirectory);
   try {
     const flags = overlay.hasDevices ? 0 : MS_NODEV;
-    libc.mount("overlay", Buffer.from(overlay.target), "overlay", { flags, data: options.join(",") });
+    const mount = (all: readonly string[]) =>
+      libc.mount("overlay", Buffer.from(overlay.target), "overlay", { flags, data: all.join(",") });
+    try {
+      mount([...options, VOLATILE]);
+    } catch {
+      mount(options);
+    }
   } finally {
     process.chdir("/");
   }

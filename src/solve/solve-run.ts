@@ -221,8 +221,8 @@ function runError(step: RunStep, exit: ContainerExit, logTail: readonly string[]
   return new BuildError("run-failed", `Cannot run "${command}": ${reason}`, { hint, exitCode, logTail });
 }
 
-function hintOffline({ isOffline }: ContainerExit): string | undefined {
-  return isOffline
+function hintOffline({ isOffline, runtimeMessage }: ContainerExit): string | undefined {
+  return isOffline && runtimeMessage === undefined
     ? "This machine has no default route, so the command had no network but its own loopback"
     : undefined;
 }

@@ -54,6 +54,12 @@ describe("the layer of a RUN", { skip: runMissing }, () => {
     assert.equal(member("l")?.type, "symlink");
   });
 
+  it("makes no command wait for the disk: the store syncs itself, once", async () => {
+    const { stderr } = await bench.build("FROM busybox\nRUN grep ' / overlay ' /proc/mounts");
+    // Linux 6.19 says it in other words.
+    assert.match(stderr, / overlay rw,.*,(fsync=)?volatile/);
+  });
+
   it("keeps hard links, and takes a whole file with a change of its mode, owner or time", async () => {
     const { paths, member } = await lastLayer(
       "echo mode > /mode && echo owner > /owner && echo time > /time && echo same > /same",
