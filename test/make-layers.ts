@@ -9,6 +9,7 @@ import { cleanPath } from "../src/rootfs/rootfs-path.ts";
 import { tarPadding } from "../src/rootfs/tar-header.ts";
 import type { TarMember } from "../src/rootfs/tar-reader.ts";
 import { encodeTarMember, TAR_END } from "../src/rootfs/tar-writer.ts";
+import { openUnionTree } from "../src/rootfs/union-tree.ts";
 
 /** A directory that the end of the test removes. */
 export function makeTemporaryDirectory(t: TestContext): string {
@@ -67,6 +68,26 @@ export async function makeLayer(layersDirectory: string, members: readonly Membe
     { bytes: chunksOf(tar) },
   );
   return layer;
+}
+
+/** Those of an image, bottom first, in a directory below `directory`. */
+export async function makeLayers(
+  directory: string,
+  images: readonly (readonly MemberLike[])[],
+): Promise<Layer[]> {
+  const layers: Layer[] = [];
+  for (const members of images) layers.push(await makeLayer(join(directory, "layers"), members));
+  return layers;
+}
+
+/** False for layers that contradict themselves or each other, and are no image. */
+export function isReadable(layers: readonly Layer[]): boolean {
+  try {
+    using tree = openUnionTree(layers);
+    return [...tree.walk()].length > 0;
+  } catch {
+    return false;
+  }
 }
 
 export async function* chunksOf(bytes: Uint8Array, size = 64 << 10): AsyncGenerator<Uint8Array> {

@@ -2,12 +2,11 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type MemberLike, makeLayer, makeTemporaryDirectory } from "../../test/make-layers.ts";
+import { isReadable, type MemberLike, makeLayers, makeTemporaryDirectory } from "../../test/make-layers.ts";
 import { BuildError } from "../errors/build-error.ts";
 import type { Layer } from "./layer.ts";
 import { selectCopy } from "./select-copy.ts";
 import { settleDestination } from "./settle-destination.ts";
-import { openUnionTree } from "./union-tree.ts";
 import { writeCopyLayer } from "./write-copy-layer.ts";
 
 const options = { makeIgnoreMatcher: () => assert.fail() };
@@ -85,18 +84,3 @@ test("a destination that its upper layers settle gives the layer that all of the
   // Their number is left to chance.
   assert.ok(settled > 0, "none was settled");
 });
-
-function isReadable(layers: readonly Layer[]): boolean {
-  try {
-    using tree = openUnionTree(layers);
-    return [...tree.walk()].length > 0;
-  } catch {
-    return false;
-  }
-}
-
-async function makeLayers(directory: string, images: readonly (readonly MemberLike[])[]): Promise<Layer[]> {
-  const layers: Layer[] = [];
-  for (const members of images) layers.push(await makeLayer(join(directory, "layers"), members));
-  return layers;
-}
