@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, test } from "node:test";
@@ -24,6 +24,18 @@ export const parse = parseDockerfile;
 build({ context: ".", contxt: 1 });
 `;
 
+/** Their first block of code that imports slipway is compiled, too. */
+const DOCUMENTS = ["README.md", "docs/library.md"];
+
+function readExample(name: string): string {
+  const lines = readFileSync(join(repository, name), "utf8").split("\n");
+  const rest = lines.slice(lines.findIndex((line) => /^ {4}import .* from "slipway";$/.test(line)));
+  const end = rest.findIndex((line) => line !== "" && !line.startsWith("    "));
+  assert.ok(end > 1, `${name} has no example`);
+  // What examples leave to the reader.
+  return `${rest.slice(0, end).join("\n")}\nexport {};\ndeclare function fetchToken(): Promise<string>;\n`;
+}
+
 test("a strict consumer compiles against the published types", async () => {
   const types = await runCommand(tsc, ["-p", join(repository, "tsconfig.types.json")]);
   assert.equal(types.code, 0, types.stdout);
@@ -37,10 +49,13 @@ test("a strict consumer compiles against the published types", async () => {
     symlinkSync(join(repository, "node_modules", name), join(work, "node_modules", name));
   }
   writeFileSync(join(work, "package.json"), '{"type":"module"}');
-  writeFileSync(join(work, "use.ts"), PROGRAM);
-  const options =
-    "--noEmit --strict --module nodenext --target es2024 --types node --preserveSymlinks use.ts";
-  const { stdout, code } = await runCommand(tsc, options.split(" "), { cwd: work });
+  const programs = [PROGRAM, ...DOCUMENTS.map((name) => readExample(name))];
+  const names = programs.map((program, at) => {
+    writeFileSync(join(work, `use-${at}.ts`), program);
+    return `use-${at}.ts`;
+  });
+  const options = "--noEmit --strict --module nodenext --target es2024 --types node --preserveSymlinks";
+  const { stdout, code } = await runCommand(tsc, [...options.split(" "), ...names], { cwd: work });
   assert.equal(stdout, "");
   assert.equal(code, 0);
 });
