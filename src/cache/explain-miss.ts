@@ -63,7 +63,7 @@ function explainPart(
     case "env":
       return [{ part, message: explainEnv(asList(before), asList(after)) }];
     case "mounts":
-      return explainMounts(asList(before) as Mount[], asList(after) as Mount[], nameOf);
+      return explainMounts(asList(before) as Mount[], asList(after) as Mount[], { nameOf, filesBetween });
     case "sources":
       return [{ part, message: "its sources changed" }];
     default:
@@ -105,19 +105,25 @@ interface Mount {
 function explainMounts(
   before: readonly Mount[],
   after: readonly Mount[],
-  nameOf: ExplainOptions["nameOf"],
+  { nameOf, filesBetween }: ExplainOptions,
 ): KeyChange[] {
   const key = ({ type, target, id }: Mount) => `${type} ${target ?? id ?? ""}`;
   const [one, other] = [new Map(before.map((m) => [key(m), m])), new Map(after.map((m) => [key(m), m]))];
   const changes: KeyChange[] = [];
-  const add = (message: string) => changes.push({ part: "mounts", message });
+  const add = (message: string, files?: readonly FileChange[]) =>
+    changes.push({ part: "mounts", message, ...(files && { files }) });
   for (const name of new Set([...one.keys(), ...other.keys()])) {
     const [earlier, now] = [one.get(name), other.get(name)];
     if (isSame(earlier, now)) continue;
     if (earlier === undefined) add(`the ${name} mount is new`);
     else if (now === undefined) add(`the ${name} mount is gone`);
-    else if (earlier.content !== now.content) add(`the files of the ${name} mount changed`);
-    else if (earlier.from !== now.from)
+    else if (earlier.content !== now.content) {
+      const areKnown = earlier.content !== undefined && now.content !== undefined;
+      add(
+        `the files of the ${name} mount changed`,
+        areKnown ? filesBetween(earlier.content, now.content) : undefined,
+      );
+    } else if (earlier.from !== now.from)
       add(`the source of the ${name} mount, "${nameOf(now.from ?? "") ?? now.from}", changed`);
     else add(`the ${name} mount changed`);
   }

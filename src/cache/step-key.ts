@@ -16,7 +16,7 @@ export interface StepKey {
   readonly key: string;
   /** JSON of what went into it, by part: so that `explain` can say which part changed. */
   readonly parts: string;
-  /** Of a COPY's content key: the digest of its files. */
+  /** Digests of the files that it stands for, with blanks between: of a COPY, or of a RUN's bind mounts. */
   readonly content?: string;
 }
 
@@ -41,7 +41,8 @@ export function makeRunKey(
   inputs: InputIds,
   bindDigests: readonly (string | undefined)[] = [],
 ): StepKey {
-  return makeKey({
+  const content = bindDigests.filter((digest) => digest !== undefined).join(" ");
+  const key = makeKey({
     kind: "run",
     platform: formatPlatform(step.platform),
     base: inputs(step.base),
@@ -60,6 +61,7 @@ export function makeRunKey(
     confinement: step.confinement && { ...step.confinement },
     extraHosts: step.extraHosts,
   });
+  return content === "" ? key : { ...key, content };
 }
 
 export function makeWorkdirKey(step: WorkdirStep, inputs: InputIds, epochSeconds?: number): StepKey {

@@ -1,11 +1,10 @@
 import { rm } from "node:fs/promises";
 import type { InputLimits } from "../errors/input-limits.ts";
-import type { Digest } from "../oci/digest.ts";
 import type { ThreadPool } from "../threads/thread-pool.ts";
 import type { CheckLayerRequest } from "./check-layer.ts";
 import type { CopySelection, SelectCopyRequest, WriteCopyRequest, WrittenLayer } from "./copy-request.ts";
 import type { LayerDigest } from "./digest-layer.ts";
-import type { DigestSubtreeRequest } from "./digest-subtree.ts";
+import type { DigestedSubtree, DigestSubtreeRequest } from "./digest-subtree.ts";
 import type { UpperRequest } from "./index-upper-directory.ts";
 import type { IngestedLayer, IngestRequest } from "./ingest-layer.ts";
 import type { Layer } from "./layer.ts";
@@ -69,7 +68,7 @@ export interface LayerWork {
   /** False when the layer needs to be unpacked. */
   writeLayerErofs(request: LayerErofsRequest, options?: WorkOptions): Promise<boolean>;
   /** Digest of a subtree's content in the way of a content key: for RUN's bind mounts. */
-  digestSubtree(request: DigestSubtreeRequest, options?: WorkOptions): Promise<Digest>;
+  digestSubtree(request: DigestSubtreeRequest, options?: WorkOptions): Promise<DigestedSubtree>;
   /** The same layer with other times. */
   rewriteTimes(request: RewriteTimesRequest, options?: WorkOptions): Promise<WrittenLayer>;
   /** One layer in place of all. */

@@ -5,6 +5,7 @@ import type { Layer } from "../rootfs/layer.ts";
 import { pathToText } from "../rootfs/rootfs-path.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { openUnionTree } from "../rootfs/union-tree.ts";
+import { hasFileList, writeFileList } from "../store/builds.ts";
 import { fileDigestsPath } from "../store/file-digests.ts";
 import { loadLayersOfPaths } from "./load-upper-layers.ts";
 import { asRootfs, type KeyContext } from "./solve-plan.ts";
@@ -24,21 +25,26 @@ export interface BindSource {
 /** Where a context's part stands in the layer that is made of it. */
 const CONTEXT_PART = "/part";
 
-/** Digest of what each bind mount of a RUN shows, for its content key. */
+/** Digest of what a bind mount of a RUN shows, for its content key. The store keeps the list of its files. */
 export async function digestBindSource(mount: BindMount, context: KeyContext): Promise<string> {
   const { work, store, signal } = context.access;
   const solved = await context.solve(mount.from);
   if (solved.kind === "files") {
     await using selection = await selectPart(solved, mount, context);
-    return selection.contentDigest;
+    const { contentDigest } = selection;
+    if (!hasFileList(store, contentDigest))
+      writeFileList(store, contentDigest, await work.listSelection(selection));
+    return contentDigest;
   }
   const { layers: lazy } = asRootfs(solved);
   const layers = await loadLayersOfPaths({ layers: lazy, paths: [mount.source] }, context.access);
   const tree: CopyTree = { kind: "layers", layers };
-  return work.digestSubtree(
+  const { digest, files } = await work.digestSubtree(
     { tree, path: mount.source, temporaryDirectory: store.temporaryDirectory },
     { signal },
   );
+  writeFileList(store, digest, files);
+  return digest;
 }
 
 /**

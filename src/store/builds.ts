@@ -27,7 +27,7 @@ export interface StoredBuildStep {
   readonly outcome: "hit" | "miss" | "shared" | "failed" | "running";
   readonly key: string;
   readonly recordId: string | null;
-  /** Of a COPY: the content digest, which leads to the list of its files. */
+  /** Content digests, with blanks between, which lead to lists of files: of a COPY, or of a RUN's bind mounts. */
   readonly content: string | null;
   /** JSON of what went into the key. */
   readonly parts: string;
@@ -74,14 +74,22 @@ export function writeBuild(
     database
       .prepare("DELETE FROM builds WHERE id NOT IN (SELECT id FROM builds ORDER BY created DESC LIMIT ?)")
       .run(BUILDS_MAX);
-    database
-      .prepare(
-        // The newest may be of builds that go on.
-        `DELETE FROM file_lists WHERE digest NOT IN (SELECT content FROM build_steps WHERE content IS NOT NULL)
-         AND rowid <= (SELECT max(rowid) FROM file_lists) - ${LISTS_OF_RUNNING}`,
-      )
-      .run();
+    dropFileLists(store);
   });
+}
+
+/** Those that no step names. The newest may be of builds that go on. */
+function dropFileLists({ database }: Store): void {
+  const old = database
+    .prepare(
+      `SELECT digest FROM file_lists WHERE rowid <= (SELECT max(rowid) FROM file_lists) - ${LISTS_OF_RUNNING}`,
+    )
+    .all();
+  if (old.length === 0) return;
+  const rows = database.prepare("SELECT DISTINCT content FROM build_steps WHERE content IS NOT NULL").all();
+  const named = new Set(rows.flatMap(({ content }) => String(content).split(" ")));
+  const drop = database.prepare("DELETE FROM file_lists WHERE digest = ?");
+  for (const { digest } of old) if (!named.has(String(digest))) drop.run(digest as string);
 }
 
 function insertBuild({ database, lease }: Store, build: Omit<StoredBuild, "leaseId">): void {

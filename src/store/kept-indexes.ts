@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Store } from "./open-store.ts";
 import { markUsed } from "./use-time.ts";
@@ -21,8 +21,19 @@ export function keepIndex(store: Store, id: string): number {
   if (!/^[0-9a-f]{64}$/.test(id) || !existsSync(from)) return 0;
   mkdirSync(join(store.root, FOLDER), { recursive: true, mode: 0o700 });
   const { blocks } = statSync(from);
+  // Its layer's row said whether it is on the disk; from here on its name says so.
+  syncPath(from);
   renameSync(from, to);
   return blocks * 512;
+}
+
+function syncPath(path: string): void {
+  const file = openSync(path, "r");
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** The path of an index that a layer left, marked as used. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,6 +36,26 @@ describe("a log that is written and read at once", () => {
     assert.equal(openLiveLogReader(reading, place), undefined);
     assert.deepEqual(text(), ["stdout three\n"]);
     assert.equal(reader.hasEnded(), true);
+  });
+
+  const isUser = process.getuid?.() !== 0 && "needs root, to mount a small file system";
+  it("ends early on a full disk, and the step goes on", { skip: isUser }, async () => {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=2m", "small", root]);
+    try {
+      await using store = openStore(root);
+      const key = "sha256:cc";
+      using log = openLiveLog(store, key);
+      const block = Buffer.alloc(300 << 10, "x");
+      for (let count = 0; count < 10; count++) log.add("stdout", block);
+      log.end();
+      using reader = openLiveLogReader(store, { leaseId: store.lease.id, key })!;
+      const whole = reader.read().map(({ data }) => Buffer.from(data).equals(block));
+      assert.ok(whole.length > 0 && whole.length < 10, String(whole.length));
+      assert.ok(whole.every((isWhole) => isWhole));
+      assert.equal(reader.hasEnded(), false);
+    } finally {
+      execFileSync("umount", [root]);
+    }
   });
 
   it("does not fill the disk", async () => {

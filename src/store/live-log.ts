@@ -27,17 +27,25 @@ export interface LiveLog extends Disposable {
   end(): void;
 }
 
+/** Where it cannot be written (the disk is full) it ends early, as it does when it is long: the step goes on. */
 export function openLiveLog(store: Store, key: string): LiveLog {
   const directory = join(store.temporaryDirectory, "logs");
   const path = join(directory, fileName(key));
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const file = openSync(path, "w", 0o600);
   let bytes = 0;
+  let canWrite = true;
   const write = (kind: number, data: Uint8Array) => {
+    if (!canWrite) return;
     const header = Buffer.alloc(HEADER_BYTES);
     header.writeUInt8(kind);
     header.writeUInt32LE(data.length, 1);
-    writevSync(file, [header, data]);
+    try {
+      // What comes after a part of a frame would be read as its end.
+      canWrite = writevSync(file, [header, data]) === HEADER_BYTES + data.length;
+    } catch {
+      canWrite = false;
+    }
   };
   return {
     add(stream, data) {

@@ -71,8 +71,9 @@ async function removeUnneeded(store: Store, options: ReclaimOptions): Promise<Re
   };
   const isIndex = ({ kind }: StoreItem) => kind === "index";
   await remove(items.filter((item) => !isIndex(item)));
+  const mayTakeIndexes = maxBytes === undefined ? all : leftBytes > maxBytes;
   // Also those that the layers just left.
-  await remove((await listItems(store)).filter(isIndex));
+  if (mayTakeIndexes) await remove((await listItems(store)).filter(isIndex));
   return { items: removed, freedBytes, leftBytes };
 }
 

@@ -1,18 +1,15 @@
 import type { Command } from "commander";
 import type { KeyChange } from "../../cache/explain-miss.ts";
 import { formatChanges } from "../../cache/format-changes.ts";
-import { listBuildSteps, listBuilds, type StoredBuild, type StoredBuildStep } from "../../store/builds.ts";
-import type { Store } from "../../store/open-store.ts";
+import { listBuildSteps, type StoredBuild, type StoredBuildStep } from "../../store/builds.ts";
 import type { CommandContext } from "../command-context.ts";
 import { findBuild } from "../find-build.ts";
 import { formatAge } from "../format-age.ts";
-import { formatTable } from "../format-table.ts";
 import { makeOption } from "../make-option.ts";
 import { parseListFormat } from "../parse-list-format.ts";
 import { withSession } from "../with-session.ts";
 
 interface ExplainFlags {
-  readonly list?: true;
   readonly verbose?: true;
   readonly format?: string;
 }
@@ -21,13 +18,12 @@ export function defineExplain(command: Command, context: CommandContext): void {
   command
     .argument("[build]", "its id, or the beginning of it (default: the last one)")
     .usage("[OPTIONS] [BUILD]")
-    .addOption(makeOption("-l, --list", "list the builds that are remembered"))
+    .addHelpText("after", '\n"slipway history ls" lists the builds that are remembered.\n')
     .addOption(makeOption("-v, --verbose", "all files that changed, not only the first ten"))
     .addOption(makeOption("--format <format>", "table, or json"))
-    .action(async (id: string | undefined, { list, verbose, format }: ExplainFlags) => {
+    .action(async (id: string | undefined, { verbose, format }: ExplainFlags) => {
       const isJson = parseListFormat(format) === "json";
       const text = await withSession(context, async ({ access: { store } }) => {
-        if (list) return isJson ? listJson(store) : listTable(store);
         const build = findBuild(store, id, { verb: "explain", prefer: "ended" });
         const steps = listBuildSteps(store, build.id);
         return isJson ? buildJson(build, steps) : buildText(build, steps, verbose === true);
@@ -62,23 +58,4 @@ function buildJson(build: StoredBuild, steps: readonly StoredBuildStep[]): strin
     })),
   };
   return `${JSON.stringify(shown, undefined, 2)}\n`;
-}
-
-function listTable(store: Store): string {
-  return formatTable([
-    ["BUILD", "CREATED", "OUTCOME", "STEPS", "HITS"],
-    ...listBuilds(store).map((build) => {
-      const steps = listBuildSteps(store, build.id);
-      const hits = steps.filter(({ outcome }) => outcome === "hit" || outcome === "shared").length;
-      const age = `${formatAge(Date.now() - build.created)} ago`;
-      return [build.id, age, build.outcome, String(steps.length), String(hits)];
-    }),
-  ]);
-}
-
-function listJson(store: Store): string {
-  return listBuilds(store)
-    .map(({ id, created, outcome }) => ({ id, created: new Date(created).toISOString(), outcome }))
-    .map((row) => `${JSON.stringify(row)}\n`)
-    .join("");
 }
