@@ -2,14 +2,15 @@ import type { ImageAccess } from "../image/image-access.ts";
 import { listLayerInstructions } from "../image/layer-instructions.ts";
 import { openStoredImage } from "../image/resolve-image.ts";
 import type { Digest } from "../oci/digest.ts";
-import { findHidden, ownBytes } from "../rootfs/find-hidden.ts";
-import { IndexReader } from "../rootfs/index-reader.ts";
+import { findHidden } from "../rootfs/find-hidden.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import { type DirectorySize, measureDirectories } from "../rootfs/measure-directories.ts";
 import { pathToText, ROOT } from "../rootfs/rootfs-path.ts";
 import { openUnionTree } from "../rootfs/union-tree.ts";
 import type { StoredImage } from "../store/images.ts";
+import { countFiles } from "./count-files.ts";
 import { keepLargest } from "./keep-largest.ts";
+import { measureStages, type StageMeasure } from "./measure-stages.ts";
 import { takeBreaths } from "./take-breaths.ts";
 
 /** Sizes are bytes of files, without the tar around them. Layers count from 1, the base's first. */
@@ -34,6 +35,8 @@ export interface ImageMeasure {
     readonly hiddenBy: number;
     readonly how: "overwritten" | "deleted";
   }[];
+  /** What its build left behind in other stages; absent when no build is remembered that made it. */
+  readonly leftBehind?: readonly StageMeasure[];
 }
 
 interface LayerMeasure {
@@ -81,6 +84,7 @@ export async function measureImage(
       hiddenBytes: hiddenBytes[position]!,
     });
   }
+  const leftBehind = await measureStages(access, config.rootfs.diff_ids);
   return {
     id: image.configDigest,
     sizeBytes: sum(measured.map(({ sizeBytes }) => sizeBytes)),
@@ -91,21 +95,8 @@ export async function measureImage(
       path: pathToText(directory.path),
     })),
     hidden: hidden.list(),
+    ...(leftBehind !== undefined && { leftBehind }),
   };
-}
-
-async function countFiles(
-  layer: Layer,
-  signal: AbortSignal,
-): Promise<{ readonly sizeBytes: number; readonly fileCount: number }> {
-  using index = new IndexReader(layer.indexPath);
-  let sizeBytes = 0;
-  let fileCount = 0;
-  for await (const entry of takeBreaths(index.scan(ROOT), signal)) {
-    sizeBytes += ownBytes(entry);
-    if (entry.type !== "directory" && entry.type !== "whiteout") fileCount++;
-  }
-  return { sizeBytes, fileCount };
 }
 
 async function listDirectories(

@@ -1,4 +1,6 @@
+import type { Digest } from "../oci/digest.ts";
 import { inTransaction } from "./database.ts";
+import { findLayer, type StoredLayer } from "./layers.ts";
 import { dropDeadLeases } from "./lease.ts";
 import { decodeLog, encodeLog, type LogChunk, readLog } from "./logs.ts";
 import type { Store } from "./open-store.ts";
@@ -134,6 +136,34 @@ export function listBuildSteps({ database }: Store, buildId: string): StoredBuil
   return database
     .prepare(`SELECT ${STEP_COLUMNS} FROM build_steps WHERE build_id = ? ORDER BY number`)
     .all(buildId) as unknown as StoredBuildStep[];
+}
+
+/** What a step of a build made, as far as the store still has it. */
+export interface StepLayer {
+  readonly stage: string;
+  readonly layer: StoredLayer;
+}
+
+/** The layers of all steps of the newest build that made the one with this diff ID; undefined when none is remembered. */
+export function listStepLayers(store: Store, diffId: Digest): StepLayer[] | undefined {
+  const from = `FROM build_steps JOIN records ON records.id = build_steps.record_id
+    JOIN layers ON layers.id = records.layer_id JOIN builds ON builds.id = build_steps.build_id`;
+  const build = store.database
+    .prepare(
+      `SELECT builds.id AS id ${from} WHERE layers.diff_id = ? AND builds.outcome = 'done'
+       ORDER BY builds.created DESC, builds.rowid DESC LIMIT 1`,
+    )
+    .get(diffId);
+  if (build === undefined) return undefined;
+  const rows = store.database
+    .prepare(
+      `SELECT stage, layers.id AS layerId ${from} WHERE build_steps.build_id = ? ORDER BY build_steps.number`,
+    )
+    .all(build.id as string) as unknown as readonly { readonly stage: string; readonly layerId: string }[];
+  return rows.flatMap(({ stage, layerId }) => {
+    const layer = findLayer(store, layerId);
+    return layer === undefined ? [] : [{ stage, layer }];
+  });
 }
 
 /**

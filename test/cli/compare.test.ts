@@ -73,6 +73,51 @@ test("size has tables for people", async () => {
   );
 });
 
+test("size tells what the build left behind in other stages, as long as it is there", async () => {
+  const context = mkdtempSync(join(work, "stages-"));
+  for (const [name, size] of [
+    ["sources", 3000],
+    ["tools", 500],
+    ["program", 40],
+  ] as const) {
+    writeFileSync(join(context, name), "x".repeat(size));
+  }
+  const lines = [
+    "FROM scratch AS tools",
+    "COPY tools /tools",
+    "FROM scratch AS unused",
+    "COPY sources /never-built",
+    "FROM tools AS build",
+    "COPY sources /src/sources",
+    "COPY program /out/program",
+    "FROM scratch",
+    "COPY --from=build /out/program /program",
+  ];
+  writeFileSync(join(context, "Dockerfile"), `${lines.join("\n")}\n`);
+  await run("build", "-q", "-t", "staged", context);
+  const expected = [
+    { stage: "build", stepCount: 2, sizeBytes: 3040, fileCount: 2 },
+    { stage: "tools", stepCount: 1, sizeBytes: 500, fileCount: 1 },
+  ];
+  const measure = async (...where: readonly string[]) =>
+    JSON.parse(await run("size", "--format", "json", ...where, "staged"));
+  assert.equal((await measure()).sizeBytes, 40);
+  assert.deepEqual((await measure()).leftBehind, expected);
+  // From the cache, too.
+  await run("build", "-q", "-t", "staged", context);
+  assert.deepEqual((await measure()).leftBehind, expected);
+  assert.match(
+    await run("size", "staged"),
+    /^LEFT BEHIND IN +SIZE +FILES +STEPS\nbuild +3\.04kB +2 +2\ntools +500B +1 +1\n$/m,
+  );
+  // Elsewhere nothing is known of the build.
+  const archive = join(context, "staged.tar");
+  await run("save", "-o", archive, "staged");
+  const other = join(work, "other");
+  await run("load", "--root", other, "-i", archive);
+  assert.equal((await measure("--root", other)).leftBehind, undefined);
+});
+
 test("diff tells what was added, removed and changed, and by which layer", async () => {
   const [list, summary] = (await run("diff", "old", "new")).split("\n\n");
   assert.deepEqual(list!.split("\n"), [

@@ -48,7 +48,7 @@ function parseTop(text: string): number {
 }
 
 function describe(measure: ImageMeasure): string {
-  const { sizeBytes, hiddenBytes, layers, directories, hidden } = measure;
+  const { sizeBytes, hiddenBytes, layers, directories, hidden, leftBehind = [] } = measure;
   const parts = [
     `${formatSize(sizeBytes)} in ${layers.length} ${layers.length === 1 ? "layer" : "layers"}, ` +
       `${hiddenBytes === 0 ? "nothing" : formatSize(hiddenBytes)} of it overwritten or deleted by later ones\n`,
@@ -85,6 +85,19 @@ function describe(measure: ImageMeasure): string {
           formatSize(sizeBytes),
           String(layer),
           `${how} by ${hiddenBy}`,
+        ]),
+      ]),
+    );
+  }
+  if (leftBehind.length > 0) {
+    parts.push(
+      formatTable([
+        ["LEFT BEHIND IN", "SIZE", "FILES", "STEPS"],
+        ...leftBehind.map(({ stage, sizeBytes, fileCount, stepCount }) => [
+          cleanLine(stage),
+          formatSize(sizeBytes),
+          String(fileCount),
+          String(stepCount),
         ]),
       ]),
     );

@@ -1,0 +1,47 @@
+import type { ImageAccess } from "../image/image-access.ts";
+import type { Digest } from "../oci/digest.ts";
+import { openStoredLayer } from "../rootfs/stored-layer.ts";
+import { listStepLayers } from "../store/builds.ts";
+import { countFiles } from "./count-files.ts";
+
+/** What the steps of one stage made and the image does not have. Sizes are bytes of files, before anything overwrites them. */
+export interface StageMeasure {
+  /** As the build names it. */
+  readonly stage: string;
+  readonly stepCount: number;
+  readonly sizeBytes: number;
+  readonly fileCount: number;
+}
+
+/**
+ * What the build of an image left behind in its other stages, the biggest first; without the layers of the images that those stand on, and
+ * without what has been pruned.
+ *
+ * @param diffIds the image's layers, bottom first.
+ * @returns undefined when no build is remembered that made the topmost one.
+ */
+export async function measureStages(
+  { store, signal }: ImageAccess,
+  diffIds: readonly Digest[],
+): Promise<readonly StageMeasure[] | undefined> {
+  const top = diffIds.at(-1);
+  const made = top === undefined ? undefined : listStepLayers(store, top);
+  if (made === undefined) return undefined;
+  const inImage = new Set(diffIds);
+  const stages = new Map<string, StageMeasure>();
+  const counted = new Set<string>();
+  for (const { stage, layer } of made) {
+    // Two steps with the same result take its place once.
+    if ((layer.diffId !== undefined && inImage.has(layer.diffId)) || counted.has(layer.id)) continue;
+    counted.add(layer.id);
+    const { sizeBytes, fileCount } = await countFiles(openStoredLayer(store, layer), signal);
+    const known = stages.get(stage) ?? { stage, stepCount: 0, sizeBytes: 0, fileCount: 0 };
+    stages.set(stage, {
+      stage,
+      stepCount: known.stepCount + 1,
+      sizeBytes: known.sizeBytes + sizeBytes,
+      fileCount: known.fileCount + fileCount,
+    });
+  }
+  return [...stages.values()].sort((one, other) => other.sizeBytes - one.sizeBytes);
+}
