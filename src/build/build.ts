@@ -1,3 +1,4 @@
+import { blameMachine } from "../errors/explain-system-error.ts";
 import type { BuildEvent } from "../progress/event.ts";
 import type { BuildOptions, BuildResult } from "./build-options.ts";
 import { makeEventQueue } from "./event-queue.ts";
@@ -36,7 +37,11 @@ export function build(request: BuildRequest): Build {
     request.emit?.(event);
     events.add(event);
   };
-  const result = run(request, emit).finally(() => events.end());
+  const result = run(request, emit)
+    .catch((error) => {
+      throw blameMachine(error);
+    })
+    .finally(() => events.end());
   // Who only reads the events must not end by it; who awaits the result is told.
   result.catch(() => {});
   return { result, [Symbol.asyncIterator]: () => events.read() };

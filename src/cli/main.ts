@@ -2,6 +2,7 @@ import { constants } from "node:os";
 import { Command, CommanderError } from "commander";
 import packageJson from "../../package.json" with { type: "json" };
 import { BuildError } from "../errors/build-error.ts";
+import { blameMachine } from "../errors/explain-system-error.ts";
 import {
   BUG_STATUS,
   type CommandContext,
@@ -59,7 +60,8 @@ export async function main(args: readonly string[], world: CommandWorld): Promis
     }
     await program.parseAsync(spelled, { from: "user" });
     return signals.exitStatus() ?? outcome.status;
-  } catch (error) {
+  } catch (thrown) {
+    const error = blameMachine(thrown);
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_STATUS;
     const stoppedBy = signals.exitStatus();
     if (stoppedBy === undefined) await tellError(error, context);

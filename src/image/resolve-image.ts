@@ -50,7 +50,23 @@ export async function resolveImage(
 ): Promise<ResolvedImage> {
   const local = options.pull ? undefined : findLocalImage(access, text, options.platform);
   if (local !== undefined) return openStoredImage(access, local, text);
-  return pullImage(access, parseImageReference(text), options.platform);
+  const reference = parseImageReference(text);
+  try {
+    return await pullImage(access, reference, options.platform);
+  } catch (error) {
+    throw hintOtherPlatforms(error, findTags(access.store, formatImageReference(reference)));
+  }
+}
+
+/** A name that the store has for other platforms alone was probably meant for one of these. */
+function hintOtherPlatforms(error: unknown, tags: readonly { readonly platform: string }[]): unknown {
+  if (!(error instanceof BuildError) || tags.length === 0) return error;
+  if (error.code !== "registry" && error.code !== "image-not-found") return error;
+  const platforms = tags.map(({ platform }) => platform).join(", ");
+  return new BuildError(error.code, error.message, {
+    hint: `The store has it for ${platforms}, and not for the platform that is asked for`,
+    cause: error.cause,
+  });
 }
 
 /** The stored image that a name or id stands for on a platform; undefined when the store has none. */

@@ -2,7 +2,7 @@ import type { AddInstruction, CopyInstruction, CopyItem } from "../dockerfile/in
 import { parseGitReference } from "../dockerfile/parse-git-reference.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { expandBodyIn, expandIn } from "./expand-in.ts";
-import { baseName, cleanPath, joinDestination } from "./join-path.ts";
+import { baseName, cleanPath, joinDestination, leadsOut } from "./join-path.ts";
 import type { CopySource, StepId } from "./plan.ts";
 import { addContext, ignoresCache, type PlanContext, sourceStep } from "./plan-context.ts";
 import type { Command } from "./stage-graph.ts";
@@ -130,7 +130,8 @@ function sourceMaker(context: PlanContext, state: StageState, options: SourceOpt
       if (instruction.kind === "add") return remote;
     }
     const parents = instruction.kind === "copy" && instruction.parents;
-    return { kind: "path", from: treeOf(), path: sourcePath(path, parents) };
+    const outside = leadsOut(path) ? { outside: path } : {};
+    return { kind: "path", from: treeOf(), path: sourcePath(path, parents), ...outside };
   };
 }
 

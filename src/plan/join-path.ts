@@ -13,6 +13,17 @@ export function cleanPath(path: string): string {
   return `/${parts.join("/")}`;
 }
 
+/** Whether `..` in a path leads above where it begins. */
+export function leadsOut(path: string): boolean {
+  let depth = 0;
+  for (const part of path.split("/")) {
+    if (part === "..") depth--;
+    else if (part !== "" && part !== ".") depth++;
+    if (depth < 0) return true;
+  }
+  return false;
+}
+
 /** `path` seen from `directory`, absolute and clean. */
 export function joinPath(directory: string, path: string): string {
   return cleanPath(path.startsWith("/") ? path : `${directory}/${path}`);

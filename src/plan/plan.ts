@@ -112,7 +112,13 @@ export type CopySource =
    * `path` is absolute in the tree of `from`, may hold wildcards, and keeps a trailing slash; with `--parents` it also keeps
    * the pivot: `/a/./b`.
    */
-  | { readonly kind: "path"; readonly from: StepId; readonly path: string }
+  | {
+      readonly kind: "path";
+      readonly from: StepId;
+      readonly path: string;
+      /** The path as written, where `..` in it would lead out of the tree: it stays at the root. */
+      readonly outside?: string;
+    }
   /** A heredoc: a regular file, mode 0644, 0:0. */
   | { readonly kind: "inline"; readonly name: string; readonly content: string }
   /** ADD of a URL or a git repository: `from` is an `http` or `git` source. */

@@ -48,7 +48,11 @@ export async function makeAnswerError(response: HttpResponse, about: RegistryAct
   if (status === 404 || codes.has("MANIFEST_UNKNOWN") || codes.has("NAME_UNKNOWN")) {
     const missing = codes.has("NAME_UNKNOWN") ? "repository" : (about.missing ?? "page");
     const code = about.missing === "manifest" ? "image-not-found" : "registry";
-    return fail(code, `registry ${about.registry} has no such ${missing}: it answered ${answer}`);
+    const hint =
+      entries.length > 0
+        ? undefined
+        : `What answers there may be no registry: check the host and the port of ${about.registry}`;
+    return fail(code, `registry ${about.registry} has no such ${missing}: it answered ${answer}`, hint);
   }
   if (status === 429) {
     return fail(
@@ -103,6 +107,14 @@ function describeTransportError(cause: unknown, registry: string) {
       code,
       what: `registry ${registry} speaks plain HTTP, not HTTPS`,
       hint: "To allow that, give --tls-verify=false or name it among the insecure registries",
+    };
+  }
+  if (errorCode === "CERT_HAS_EXPIRED" || errorCode === "CERT_NOT_YET_VALID") {
+    const state = errorCode === "CERT_HAS_EXPIRED" ? "has expired" : "is not valid yet";
+    return {
+      code,
+      what: `the certificate of registry ${registry} ${state}`,
+      hint: `Who runs the registry must renew it, or the clock of this machine is wrong: ${new Date().toISOString().slice(0, 10)}`,
     };
   }
   if (/^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS_CERT)/.test(errorCode)) {

@@ -34,7 +34,13 @@ export interface UnfilteredLayers {
 
 export type CopyRequestSource =
   /** `path` is text as in the Dockerfile: absolute in the tree, may hold wildcards and a trailing slash. */
-  | { readonly kind: "path"; readonly tree: CopyTree; readonly path: string }
+  | {
+      readonly kind: "path";
+      readonly tree: CopyTree;
+      readonly path: string;
+      /** As written, where `..` would have led out of the tree: for messages. */
+      readonly outside?: string;
+    }
   | { readonly kind: "inline"; readonly name: string; readonly content: string }
   /** A file that was downloaded: 0:0 (before `--chown`). */
   | {

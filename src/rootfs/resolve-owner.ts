@@ -1,4 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
+import { hintNearest } from "../errors/suggest-nearest.ts";
 import type { UnionTree } from "./union-tree.ts";
 
 export interface Owner {
@@ -30,11 +31,12 @@ export function isNumericOwner(text: string): boolean {
 function resolveUser(user: string, text: string, openTree: () => UnionTree): Owner {
   const number = parseId(user, text);
   if (number !== undefined) return { uid: number, gid: number };
-  const found = readDatabase(openTree(), "/etc/passwd").find(([name]) => name === user);
+  const users = readDatabase(openTree(), "/etc/passwd");
+  const found = users.find(([name]) => name === user);
   const uid = Number(found?.[2]);
   const gid = Number(found?.[3]);
   if (found === undefined || !Number.isSafeInteger(uid) || !Number.isSafeInteger(gid)) {
-    throw unknown(text, `the image has no user "${user}"`);
+    throw unknown(text, `the image has no user "${user}"`, hintName(user, users));
   }
   return { uid, gid };
 }
@@ -42,10 +44,11 @@ function resolveUser(user: string, text: string, openTree: () => UnionTree): Own
 function resolveGroup(group: string, text: string, openTree: () => UnionTree): number {
   const number = parseId(group, text);
   if (number !== undefined) return number;
-  const found = readDatabase(openTree(), "/etc/group").find(([name]) => name === group);
+  const groups = readDatabase(openTree(), "/etc/group");
+  const found = groups.find(([name]) => name === group);
   const gid = Number(found?.[2]);
   if (found === undefined || !Number.isSafeInteger(gid))
-    throw unknown(text, `the image has no group "${group}"`);
+    throw unknown(text, `the image has no group "${group}"`, hintName(group, groups));
   return gid;
 }
 
@@ -68,6 +71,14 @@ function readDatabase(tree: UnionTree, path: string): string[][] {
     .map((line) => line.split(":"));
 }
 
-function unknown(text: string, what: string): BuildError {
-  return new BuildError("option-invalid", `Cannot use "${text}" as --chown: ${what}`);
+function hintName(name: string, lines: readonly string[][]): string {
+  const nearest = hintNearest(
+    name,
+    lines.flatMap(([known]) => known ?? []),
+  );
+  return nearest ?? "Add it in a RUN before, or give a number";
+}
+
+function unknown(text: string, what: string, hint?: string): BuildError {
+  return new BuildError("option-invalid", `Cannot use "${text}" as --chown: ${what}`, { hint });
 }

@@ -100,6 +100,14 @@ class Selector implements Disposable {
   }
 
   select(source: CopyRequestSource, number: number): void {
+    try {
+      this.#selectSource(source, number);
+    } catch (error) {
+      throw source.kind === "path" ? explainOutside(error, source) : error;
+    }
+  }
+
+  #selectSource(source: CopyRequestSource, number: number): void {
     switch (source.kind) {
       case "inline":
         this.#selectInline(source, number);
@@ -323,6 +331,19 @@ class Selector implements Disposable {
     }
     return hash.digest();
   }
+}
+
+/** A `..` that would have led out of the tree is the likely reason for what is missing. */
+function explainOutside(
+  error: unknown,
+  { outside, path }: { readonly outside?: string; readonly path: string },
+) {
+  if (outside === undefined || !(error instanceof BuildError) || error.code !== "copy-source-missing")
+    return error;
+  return new BuildError(error.code, `Cannot copy "${outside}": it lies outside of what is copied from`, {
+    hint: `It was looked for as "${path}". Build with a context that holds it, or name its directory: --build-context NAME=DIR and COPY --from=NAME`,
+    cause: error,
+  });
 }
 
 const REGULAR_FILE: Entry = {

@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { basename } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
+import { explainSystemError } from "../errors/explain-system-error.ts";
 import type { FileStamp } from "../store/file-digests.ts";
 import type { CopyTree, UnfilteredLayers } from "./copy-request.ts";
 import { type DiskEntry, listDiskDirectory, readDiskEntry } from "./disk-entry.ts";
@@ -261,11 +262,12 @@ function changed(path: RootfsPath): BuildError {
 }
 
 function cannotRead(path: RootfsPath, error: unknown): BuildError {
-  const { code, message } = error as NodeJS.ErrnoException;
+  const isForbidden = (error as NodeJS.ErrnoException).code === "EACCES";
   return new BuildError(
     "copy-failed",
-    `Cannot read "${pathToText(path)}" in the source: ${code ?? message}`,
+    `Cannot read "${pathToText(path)}" in the source: ${explainSystemError(error)}`,
     {
+      hint: isForbidden ? "Make it readable, or leave it out: a line in .dockerignore" : undefined,
       cause: error,
     },
   );

@@ -5,10 +5,17 @@ import { formatPlatform, hostPlatform, type Platform } from "../oci/platform.ts"
 
 const BINFMT = "/proc/sys/fs/binfmt_misc";
 
-/** ELF's `e_machine` and class (1: 32 bits, 2: 64 bits), and whether it is big-endian, of what runs on an architecture. */
-const MACHINES: Readonly<
-  Record<string, { readonly machine: number; readonly elfClass: 1 | 2; readonly isBig?: true }>
-> = {
+const ELF_MAGIC = 0x7f454c46;
+
+/** ELF's `e_machine` and class (1: 32 bits, 2: 64 bits), and whether it is big-endian. */
+interface Machine {
+  readonly machine: number;
+  readonly elfClass: 1 | 2;
+  readonly isBig?: boolean;
+}
+
+/** Of what runs on an architecture. */
+const MACHINES: Readonly<Record<string, Machine>> = {
   "386": { machine: 3, elfClass: 1 },
   amd64: { machine: 62, elfClass: 2 },
   arm: { machine: 40, elfClass: 1 },
@@ -63,6 +70,19 @@ export function hintForeign({ architecture }: Platform): string | undefined {
   return isNative ? undefined : GET_HANDLER;
 }
 
+/** What a program is for, by its ELF header; undefined for what is none, or for an architecture that nobody builds for. */
+export function architectureOf(head: Buffer): string | undefined {
+  if (head.length < 20 || head.readUInt32BE(0) !== ELF_MAGIC) return undefined;
+  const found = Object.entries(MACHINES).find(([, wanted]) => isFor(head, wanted));
+  return found?.[0];
+}
+
+/** Whether an ELF header is that of a machine's programs. */
+function isFor(head: Buffer, { machine, elfClass, isBig = false }: Machine): boolean {
+  if ((head[5] === 2) !== isBig || head[4] !== elfClass) return false;
+  return (isBig ? head.readUInt16BE(18) : head.readUInt16LE(18)) === machine;
+}
+
 /** The texts of the enabled handlers; undefined when they cannot be seen. */
 function readHandlers(directory: string): string[] | undefined {
   try {
@@ -83,10 +103,5 @@ function handles(text: string, architecture: string): boolean {
   const hex = /^magic ([0-9a-f]+)$/m.exec(text)?.[1];
   if (wanted === undefined || hex === undefined || offset !== "0") return false;
   const magic = Buffer.from(hex, "hex");
-  if (magic.length < 20 || magic.readUInt32BE(0) !== 0x7f454c46 || magic[4] !== wanted.elfClass) return false;
-  const isBig = magic[5] === 2;
-  return (
-    isBig === (wanted.isBig ?? false) &&
-    (isBig ? magic.readUInt16BE(18) : magic.readUInt16LE(18)) === wanted.machine
-  );
+  return magic.length >= 20 && magic.readUInt32BE(0) === ELF_MAGIC && isFor(magic, wanted);
 }

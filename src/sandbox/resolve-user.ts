@@ -1,4 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
+import { hintNearest } from "../errors/suggest-nearest.ts";
 import { DATABASE_LIMIT } from "../rootfs/resolve-owner.ts";
 import { pathFromText } from "../rootfs/rootfs-path.ts";
 import type { UnionTree } from "../rootfs/union-tree.ts";
@@ -44,9 +45,7 @@ export function resolveUser(tree: UnionTree, user: string): ResolvedUser {
     throw new BuildError(
       "variable-invalid",
       `Cannot use the user "${userPart}": /etc/passwd of the image has no such name`,
-      {
-        hint: `Add it in a RUN before USER, or give a number`,
-      },
+      { hint: hintName(userPart, users) },
     );
   }
   const uid = line?.uid ?? wanted!;
@@ -57,6 +56,7 @@ export function resolveUser(tree: UnionTree, user: string): ResolvedUser {
       throw new BuildError(
         "variable-invalid",
         `Cannot use the group "${groupPart}": /etc/group of the image has no such name`,
+        { hint: hintName(groupPart, groups) },
       );
     }
     return { uid, gid, additionalGids: [gid], home };
@@ -67,6 +67,14 @@ export function resolveUser(tree: UnionTree, user: string): ResolvedUser {
       ? []
       : groups.filter((group) => group.members.includes(line.name)).map((group) => group.gid);
   return { uid, gid, additionalGids: [...new Set([gid, ...memberOf])], home };
+}
+
+function hintName(name: string, lines: readonly { readonly name: string }[]): string {
+  const nearest = hintNearest(
+    name,
+    lines.map((line) => line.name),
+  );
+  return nearest ?? "Add it in a RUN before USER, or give a number";
 }
 
 function splitOnce(user: string): string[] {

@@ -109,7 +109,10 @@ const DOWNLOAD_MODE = 0o600;
 function requestSource(source: CopySource, opened: ReadonlyMap<StepId, Opened>): CopyRequestSource {
   if (source.kind === "inline") return source;
   const from = opened.get(source.from)!;
-  if (from.kind === "tree") return { kind: "path", tree: from.tree, path: source.path };
+  if (from.kind === "tree") {
+    const outside = source.kind === "path" ? source.outside : undefined;
+    return { kind: "path", tree: from.tree, path: source.path, ...(outside !== undefined && { outside }) };
+  }
   return { kind: "file", ...from.file, name: source.path.slice(1), mode: DOWNLOAD_MODE };
 }
 

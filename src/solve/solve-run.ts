@@ -7,15 +7,15 @@ import { formatPlatform } from "../oci/platform.ts";
 import type { RunStep } from "../plan/plan.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import { LAYER_FILES, openStoredLayer } from "../rootfs/stored-layer.ts";
-import { checkBinfmt, hintForeign } from "../sandbox/check-binfmt.ts";
+import { checkBinfmt } from "../sandbox/check-binfmt.ts";
 import { type FoundDevices, findDevices } from "../sandbox/find-devices.ts";
-import type { ContainerExit } from "../sandbox/holder-protocol.ts";
 import { runContainer } from "../sandbox/run-container.ts";
 import { publishLayer } from "../store/layers.ts";
 import { openLiveLog } from "../store/live-log.ts";
 import { makeLogKeeper, writeLog } from "../store/logs.ts";
 import type { StepRecord } from "../store/records.ts";
 import { isSeedMissing } from "./cache-mount.ts";
+import { type FailedCommand, hintExit } from "./hint-exit.ts";
 import { keyRun } from "./key-run.ts";
 import { loadRunLayers, type PrepareLayer } from "./load-run-layers.ts";
 import { makeLogTail } from "./log-tail.ts";
@@ -173,7 +173,7 @@ async function runCommand(
         },
       },
     );
-    if (exit.exitCode !== 0) throw runError(step, exit, tail.lines());
+    if (exit.exitCode !== 0) throw runError({ step, exit, logTail: tail.lines(), layers });
     if (exit.ranOutOfMemory) {
       const message = `"${step.args.join(" ")}" went on although something of it was killed: it ran out of memory`;
       context.access.emit({ kind: "note", time: Date.now(), message, span: step.span });
@@ -210,21 +210,14 @@ async function keepLayer(
   }
 }
 
-function runError(step: RunStep, exit: ContainerExit, logTail: readonly string[]): BuildError {
+function runError(failed: FailedCommand): BuildError {
+  const { step, exit, logTail } = failed;
   const command = step.args.join(" ");
   const { exitCode, runtimeMessage, ranOutOfMemory } = exit;
   const ended = runtimeMessage ?? `it ended with exit code ${exitCode}`;
   const reason = ranOutOfMemory ? `it ran out of memory (${ended})` : ended;
-  // Where handlers cannot be seen, the command is tried.
-  const isFormat = [runtimeMessage ?? "", ...logTail].some((line) => /exec format error/i.test(line));
-  const hint = isFormat ? hintForeign(step.platform) : (hintMissingShell(reason) ?? hintOffline(exit));
+  const hint = hintExit(failed);
   return new BuildError("run-failed", `Cannot run "${command}": ${reason}`, { hint, exitCode, logTail });
-}
-
-function hintOffline({ isOffline, runtimeMessage }: ContainerExit): string | undefined {
-  return isOffline && runtimeMessage === undefined
-    ? "This machine has no default route, so the command had no network but its own loopback"
-    : undefined;
 }
 
 /** @throws BuildError `not-permitted`, also when the step's result is known already. */
@@ -237,10 +230,4 @@ function refuseWithoutEntitlement(step: RunStep, isAllowed: (entitlement: string
   if (step.network === "host" && !isAllowed("network.host")) refuse("--network=host", "network.host");
   if (step.security === "insecure" && !isAllowed("security.insecure"))
     refuse("--security=insecure", "security.insecure");
-}
-
-/** FROM scratch, and images that are made to be small. */
-function hintMissingShell(reason: string): string | undefined {
-  if (!/\/bin\/sh\W.*not found|"\/bin\/sh".*no such file/.test(reason)) return undefined;
-  return 'The image has no shell: write the command as RUN ["/path/to/program", "argument"], or run it in another stage and COPY its result';
 }

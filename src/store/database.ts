@@ -1,5 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { BuildError } from "../errors/build-error.ts";
+import { blameMachine } from "../errors/explain-system-error.ts";
 
 const TABLES = `
   -- Who uses the store now: rows of dead owners are removed, and their temporary files with them.
@@ -152,8 +153,14 @@ export function openDatabase(path: string): DatabaseSync {
     return database;
   } catch (error) {
     database?.close();
-    if (error instanceof BuildError) throw error;
-    throw new BuildError("store", `Cannot open the store "${path}": ${(error as Error).message}`, {
+    const blamed = blameMachine(error);
+    if (blamed instanceof BuildError) throw blamed;
+    const { message, errcode = 0 } = error as Error & { readonly errcode?: number };
+    const isClosed = [SQLITE_READONLY, SQLITE_CANTOPEN].includes(errcode % 256);
+    throw new BuildError("store", `Cannot open the store "${path}": ${message}`, {
+      hint: isClosed
+        ? "Its directory must be writable, also for reading; choose another one with --root DIR"
+        : undefined,
       cause: error,
     });
   }
@@ -174,6 +181,8 @@ export function inTransaction<T>(database: DatabaseSync, write: () => T): T {
 
 /** SQLite result code; its extended forms have it in the low byte. */
 const SQLITE_BUSY = 5;
+const SQLITE_READONLY = 8;
+const SQLITE_CANTOPEN = 14;
 const WAL_ATTEMPTS = 500;
 const WAL_PAUSE_MS = 20;
 

@@ -1,9 +1,10 @@
-import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { BuildError } from "../errors/build-error.ts";
+import { explainSystemError } from "../errors/explain-system-error.ts";
 import { type Digest, digestHex } from "../oci/digest.ts";
 import { openDatabase } from "./database.ts";
 import { dropUnsyncedRows } from "./durability.ts";
@@ -57,7 +58,7 @@ export function openStore(root: string): Store {
       mkdirSync(path, { recursive: true, mode: 0o700 });
     }
   } catch (error) {
-    throw new BuildError("store", `Cannot use the store "${root}": ${(error as Error).message}`, {
+    throw new BuildError("store", `Cannot use the store "${root}": ${explainRefusal(root, error)}`, {
       hint: "Choose another directory with --root DIR or SLIPWAY_ROOT",
       cause: error,
     });
@@ -83,6 +84,18 @@ export function openStore(root: string): Store {
       database.close();
     },
   };
+}
+
+/** Node's recursive mkdir says ENOENT on a file system that is read-only: the nearest directory that is there knows better. */
+function explainRefusal(root: string, error: unknown): string {
+  let existing = resolve(root);
+  while (!existsSync(existing)) existing = dirname(existing);
+  try {
+    accessSync(existing, constants.W_OK);
+  } catch (refusal) {
+    return explainSystemError(refusal);
+  }
+  return explainSystemError(error);
 }
 
 /** Removes what dead processes left. Listed first: a directory's lease is older than it and ends after it. */

@@ -109,6 +109,23 @@ describe("a build without RUN, by nobody in a container that may do nothing,", {
     assert.equal(stdout, "from the context\n", stderr);
   });
 
+  it("says which file of the context it may not read", async () => {
+    const closed = join(directory, "closed");
+    mkdirSync(closed);
+    writeFileSync(join(closed, "Dockerfile"), "FROM scratch\nCOPY . /\n", { mode: 0o644 });
+    writeFileSync(join(closed, "key"), "", { mode: 0 });
+    const { code, stderr } = await slipway.run([
+      "--root",
+      join(directory, "closed-store"),
+      "build",
+      "-q",
+      closed,
+    ]);
+    assert.match(stderr, /^Error: Cannot read "\/key" in the source: permission denied$/m);
+    assert.match(stderr, /\nHint: Make it readable, or leave it out: a line in \.dockerignore$/m);
+    assert.equal(code, 1);
+  });
+
   it("is really allowed nothing", async () => {
     const status = await slipway.execute("/bin/sh", [
       "-c",

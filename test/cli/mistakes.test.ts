@@ -30,7 +30,20 @@ const MISTAKES: readonly Mistake[] = [
   {
     what: "COPY from outside of the context",
     files: { Dockerfile: "FROM scratch\nCOPY ../secret /\n" },
-    message: /Cannot copy "\/secret": it is not there/,
+    message: /Cannot copy "\.\.\/secret": it lies outside of what is copied from/,
+    hint: /It was looked for as "\/secret"\. Build with a context that holds it, or name its directory/,
+  },
+  {
+    what: "a typo in a stage",
+    files: { Dockerfile: "FROM scratch AS builder\nFROM scratch\nCOPY --from=bulider /a /\n" },
+    message: /Cannot use "bulider": no stage has that name/,
+    hint: /Did you mean "builder"\?/,
+  },
+  {
+    what: "a registry whose host nobody knows",
+    files: { Dockerfile: "FROM no-such-host.invalid/x\n" },
+    message: /the host of registry no-such-host\.invalid is not known to the name server/,
+    hint: /Check the spelling and the network/,
   },
   {
     what: "a typo in an instruction",
@@ -48,6 +61,7 @@ const MISTAKES: readonly Mistake[] = [
     what: "a typo in a variable that must be set",
     files: { Dockerfile: "FROM scratch\nARG VERSION=1\nLABEL a=${VERSOIN:?missing}\n" },
     message: /VERSOIN/,
+    hint: /Did you mean "VERSION"\?/,
   },
   {
     what: "a registry that is not running",
