@@ -113,7 +113,7 @@ describe("a build without RUN, by nobody in a container that may do nothing,", {
     const closed = join(directory, "closed");
     mkdirSync(closed);
     writeFileSync(join(closed, "Dockerfile"), "FROM scratch\nCOPY . /\n", { mode: 0o644 });
-    writeFileSync(join(closed, "key"), "", { mode: 0 });
+    writeFileSync(join(closed, "key"), "private", { mode: 0 });
     const { code, stderr } = await slipway.run([
       "--root",
       join(directory, "closed-store"),
