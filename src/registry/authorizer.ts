@@ -48,16 +48,20 @@ export function makeAuthorizer(options: AuthorizerOptions): Authorizer {
   /** What challenges named, by the scopes that they answered. The realm and the service belong to the registry. */
   const namedScopes = new Map<string, readonly string[]>();
   let challenge: Challenge | undefined;
-  let credentials: Promise<Credentials | undefined> | undefined;
+  /** By repository: parts of a registry may have credentials of their own. */
+  const credentials = new Map<string | undefined, Promise<Credentials | undefined>>();
   let isLoggedIn = false;
 
-  const findCredentials = () => {
-    credentials ??= (async () => {
-      const found = await options.credentials?.(options.registry);
-      isLoggedIn = found !== undefined;
-      return found;
-    })();
-    return credentials;
+  const findCredentials = (scopes: readonly string[]) => {
+    const repository = repositoryOf(scopes);
+    const finding = credentials.get(repository) ?? lookUpCredentials(repository);
+    credentials.set(repository, finding);
+    return finding;
+  };
+  const lookUpCredentials = async (repository: string | undefined) => {
+    const found = await options.credentials?.(options.registry, repository);
+    isLoggedIn ||= found !== undefined;
+    return found;
   };
 
   const findToken = async (scopes: readonly string[], asked: Challenge): Promise<Token> => {
@@ -72,7 +76,7 @@ export function makeAuthorizer(options: AuthorizerOptions): Authorizer {
     let pending = tokens.get(key);
     if (pending === undefined) {
       const wanted = mergeScopes([...scopes, ...(namedScopes.get(key) ?? [])]);
-      pending = findCredentials().then((found) =>
+      pending = findCredentials(scopes).then((found) =>
         fetchToken(options, { challenge: asked, credentials: found, scopes: wanted }),
       );
       tokens.set(key, pending);
@@ -84,7 +88,7 @@ export function makeAuthorizer(options: AuthorizerOptions): Authorizer {
   return {
     async authorize(scopes, signal) {
       if (challenge === undefined) return undefined;
-      const found = await findCredentials();
+      const found = await findCredentials(scopes);
       if (challenge.scheme === "basic") {
         return found?.kind === "password" ? formatBasic(found) : undefined;
       }
@@ -106,6 +110,11 @@ export function makeAuthorizer(options: AuthorizerOptions): Authorizer {
     },
     hasCredentials: () => isLoggedIn,
   };
+}
+
+/** The first is what the request is about; a mount's second one is only read. */
+function repositoryOf([scope]: readonly string[]): string | undefined {
+  return /^repository:(.+):[^:]*$/.exec(scope ?? "")?.[1];
 }
 
 function keyOf(scopes: readonly string[]): string {

@@ -48,6 +48,34 @@ test("docker's config.json: auths in all their forms", async (t) => {
   assert.equal(await find("quay.io:5000"), undefined);
 });
 
+// containers-auth.json(5), "FORMAT": the example of namespaces.
+test("podman's auth.json: the longest namespace of a repository counts", async (t) => {
+  const { environment } = await makeHome(t, {
+    ".config/containers/auth.json": {
+      auths: {
+        "quay.io": { auth: base64("registry:x") },
+        "quay.io/group": { auth: base64("group:x") },
+        "quay.io/group/team/tool": { auth: base64("tool:x") },
+        "docker.io/me": { auth: base64("mine:x") },
+        "https://index.docker.io/v1/": { auth: base64("hub:x") },
+      },
+    },
+  });
+  const find = makeStoredCredentials({ environment });
+  for (const [host, repository, username] of [
+    ["quay.io", "group/team/tool", "tool"],
+    ["quay.io", "group/team/other", "group"],
+    ["quay.io", "group", "group"],
+    ["quay.io", "groups/x", "registry"],
+    ["quay.io", undefined, "registry"],
+    ["docker.io", "me/app", "mine"],
+    ["docker.io", "library/alpine", "hub"],
+  ] as const) {
+    assert.deepEqual(await find(host, repository), password(username, "x"), `${host}/${repository}`);
+  }
+  assert.equal(await find("other.example", "group/team/tool"), undefined);
+});
+
 test("the files are found where docker and podman leave them", async (t) => {
   const file = (name: string) => ({ auths: { "r.example": { auth: base64(`${name}:x`) } } });
   const { home, environment } = await makeHome(t, {

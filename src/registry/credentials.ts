@@ -8,8 +8,14 @@ export type Credentials =
   | { readonly kind: "identity-token"; readonly identityToken: string }
   | { readonly kind: "registry-token"; readonly registryToken: string };
 
-/** Looks up the credentials of a registry by its host (`docker.io`, `localhost:5000`); undefined means anonymous. */
-export type CredentialsProvider = (registryHost: string) => Promise<Credentials | undefined>;
+/**
+ * Looks up the credentials of a registry by its host (`docker.io`, `localhost:5000`), and of a repository in it where they may differ;
+ * undefined means anonymous.
+ */
+export type CredentialsProvider = (
+  registryHost: string,
+  repository?: string,
+) => Promise<Credentials | undefined>;
 
 export interface StoredCredentialsOptions {
   /** `--authfile`: the only file to read; it must exist. */
@@ -23,17 +29,26 @@ const DOCKER_HUB_KEY = "https://index.docker.io/v1/";
 
 /**
  * Credentials as docker and podman stored them. Looks into `--authfile`, else REGISTRY_AUTH_FILE, else docker's `config.json`, then
- * podman's `auth.json`; in each of them at `credHelpers`, `auths`, `credsStore`. Files are read once, at the first question.
+ * podman's `auth.json`; in each of them at `credHelpers`, the `auths` of the repository's namespaces, `credsStore`, the registry's `auths`. Files
+ * are read once, at the first question.
  *
  * The provider throws BuildError `authentication` for a file that cannot be read or a helper program that fails.
  */
 export function makeStoredCredentials(options: StoredCredentialsOptions = {}): CredentialsProvider {
   const environment = options.environment ?? process.env;
   let files: Promise<readonly ReadAuthFile[]> | undefined;
-  return async (registryHost) => {
+  // A program is started once for a registry, not for each of its repositories.
+  const answers = new Map<string, Promise<Credentials | undefined>>();
+  const askHelper = (helper: string, key: string) => {
+    const name = JSON.stringify([helper, key]);
+    const answer = answers.get(name) ?? askCredentialHelper(helper, key, environment);
+    answers.set(name, answer);
+    return answer;
+  };
+  return async (registryHost, repository) => {
     files ??= readAll(options.authFile, environment);
     for (const file of await files) {
-      const found = await findInFile(file, registryHost, environment);
+      const found = await findInFile(file, { registryHost, repository, askHelper });
       if (found !== undefined) return found;
     }
     return undefined;
@@ -61,16 +76,22 @@ async function readAll(authFile: string | undefined, environment: NodeJS.Process
 
 async function findInFile(
   file: ReadAuthFile,
-  registryHost: string,
-  environment: NodeJS.ProcessEnv,
+  wanted: {
+    readonly registryHost: string;
+    readonly repository: string | undefined;
+    readonly askHelper: (helper: string, key: string) => Promise<Credentials | undefined>;
+  },
 ): Promise<Credentials | undefined> {
+  const { registryHost, repository, askHelper } = wanted;
   const { auths = {}, credHelpers = {}, credsStore } = file.content;
   const key = credentialKey(registryHost);
   const helper = credHelpers[key] ?? credHelpers[registryHost];
-  if (helper !== undefined) return askCredentialHelper(helper, key, environment);
+  if (helper !== undefined) return askHelper(helper, key);
+  const namespace = listNamespaces(registryHost, repository).find((name) => auths[name] !== undefined);
+  if (namespace !== undefined) return decodeEntry(auths[namespace]!, namespace, file.path);
   // docker asks the store first: entries in `auths` beside it are only markers that one has logged in.
   if (credsStore) {
-    const found = await askCredentialHelper(credsStore, key, environment);
+    const found = await askHelper(credsStore, key);
     if (found !== undefined) return found;
   }
   const entry =
@@ -78,6 +99,12 @@ async function findInFile(
     auths[registryHost] ??
     Object.entries(auths).find(([k]) => hostOfKey(k) === hostOfKey(key))?.[1];
   return entry === undefined ? undefined : decodeEntry(entry, registryHost, file.path);
+}
+
+/** podman's keys for a part of a registry (containers-auth.json(5)), the longest first: `quay.io/a/b`, `quay.io/a`. */
+function listNamespaces(registryHost: string, repository: string | undefined): string[] {
+  const parts = repository?.split("/") ?? [];
+  return parts.map((_, at) => `${registryHost}/${parts.slice(0, parts.length - at).join("/")}`);
 }
 
 /** Old files have URLs as keys: `https://registry.example/v1/`. */

@@ -124,3 +124,39 @@ test("an upload begins again where the registry has forgotten it", { skip }, asy
   assert.deepEqual(uploadsOf(proxy.requests), ["POST", "PUT", "GET", "POST", "PUT"]);
   assert.deepEqual(await readAll(client.openBlob(reference, layer.descriptor)), Buffer.from(layer.bytes));
 });
+
+test("an upload follows a 307 with its bytes, and its credentials stay behind", { skip }, async () => {
+  // The second one takes everybody: only so can it be seen that nobody logs in there.
+  await using open = await startRegistry();
+  await using elsewhere = await startFaultProxy(open.host, () => undefined);
+  await using registry = await startRegistry({ htpasswd: true });
+  await using proxy = await startFaultProxy(registry.host, ({ method, path, headers }) =>
+    method === "POST" && headers.authorization !== undefined
+      ? { kind: "answer", status: 307, headers: { location: `http://${elsewhere.host}${path}` } }
+      : undefined,
+  );
+  const credentials = async () => ({ kind: "password", username: "tester", password: "secret" }) as const;
+  await using client = makeRegistryClient({ retries, credentials });
+  const reference = parseImageReference(`${proxy.host}/x`);
+  const openStream = () => inPieces(layer.bytes);
+  assert.equal(await client.pushBlob(reference, layer.descriptor, openStream), "pushed");
+  assert.deepEqual(uploadsOf(elsewhere.requests), ["POST", "PUT"]);
+  assert.ok(elsewhere.requests.every(({ headers }) => headers.authorization === undefined));
+  const there = parseImageReference(`${elsewhere.host}/x`);
+  assert.deepEqual(await readAll(client.openBlob(there, layer.descriptor)), Buffer.from(layer.bytes));
+});
+
+test("the bytes themselves follow a redirect of their PUT", { skip }, async () => {
+  await using registry = await startRegistry();
+  let redirects = 0;
+  await using proxy = await startFaultProxy(registry.host, ({ method, path }) =>
+    method === "PUT" && path.includes("/uploads/") && redirects++ === 0
+      ? { kind: "answer", status: 308, headers: { location: path } }
+      : undefined,
+  );
+  await using client = makeRegistryClient({ retries });
+  const reference = parseImageReference(`${proxy.host}/x`);
+  assert.equal(await client.pushBlob(reference, layer.descriptor, () => inPieces(layer.bytes)), "pushed");
+  assert.deepEqual(uploadsOf(proxy.requests), ["POST", "PUT", "PUT"]);
+  assert.deepEqual(await readAll(client.openBlob(reference, layer.descriptor)), Buffer.from(layer.bytes));
+});

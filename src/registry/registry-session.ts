@@ -127,7 +127,9 @@ export function makeRegistrySession(options: SessionOptions): RegistrySession {
         signal: request.signal,
       });
       const location = response.headers.location;
-      const canFollow = request.method === "GET" || request.method === "HEAD";
+      const isRead = request.method === "GET" || request.method === "HEAD";
+      // Others would become a GET by the older ones (RFC 9110, 15.4).
+      const canFollow = isRead || response.status === 307 || response.status === 308;
       if (!canFollow || !REDIRECT_STATUS.has(response.status) || location === undefined) return response;
       await discardBody(response);
       const next = URL.parse(location, url.href);
