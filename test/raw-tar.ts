@@ -4,16 +4,18 @@ interface RawMember {
   /** The typeflag: `0` for a file, `x` for a pax header, `L` for GNU's long name. */
   readonly type: string;
   readonly name?: string;
+  readonly linkName?: string;
   readonly content?: string | Uint8Array;
   /** What the header says, where it is not the size of the content. */
   readonly size?: number;
 }
 
 /** One ustar header (POSIX.1-2001) with any type and any size, right or wrong, and what follows it up to a whole block. */
-export function rawMember({ type, name = "x", content = "", size }: RawMember): Buffer {
+export function rawMember({ type, name = "x", linkName = "", content = "", size }: RawMember): Buffer {
   const bytes = Buffer.from(content as string);
   const header = Buffer.alloc(512);
-  header.write(name, 0);
+  header.write(name, 0, "latin1");
+  header.write(linkName, 157, "latin1");
   for (const [offset, text] of [
     [100, "0000644\0"],
     [108, "0000000\0"],
