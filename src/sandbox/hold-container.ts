@@ -135,7 +135,11 @@ function startRuntime(
       ...["--root", stateDirectory, "--log", bundle.logPath],
       ...["run", "--bundle", bundle.directory, "--pid-file", bundle.pidPath, id],
     ],
-    { stdio: stdio === "inherit" ? "inherit" : ["ignore", "pipe", "pipe"] },
+    {
+      stdio: stdio === "inherit" ? "inherit" : ["ignore", "pipe", "pipe"],
+      // Nothing of the user's environment is meant for the runtime (NOTIFY_SOCKET would be mounted into the container).
+      env: { PATH: process.env.PATH },
+    },
   );
 }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { mkdirSync, mkdtempSync, renameSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { StepKey } from "../cache/step-key.ts";
 import { BuildError } from "../errors/build-error.ts";
@@ -133,7 +134,7 @@ async function runCommand(
 ): Promise<Layer> {
   const { store, signal } = context.access;
   signal.throwIfAborted();
-  const directory = await mkdtemp(join(store.temporaryDirectory, "run-"));
+  const directory = mkdtempSync(join(store.temporaryDirectory, "run-"));
   const tail = makeLogTail();
   try {
     using opened = await openRunMounts(step, context);
@@ -195,9 +196,9 @@ async function keepLayer(
   const id = randomUUID();
   const directory = join(store.temporaryDirectory, id);
   const content = join(directory, LAYER_FILES.directory);
-  await mkdir(directory);
+  mkdirSync(directory);
   try {
-    await rename(upperDirectory, content);
+    renameSync(upperDirectory, content);
     await work.indexUpperDirectory(
       { directory: content, indexPath: join(directory, LAYER_FILES.index), id, base },
       { signal },
@@ -205,8 +206,9 @@ async function keepLayer(
     const stored = { id, kind: "directory" } as const;
     publishLayer(store, stored, directory);
     return openStoredLayer(store, stored);
-  } finally {
+  } catch (error) {
     await rm(directory, { recursive: true, force: true });
+    throw error;
   }
 }
 
