@@ -36,6 +36,7 @@ export interface ExportOptions {
   /** What SOURCE_DATE_EPOCH comes to, in seconds since 1970. */
   readonly epochSeconds?: number;
   readonly squash?: AssembleOptions["squash"];
+  readonly addKeys?: AssembleOptions["addKeys"];
   /** Write manifests of the first target also where no output needs them. */
   readonly wantManifests?: boolean;
 }
@@ -163,6 +164,7 @@ class Exporter {
       epochSeconds: this.#epochOf(form),
       rewriteTimes: form.rewriteTimestamp,
       squash: this.#options.squash,
+      addKeys: this.#options.addKeys,
     };
     const key = JSON.stringify([target, options]);
     let images = this.#assembled.get(key);

@@ -10,7 +10,7 @@ import { lintBuild } from "./lint-build.ts";
 import { allContexts, openInputs } from "./open-inputs.ts";
 import { planInputs } from "./plan-inputs.ts";
 import { compareWithOriginals, findOriginals } from "./reproduce.ts";
-import { useCaches } from "./use-caches.ts";
+import { listCacheTargets, useCaches } from "./use-caches.ts";
 
 const DEFAULT_JOBS = 16;
 
@@ -25,7 +25,10 @@ export async function performBuild(options: BuildOptions): Promise<BuildResult> 
   await using inputs = await openInputs(options);
   const { session, remotes, secrets } = inputs;
   const { access } = session;
-  const caches = useCaches(access, { from: options.cacheFrom, to: options.cacheTo });
+  await using caches = await useCaches(access, {
+    from: options.cacheFrom,
+    to: listCacheTargets(options),
+  });
   const { reproduce } = options;
   const originals =
     reproduce === undefined ? [] : await findOriginals(access, reproduce, inputs.planOptions.platforms);
@@ -60,7 +63,14 @@ export async function performBuild(options: BuildOptions): Promise<BuildResult> 
   }));
   const { squash } = options;
   const wantManifests = options.wantManifests || reproduce !== undefined;
-  const exported = await exportImages(access, built, { outputs, tags, epochSeconds, squash, wantManifests });
+  const exported = await exportImages(access, built, {
+    outputs,
+    tags,
+    epochSeconds,
+    squash,
+    wantManifests,
+    addKeys: caches.addKeys,
+  });
   const { images, manifests, root } = exported;
   return {
     images: images.map(({ configDigest, platform }, position) => ({

@@ -13,7 +13,7 @@ import { useCaches } from "./use-caches.ts";
 export async function predictBuild(options: BuildOptions): Promise<readonly PredictedStep[]> {
   await using inputs = await openInputs(options);
   const { session, remotes } = inputs;
-  const { imports } = useCaches(session.access, { from: options.cacheFrom });
+  await using caches = await useCaches(session.access, { from: options.cacheFrom });
   const { plan, findImage, epochSeconds } = await planInputs(inputs, options);
   return await predictPlan(plan, {
     access: session.access,
@@ -22,6 +22,6 @@ export async function predictBuild(options: BuildOptions): Promise<readonly Pred
     findImage,
     openRemotes: () => remotes.open(),
     epochSeconds,
-    imports: await imports,
+    imports: await caches.imports,
   });
 }

@@ -30,7 +30,8 @@ export async function pushImage(
   image: PushRequest,
 ): Promise<void> {
   const { store, signal } = access;
-  const registry = await access.openRegistry({ insecure: image.insecure });
+  const { insecure } = image;
+  const registry = await access.openRegistry({ insecure });
   const blobs = new Map(
     image.manifests
       .flatMap(({ manifest }) => [...manifest.layers, manifest.config])
@@ -39,16 +40,7 @@ export async function pushImage(
   const fetches = new Map(image.manifests.flatMap(({ missing }) => [...(missing ?? [])]));
   await Promise.all(
     [...blobs.values()].map((descriptor) =>
-      reportPush(access, { descriptor, reference }, async (onProgress) => {
-        if (await mountBlob(access, registry, { reference, descriptor })) return "existed";
-        if (!hasBlob(store, descriptor.digest)) await fetches.get(descriptor.digest)?.();
-        return registry.pushBlob(
-          reference,
-          descriptor,
-          () => createReadStream(store.blobPath(descriptor.digest), { highWaterMark: 1 << 20 }),
-          { signal, onProgress },
-        );
-      }),
+      pushBlobOnce(access, { reference, descriptor, insecure, fetch: fetches.get(descriptor.digest) }),
     ),
   );
   rememberOrigins(access, { reference, blobs: [...blobs.values()] });
@@ -65,6 +57,27 @@ export async function pushImage(
   const name = image.byDigest ? { ...untagged, digest: image.root.digest } : reference;
   await registry.pushManifest(name, image.root.mediaType, await readBlob(store, image.root.digest), {
     signal,
+  });
+}
+
+/** Pushes a blob of the store unless the repository has it, or may mount it. `fetch` brings it into the store. */
+export async function pushBlobOnce(
+  access: ImageAccess,
+  blob: {
+    readonly reference: ImageReference;
+    readonly descriptor: Descriptor;
+    readonly insecure?: boolean;
+    readonly fetch?: () => Promise<void>;
+  },
+): Promise<void> {
+  const { store, signal } = access;
+  const { reference, descriptor, insecure, fetch } = blob;
+  const registry = await access.openRegistry({ insecure });
+  await reportPush(access, { descriptor, reference }, async (onProgress) => {
+    if (await mountBlob(access, registry, { reference, descriptor })) return "existed";
+    if (!hasBlob(store, descriptor.digest)) await fetch?.();
+    const open = () => createReadStream(store.blobPath(descriptor.digest), { highWaterMark: 1 << 20 });
+    return registry.pushBlob(reference, descriptor, open, { signal, onProgress });
   });
 }
 

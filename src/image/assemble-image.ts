@@ -34,13 +34,18 @@ export interface AssembleOptions {
   /** Needs `epochSeconds`. */
   readonly rewriteTimes?: TimeRewrite;
   readonly squash?: Squash;
+  /** Further keys of the config, of the image's final layers and their diff IDs. */
+  readonly addKeys?: (
+    layers: readonly LazyLayer[],
+    diffIds: readonly Digest[],
+  ) => Readonly<Record<string, unknown>>;
 }
 
 /** Fills in what only the result knows (diff IDs and times) and writes the config as a blob. */
 export async function assembleImage(
   access: ImageAccess,
   built: BuiltImage,
-  { epochSeconds, rewriteTimes, squash }: AssembleOptions = {},
+  { epochSeconds, rewriteTimes, squash, addKeys }: AssembleOptions = {},
 ): Promise<AssembledImage> {
   let image = built;
   if (squash !== undefined) image = await squashImage(access, image, squash);
@@ -58,6 +63,7 @@ export async function assembleImage(
         : formatSeconds(epochSeconds),
     rootfs: { type: "layers", diff_ids: diffIds },
     history,
+    ...addKeys?.(image.layers, diffIds),
   };
   const configDigest = await writeBlob(access.store, Buffer.from(JSON.stringify(config)));
   const layers = image.layers.map((layer, position) => ({ ...layer, diffId: diffIds[position]! }));

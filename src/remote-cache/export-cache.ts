@@ -5,16 +5,39 @@ import { pushImage } from "../export/push-image.ts";
 import { completeBlobs, type WrittenManifest } from "../image/assemble-image.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import { parseImageReference } from "../oci/reference.ts";
+import type { StepResult } from "../solve/step-record.ts";
 import { readBlob } from "../store/blobs.ts";
 import { type LocalCacheTarget, nameCachePlace, type RegistryCacheTarget } from "./cache-places.ts";
 import { type BuildRecords, makeCache } from "./make-cache.ts";
+import { pushEarly } from "./push-early.ts";
 
-/**
- * Writes the records of a build, and their layers, to a place from which another machine imports them.
- *
- * @throws BuildError `registry`, `authentication`, `output-failed`, unless errors are to be ignored.
- */
-export async function exportCache(
+/** Writes the records of a build, and their layers, to a place from which another machine imports them. */
+export interface CacheExporter {
+  /** A step has a result: what takes long may begin while the build goes on. */
+  begin(result: StepResult): void;
+  /** @throws BuildError `registry`, `authentication`, `output-failed`, unless errors are to be ignored. */
+  write(records: BuildRecords): Promise<void>;
+  /** Waits for what was begun. */
+  settle(): Promise<void>;
+}
+
+export function makeCacheExporter(
+  access: ImageAccess,
+  target: LocalCacheTarget | RegistryCacheTarget,
+): CacheExporter {
+  const early = target.type === "registry" && target.mode === "max" ? pushEarly(access, target) : undefined;
+  const settle = async () => early?.settle();
+  return {
+    begin: (result) => early?.begin(result),
+    settle,
+    async write(records) {
+      await settle();
+      await exportCache(access, records, target);
+    },
+  };
+}
+
+async function exportCache(
   access: ImageAccess,
   records: BuildRecords,
   target: LocalCacheTarget | RegistryCacheTarget,

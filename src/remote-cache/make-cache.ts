@@ -1,4 +1,9 @@
-import { layerMediaType, missingBlobs, type WrittenManifest } from "../image/assemble-image.ts";
+import {
+  type AssembleOptions,
+  layerMediaType,
+  missingBlobs,
+  type WrittenManifest,
+} from "../image/assemble-image.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import { findDiffId, findLayerForm } from "../image/layer-forms.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -9,7 +14,12 @@ import type { SolvedRootfs } from "../solve/solved.ts";
 import type { StepResult } from "../solve/step-record.ts";
 import { writeBlob } from "../store/blobs.ts";
 import { findKeys } from "../store/records.ts";
-import { CACHE_MEDIA_TYPE, type CacheDocument, type CachedRecord } from "./cache-document.ts";
+import {
+  CACHE_MEDIA_TYPE,
+  type CacheDocument,
+  type CachedRecord,
+  INLINE_CACHE_KEY,
+} from "./cache-document.ts";
 import type { CacheForm } from "./cache-places.ts";
 
 /** What a build came to. */
@@ -67,6 +77,20 @@ export async function makeCache(
     descriptor: { mediaType: manifest.mediaType!, digest, size: bytes.length },
     manifest,
     missing: missingBlobs([...layers.values()].map(({ form }) => form)),
+  };
+}
+
+/** The records of a build for the config of an image: those that its layers are of have one. */
+export function makeInlineCache(
+  access: ImageAccess,
+  ledger: RecordLedger,
+): NonNullable<AssembleOptions["addKeys"]> {
+  return (layers, diffIds) => {
+    const found = new Map(layers.map((layer, position) => [ledger.recordOf(layer), diffIds[position]]));
+    const document: CacheDocument = {
+      records: ledger.results().map((result) => makeRecord(access, result, found.get(result.id))),
+    };
+    return { [INLINE_CACHE_KEY]: document };
   };
 }
 

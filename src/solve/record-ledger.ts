@@ -10,13 +10,15 @@ export interface RecordLedger {
   recordOf(layer: LazyLayer): string | undefined;
 }
 
-export function makeRecordLedger(): RecordLedger {
+/** `onAdd` is called for each result that is new, or has files now. */
+export function makeRecordLedger(onAdd: (result: StepResult) => void): RecordLedger {
   const results = new Map<string, Required<StepResult>>();
   const ids = new Map<LazyLayer, string>();
   return {
     add({ id, created, layer, keys = [] }) {
       const known = results.get(id);
       ids.set(layer, id);
+      if (known === undefined || (known.layer.mustBeMade && !layer.mustBeMade)) onAdd({ id, created, layer });
       results.set(id, { id, created, layer, keys: [...new Set([...(known?.keys ?? []), ...keys])] });
     },
     results: () => [...results.values()].sort((one, other) => (one.id < other.id ? -1 : 1)),

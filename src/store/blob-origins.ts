@@ -26,7 +26,11 @@ interface OriginRow {
 }
 
 export function recordBlobOrigins(store: Store, origins: readonly BlobOrigin[]): void {
-  const insert = store.database.prepare("INSERT OR REPLACE INTO blob_origins VALUES (?, ?, ?, ?, ?, ?)");
+  // Whoever pushes a blob that was never here does not know its diff ID; somebody else may have.
+  const insert = store.database.prepare(
+    `INSERT INTO blob_origins VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (digest, registry, repository) DO UPDATE SET
+     diff_id = coalesce(excluded.diff_id, diff_id), media_type = excluded.media_type, size = excluded.size`,
+  );
   inTransaction(store.database, () => {
     for (const { digest, registry, repository, diffId, mediaType, size } of origins)
       insert.run(digest, registry, repository, diffId ?? null, mediaType, size);
