@@ -88,9 +88,14 @@ export function addResult(
   { step, result }: { readonly step: Step; readonly result: StepResult },
   { ledger }: KeyContext,
 ): SolvedRootfs {
-  ledger?.add(result);
-  const layers = [...base.layers, { ...result.layer, stage: step.stage }];
-  return { kind: "rootfs", recordId: nameRootfs(step, base, result.id), layers };
+  const layer = { ...result.layer, stage: step.stage };
+  // The same object: by it the layers of outputs are known again.
+  ledger?.add({ ...result, layer });
+  return {
+    kind: "rootfs",
+    recordId: nameRootfs(step, base, result.id),
+    layers: [...base.layers, layer],
+  };
 }
 
 /** A record's id says what lies below, too: it has it from its key. That of a `--link` says nothing of it, so both are named. */
