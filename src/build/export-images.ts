@@ -91,7 +91,7 @@ class Exporter {
   readonly #first: string;
   /** Outputs that want the same image share it. */
   readonly #assembled = new Map<string, Promise<AssembledImage[]>>();
-  readonly #tagging: (() => void)[] = [];
+  readonly #tagging: (() => Promise<void>)[] = [];
   #images: AssembledImage[] | undefined;
   #manifests: readonly WrittenManifest[] = [];
   #root: Descriptor | undefined;
@@ -131,7 +131,7 @@ class Exporter {
       await this.#writeManifests(unpushed ?? { type: "image", names: [], push: false }, undefined);
     }
     const images = await this.#assembleAll();
-    for (const tag of this.#tagging) tag();
+    for (const tag of this.#tagging) await tag();
     return {
       images,
       manifests: this.#manifests,
@@ -207,8 +207,8 @@ class Exporter {
     if (output.store ?? true) {
       const tagged = output.pushByDigest ? [] : texts;
       await Promise.all(images.map((image) => keepReachable(this.#access, image)));
-      this.#tagging.push(() => {
-        for (const image of images) tagImage(this.#access, image, tagged);
+      this.#tagging.push(async () => {
+        for (const image of images) await tagImage(this.#access, image, tagged);
       });
     }
   }

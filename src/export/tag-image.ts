@@ -3,6 +3,7 @@ import type { ImageAccess, LazyLayer } from "../image/image-access.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import { formatImageReference, parseImageReference } from "../oci/reference.ts";
 import { findOriginsOfLayer } from "../store/blob-origins.ts";
+import { makeDurable } from "../store/durability.ts";
 import { writeImage, writeTag } from "../store/images.ts";
 import { findLayerByDiffId, findLayerSize } from "../store/layers.ts";
 
@@ -16,8 +17,16 @@ export async function keepReachable({ store }: ImageAccess, { layers }: Assemble
   await Promise.all(layers.filter(isLost).map((layer) => layer.load()));
 }
 
-/** Puts an image into the store, under its id and any number of names. Nothing is compressed for it. */
-export function tagImage({ store }: ImageAccess, image: AssembledImage, names: readonly string[]): void {
+/**
+ * Puts an image into the store, under its id and any number of names. Nothing is compressed for it. What the names stand for is on the
+ * disk before them: a power loss must not leave an image without its layers.
+ */
+export async function tagImage(
+  { store }: ImageAccess,
+  image: AssembledImage,
+  names: readonly string[],
+): Promise<void> {
+  await makeDurable(store);
   const platform = formatPlatform(image.platform);
   const references = names.map(parseImageReference);
   const sizeBytes = image.config.rootfs.diff_ids

@@ -10,6 +10,10 @@ export interface ReclaimOptions {
   readonly maxBytes?: number;
   /** Only what was last used before this time, in milliseconds since 1970. */
   readonly usedBefore?: number;
+  /** Only these kinds, also where they only save time. */
+  readonly kinds?: readonly ItemKind[];
+  /** Only what has an id that begins like one of these; a digest's without `sha256:`. */
+  readonly ids?: readonly string[];
   /** Also what only saves time: unpacked layers, kept indexes, cache mounts, git repositories. */
   readonly all?: boolean;
   /** This process has done its work: what it used may go, too. */
@@ -42,7 +46,8 @@ export async function reclaim(store: Store, options: ReclaimOptions): Promise<Re
 }
 
 async function removeUnneeded(store: Store, options: ReclaimOptions): Promise<Reclaimed> {
-  const { maxBytes, usedBefore = Number.MAX_SAFE_INTEGER, all = false, ignoreOwn, signal } = options;
+  const { maxBytes, usedBefore = Number.MAX_SAFE_INTEGER, ignoreOwn, signal } = options;
+  const all = options.all || options.kinds !== undefined;
   dropDeadLeases(store.database);
   // The clock first, then the leases: who is not among these began later, and uses things later than this.
   const now = Date.now();
@@ -57,7 +62,7 @@ async function removeUnneeded(store: Store, options: ReclaimOptions): Promise<Re
   const removed: StoreItem[] = [];
   let freedBytes = 0;
   const remove = async (candidates: readonly StoreItem[]) => {
-    for (const item of inOrder(candidates)) {
+    for (const item of inOrder(candidates.filter((item) => isAskedFor(item, options)))) {
       if (maxBytes !== undefined && leftBytes <= maxBytes) break;
       if (item.neededBy !== undefined || STAYS.has(item.kind) || item.used >= keepTime) continue;
       if (maxBytes === undefined && !all && (SAVES_TIME.has(item.kind) || item.isSpool)) continue;
@@ -75,6 +80,11 @@ async function removeUnneeded(store: Store, options: ReclaimOptions): Promise<Re
   // Also those that the layers just left.
   if (mayTakeIndexes) await remove((await listItems(store)).filter(isIndex));
   return { items: removed, freedBytes, leftBytes };
+}
+
+function isAskedFor({ kind, id }: StoreItem, { kinds, ids }: ReclaimOptions): boolean {
+  const name = id.replace(/^sha256:/, "");
+  return (kinds?.includes(kind) ?? true) && (ids?.some((start) => name.startsWith(start)) ?? true);
 }
 
 /** Images without a name and a container: nobody can say what they mean but by their id. */

@@ -89,6 +89,24 @@ describe("the store's size", { skip: runMissing }, () => {
     assert.match(stderr, /Cannot use "until=soon" for --filter: it is no time/);
   });
 
+  test("--filter type and id take only that, and a wrong one is told", async () => {
+    const dockerfile = "FROM busybox\nRUN --mount=type=cache,target=/c echo > /c/x\nRUN echo > /y\n";
+    assert.equal((await bench.build(dockerfile)).code, 0);
+    const idsOf = async (kind: string) =>
+      (await parts()).flatMap(({ Kind, ID }) => (Kind === kind ? [ID] : []));
+    await run(["prune", "--filter", "type=exec.cachemount"]);
+    assert.deepEqual(await idsOf("cache-mount"), []);
+    const [first, second] = await idsOf("step-layer");
+    await run(["prune", "--filter", `id=${first!.slice(0, 12)}`, "--filter", "type=step-layer"]);
+    assert.deepEqual(await idsOf("step-layer"), [second]);
+    await run(["prune", "--filter", "type=git"]);
+    assert.deepEqual(await idsOf("step-layer"), [second]);
+    const kind = await bench.run(["prune", "--filter", "type=step-layr"]);
+    assert.match(kind.stderr, /there is no such kind\n\nHint: Did you mean "?step-layer/);
+    const filter = await bench.run(["prune", "--filter", "color=red"]);
+    assert.match(filter.stderr, /Cannot use "color=red" for --filter: there is no such filter/);
+  });
+
   test("--max-used-space takes the least recently used first", async () => {
     for (const name of ["one", "two", "three"]) await buildLarge(name, 4);
     // Used again: a hit counts.

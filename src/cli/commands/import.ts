@@ -87,7 +87,7 @@ async function importRoot(access: ImageAccess, { file, name, options, context }:
         },
       ],
     });
-    tagImage(access, image, name === undefined ? [] : [name]);
+    await tagImage(access, image, name === undefined ? [] : [name]);
     return image.configDigest;
   } finally {
     if (spool !== undefined) await rm(spool, { force: true });

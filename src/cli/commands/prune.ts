@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import { BuildError } from "../../errors/build-error.ts";
+import { hintNearest } from "../../errors/suggest-nearest.ts";
 import { formatSize } from "../../progress/format-size.ts";
 import { type ReclaimOptions, reclaim } from "../../store/reclaim.ts";
+import type { ItemKind } from "../../store/store-items.ts";
 import type { CommandContext } from "../command-context.ts";
 import { describeItem, ITEM_KINDS } from "../describe-item.ts";
 import { formatTable } from "../format-table.ts";
@@ -15,6 +17,7 @@ interface PruneOptions {
   readonly filter: readonly string[];
   readonly maxUsedSpace?: string;
   readonly keepStorage?: string;
+  readonly reservedSpace?: string;
   readonly verbose?: true;
 }
 
@@ -30,9 +33,11 @@ export function definePrune(command: Command, context: CommandContext): void {
       makeOption("-a, --all", "also unpacked layers, kept indexes, cache mounts and git repositories"),
     )
     .addOption(
-      makeOption("--filter <filter>", "until=24h: only what was last used before that", {
-        isRepeatable: true,
-      }),
+      makeOption(
+        "--filter <filter>",
+        "until=24h: only what was last used before that; type=KIND and id=ID, as du -v has them",
+        { isRepeatable: true },
+      ),
     )
     .addOption(
       makeOption(
@@ -41,6 +46,7 @@ export function definePrune(command: Command, context: CommandContext): void {
       ),
     )
     .addOption(makeOption("--keep-storage <size>", "the same as --max-used-space", { isHidden: true }))
+    .addOption(makeOption("--reserved-space <size>", "the same as --max-used-space", { isHidden: true }))
     .addOption(makeOption("-v, --verbose", "each part"))
     .addOption(makeOption("-f, --force", "has no effect: nobody is asked", { isHidden: true }))
     .addHelpText("after", HELP)
@@ -69,21 +75,45 @@ export function definePrune(command: Command, context: CommandContext): void {
     });
 }
 
-function readOptions({ all, filter, maxUsedSpace, keepStorage }: PruneOptions): ReclaimOptions {
-  const size = maxUsedSpace ?? keepStorage;
-  let usedBefore: number | undefined;
-  for (const text of filter) {
-    const [, value] = /^until=(.+)$/.exec(text) ?? [];
-    if (value === undefined) {
-      throw new BuildError("option-invalid", `Cannot use "${text}" for --filter: there is no such filter`, {
-        hint: "The filter is until=DURATION",
-      });
-    }
-    usedBefore = Math.min(usedBefore ?? Number.MAX_SAFE_INTEGER, parseUntil(value, Date.now()));
-  }
+function readOptions({ all, filter, ...sizes }: PruneOptions): ReclaimOptions {
+  const size = sizes.maxUsedSpace ?? sizes.keepStorage ?? sizes.reservedSpace;
+  const filters = filter.map(splitFilter);
+  const valuesOf = (name: string) => filters.flatMap(([key, value]) => (key === name ? [value] : []));
+  const times = valuesOf("until").map((value) => parseUntil(value, Date.now()));
+  const kinds = valuesOf("type").flatMap(parseKind);
+  const ids = valuesOf("id").map((id) => id.replace(/^sha256:/, ""));
   return {
     ...(all && { all }),
-    ...(usedBefore !== undefined && { usedBefore }),
+    ...(times.length > 0 && { usedBefore: Math.min(...times) }),
+    ...(kinds.length > 0 && { kinds }),
+    ...(ids.length > 0 && { ids }),
     ...(size !== undefined && { maxBytes: parseSize(size, "--max-used-space") }),
   };
+}
+
+const FILTERS = ["until", "type", "id"];
+
+function splitFilter(text: string): readonly [name: string, value: string] {
+  const [, name = "", value] = /^([a-z]+)=(.+)$/.exec(text) ?? [];
+  if (value !== undefined && FILTERS.includes(name)) return [name, value];
+  throw new BuildError("option-invalid", `Cannot use "${text}" for --filter: there is no such filter`, {
+    hint: "The filters are until=DURATION, type=KIND and id=ID",
+  });
+}
+
+/** docker's words for what our kinds are. */
+const DOCKER_KINDS: Readonly<Record<string, readonly ItemKind[]>> = {
+  regular: ["step-layer", "image-layer"],
+  "exec.cachemount": ["cache-mount"],
+  "source.git.checkout": ["git"],
+};
+
+function parseKind(text: string): readonly ItemKind[] {
+  const own = Object.keys(ITEM_KINDS).filter((kind) => kind === text) as ItemKind[];
+  const kinds = DOCKER_KINDS[text] ?? own;
+  if (kinds.length > 0) return kinds;
+  const names = [...Object.keys(ITEM_KINDS), ...Object.keys(DOCKER_KINDS)];
+  throw new BuildError("option-invalid", `Cannot use "type=${text}" for --filter: there is no such kind`, {
+    hint: hintNearest(text, names) ?? `Kinds are ${names.join(", ")}`,
+  });
 }
