@@ -67,11 +67,12 @@ export function formatTable(
 
 function findRatio(measured: readonly ToolResult[], peer: string): string {
   const [ours, theirs] = ["slipway", peer].map((name) => measured.find((result) => result.name === name));
-  return ours && theirs ? (median(ours.timesMs) / median(theirs.timesMs)).toFixed(3) : "-";
+  const isTimed = (ours?.timesMs.length ?? 0) > 0 && (theirs?.timesMs.length ?? 0) > 0;
+  return ours && theirs && isTimed ? (median(ours.timesMs) / median(theirs.timesMs)).toFixed(3) : "-";
 }
 
 function formatTimes(timesMs: readonly number[] | undefined): string {
-  if (timesMs === undefined) return "-";
+  if (timesMs === undefined || timesMs.length === 0) return "-";
   const [middle, least, most] = [median(timesMs), Math.min(...timesMs), Math.max(...timesMs)];
   return `${seconds(middle)} s (${seconds(least)} to ${seconds(most)})`;
 }

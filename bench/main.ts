@@ -1,6 +1,7 @@
 /**
- * `npm run bench [-- --rounds=N --without=buildah ROW ...]`: slipway beside Debian's docker (its BuildKit) and buildah, interleaved, on real work. Prints each
- * row as it ends; a whole run writes the table in docs/performance.md. Needs root; installs what it compares with.
+ * `npm run bench [-- --rounds=N --without=buildah ROW ...]`: slipway beside Debian's docker (its BuildKit) and buildah, interleaved, on
+ * real work. Prints each row as it ends; with no rounds it only checks results and measures memory. A whole run writes the table in
+ * docs/performance.md. Needs root; installs what it compares with.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";

@@ -70,7 +70,8 @@ interface SplitName {
 }
 
 function encodeBlock(member: TarMember, split: SplitName, typeflag = TYPEFLAG[member.type]): Buffer {
-  const block = Buffer.alloc(TAR_BLOCK);
+  // From Node's pool: a buffer of its own for each file keeps the collector busy.
+  const block = Buffer.allocUnsafe(TAR_BLOCK).fill(0);
   block.write(split.name, FIELD.name[0], FIELD.name[1], "latin1");
   writeOctal(block, FIELD.mode, member.mode);
   // A value that its field cannot hold stands in a pax record; the field then says 0.

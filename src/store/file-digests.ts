@@ -55,16 +55,21 @@ export function openFileDigests(path: string): FileDigests {
   const begun = Date.now();
   let database: DatabaseSync | undefined;
   let select: StatementSync | undefined;
+  let isOpen = false;
   const open = new Map<string, Buffer>();
   const fresh = new Map<string, Bucket>();
   let freshCount = 0;
-  try {
-    database = new DatabaseSync(path, { timeout: BUSY_MS });
-    database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; ${TABLE}`);
-    select = database.prepare(SELECT);
-  } catch {
-    // As if it were empty.
-  }
+  /** When the first file is asked for: a COPY of layers asks for none. */
+  const openDatabase = (): void => {
+    if (isOpen) return;
+    isOpen = true;
+    // One that cannot be opened is as if it were empty.
+    ifPossible(() => {
+      database = new DatabaseSync(path, { timeout: BUSY_MS });
+      database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; ${TABLE}`);
+      select = database.prepare(SELECT);
+    });
+  };
   const freshBucket = (stamp: FileStamp): Bucket => {
     const name = nameBucket(stamp);
     let bucket = fresh.get(name);
@@ -78,6 +83,7 @@ export function openFileDigests(path: string): FileDigests {
     const name = nameBucket(stamp);
     let files = open.get(name);
     if (files !== undefined) return files;
+    openDatabase();
     const row = ifPossible(() => select?.get(asSigned(stamp.dev), asSigned(stamp.ino >> BUCKET_BITS)));
     files = row === undefined ? Buffer.alloc(0) : asBuffer(row.files as Uint8Array);
     // Marks it as used, with nothing to add.
