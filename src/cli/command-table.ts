@@ -69,6 +69,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/rmi.ts")).defineRmi,
   },
   {
+    name: "prune-images",
+    group: "Images",
+    summary: "Remove images without a name, or that nothing needs",
+    load: async () => (await import("./commands/prune-images.ts")).definePruneImages,
+  },
+  {
     name: "import",
     group: "Images",
     summary: "Make an image of a root file system's tar",
@@ -209,6 +215,7 @@ const SPELLINGS: readonly (readonly [string, string])[] = [
   ["image list", "images"],
   ["image rm", "rmi"],
   ["image remove", "rmi"],
+  ["image prune", "prune-images"],
   ["container run", "run"],
   ["container inspect", "inspect"],
   ["ps", "container ls"],

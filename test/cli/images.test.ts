@@ -167,6 +167,42 @@ test("rmi goes on after a name that is not there", async () => {
   assert.equal((await run("images", "-q")).stdout, "");
 });
 
+test("image prune removes images without a name, with --all those that no container stands on", async () => {
+  const { root, run, fail, id } = await openStore();
+  const nameless = (await run("import", "-c", "LABEL a=b", tar)).stdout.trim();
+  await run("import", "-c", "LABEL c=d", tar, "used");
+  await run("container", "create", "--name", "box", "used");
+  assert.match(await fail("image", "prune"), /Cannot ask whether .*\n\nHint: Add --force/);
+  assert.equal(
+    (await run("image", "prune", "-f", "--filter", "label=x")).stdout,
+    "Total reclaimed space: 0B\n",
+  );
+  const pruned = await run("image", "prune", "--force");
+  assert.equal(pruned.stdout, `Deleted Images:\ndeleted: ${nameless}\n\nTotal reclaimed space: 0B\n`);
+  await run("tag", "tree", "other:1");
+  const all = (await run("image", "prune", "-af", "--filter", "until=0")).stdout;
+  assert.equal(
+    all,
+    `Deleted Images:\nuntagged: other:1\nuntagged: tree:latest\ndeleted: ${id}\n\nTotal reclaimed space: 0B\n`,
+  );
+  assert.match((await slipway(["images"], { root })).stdout, /^REPOSITORY.*\nused +latest /);
+});
+
+test("push --all-tags pushes what the store has of a name", { skip: registryMissing }, async () => {
+  await using registry = await startRegistry();
+  const { run, fail } = await openStore();
+  const name = `${registry.host}/a/tree`;
+  for (const tag of ["1", "2"]) await run("tag", "tree", `${name}:${tag}`);
+  await run("tag", "tree", `${name}2:3`);
+  const { stdout } = await run("push", "--all-tags", "-q", name);
+  assert.match(stdout, /^1: digest: (\S+) size: \d+\n2: digest: \1 size: \d+\n$/);
+  const answer = await fetch(`http://${registry.host}/v2/a/tree/tags/list`);
+  const { tags } = (await answer.json()) as { tags: string[] };
+  assert.deepEqual(tags.sort(), ["1", "2"]);
+  assert.match(await fail("push", "-a", `${name}:1`), /it names one of them/);
+  assert.match(await fail("push", "-a", "nothing"), /the store has none/);
+});
+
 test("save and load are inverse, and others read the archive", async () => {
   const { run, id } = await openStore("--change", "CMD x");
   const archive = join(work, "saved.tar");

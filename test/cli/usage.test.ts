@@ -32,7 +32,7 @@ const WRONG: readonly (readonly [args: readonly string[], message: RegExp])[] = 
   [["bild", "."], /^Error: Unknown command "bild"\n\nHint: Did you mean build\?\n$/],
   [["build", "--tga", "x", "."], /^Error: Unknown option "--tga"\n\nHint: Did you mean --tag\?\n$/],
   [["buildx", "bild"], /^Error: Unknown command "buildx bild"\n\nHint: Did you mean buildx build\?\n$/],
-  [["image", "prune"], /^Error: Unknown command "image prune"\n\nHint: There is image ls, /],
+  [["image", "sign"], /^Error: Unknown command "image sign"\n\nHint: There is image ls, /],
   [["build"], /^Error: Missing required argument "context"\n$/],
   [["build", ".", "."], /^Error: Too many arguments for "build"/],
   [["images", "--format"], /^Error: Option "--format <format>" argument missing\n$/],

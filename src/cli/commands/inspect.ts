@@ -26,6 +26,7 @@ export function defineInspect(command: Command, context: CommandContext): void {
     .addOption(
       makeOption("-f, --format <template>", "json, or a template like {{.Config.Env}} or {{json .Config}}"),
     )
+    .addOption(makeOption("-s, --size", "has no effect on images", { isHidden: true }))
     .addOption(makeOption("--type <type>", "image or container").choices(["image", "container"]))
     .action(async (names: readonly string[], options: InspectOptions) => {
       const template = options.format === undefined ? undefined : readFormat(options.format);

@@ -19,6 +19,7 @@ export function definePull(command: Command, context: CommandContext): void {
     .usage("[OPTIONS] NAME[:TAG|@DIGEST]")
     .addOption(makeOption("--platform <platform>", "os/architecture[/variant]"))
     .addOption(makeOption("-q, --quiet", "no progress"))
+    .addOption(makeOption("--disable-content-trust", "has no effect", { isHidden: true }))
     .action(async (name: string, options: PullOptions) => {
       const reference = parseImageReference(name);
       const platform = choosePlatform(options.platform);

@@ -1,10 +1,11 @@
 import type { Command } from "commander";
+import { BuildError } from "../../errors/build-error.ts";
 import { pushImage } from "../../export/push-image.ts";
 import { writeIndexOrManifest } from "../../image/assemble-image.ts";
 import type { ImageAccess } from "../../image/image-access.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { formatImageReference, parseImageReference } from "../../oci/reference.ts";
-import { findImage as findStoredImage, findTags } from "../../store/images.ts";
+import { findImage as findStoredImage, findTags, listTags } from "../../store/images.ts";
 import type { CommandContext } from "../command-context.ts";
 import { findImage } from "../find-image.ts";
 import { makeOption } from "../make-option.ts";
@@ -12,20 +13,49 @@ import { addRegistryFlags, type RegistryFlags, readRegistryFlags } from "../regi
 import { openStoredManifest } from "../stored-manifests.ts";
 import { withProgress } from "../with-session.ts";
 
+interface PushFlags extends RegistryFlags {
+  readonly allTags?: true;
+  readonly quiet?: true;
+}
+
 export function definePush(command: Command, context: CommandContext): void {
   addRegistryFlags(command);
   command
     .argument("<name>", "NAME[:TAG]")
     .usage("[OPTIONS] NAME[:TAG]")
+    .addOption(makeOption("-a, --all-tags", "all tags of the name that the store has"))
     .addOption(makeOption("-q, --quiet", "no progress"))
-    .action(async (name: string, options: RegistryFlags & { readonly quiet?: true }) => {
-      const { descriptor, tag } = await withProgress(context, ({ access }) => push(access, name), {
-        registry: readRegistryFlags(context, options),
-        verb: "Pushed",
-        mode: options.quiet ? "quiet" : "auto",
-      });
-      context.stdout.write(`${tag}: digest: ${descriptor.digest} size: ${descriptor.size}\n`);
+    .addOption(makeOption("--disable-content-trust", "has no effect", { isHidden: true }))
+    .action(async (name: string, options: PushFlags) => {
+      await withProgress(
+        context,
+        async ({ access }) => {
+          for (const each of options.allTags ? listTagsOf(access, name) : [name]) {
+            const { descriptor, tag } = await push(access, each);
+            context.stdout.write(`${tag}: digest: ${descriptor.digest} size: ${descriptor.size}\n`);
+          }
+        },
+        {
+          registry: readRegistryFlags(context, options),
+          verb: "Pushed",
+          mode: options.quiet ? "quiet" : "auto",
+        },
+      );
     });
+}
+
+/** The full names under a repository. */
+function listTagsOf(access: ImageAccess, text: string): readonly string[] {
+  const reference = parseImageReference(text);
+  if (/[:@][^/]*$/.test(text)) {
+    throw new BuildError("option-invalid", `Cannot push all tags of "${text}": it names one of them`);
+  }
+  const { tag: _, ...untagged } = reference;
+  const prefix = `${formatImageReference(untagged)}:`;
+  const names = new Set(listTags(access.store).map(({ name }) => name));
+  const found = [...names].filter((name) => name.startsWith(prefix));
+  if (found.length > 0) return found;
+  throw new BuildError("image-not-found", `Cannot push all tags of "${text}": the store has none`);
 }
 
 /** All platforms that the name has: one manifest, or an index over several. */
