@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { chmod, chown, mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { RunMount } from "../plan/plan.ts";
+import type { RunMount, RunStep } from "../plan/plan.ts";
 import type { CopyTree } from "../rootfs/copy-request.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { temporaryPath } from "../store/blobs.ts";
@@ -10,6 +10,9 @@ import { acquireLock, type Lock, tryLock } from "../store/locks.ts";
 import { markUsed } from "../store/use-time.ts";
 import { asRootfs, type SolveContext } from "./solve-plan.ts";
 import { loadLayers } from "./step-record.ts";
+
+/** Of a cache mount that says nothing. */
+const DEFAULT_MODE = 0o755;
 
 export type CacheMount = Extract<RunMount, { type: "cache" }>;
 
@@ -28,7 +31,7 @@ export interface OpenCacheMounts extends Disposable {
  * is mounted twice is taken once.
  */
 export async function openCacheMounts(
-  mounts: readonly RunMount[],
+  { mounts, ignoreCache = false }: Pick<RunStep, "mounts" | "ignoreCache">,
   context: SolveContext,
 ): Promise<OpenCacheMounts> {
   using held = new DisposableStack();
@@ -36,8 +39,9 @@ export async function openCacheMounts(
   const caches = mounts.filter((mount): mount is CacheMount => mount.type === "cache");
   for (const mount of caches.toSorted((one, other) => (nameCache(one) < nameCache(other) ? -1 : 1))) {
     const name = nameCache(mount);
-    if (!directories.has(name))
-      directories.set(name, held.use(await openCacheMount(mount, context)).directory);
+    if (directories.has(name)) continue;
+    if (ignoreCache && hasOwnForm(mount)) await beginAnew(name, context);
+    directories.set(name, held.use(await openCacheMount(mount, context)).directory);
   }
   const kept = held.move();
   return {
@@ -51,10 +55,28 @@ export function isSeedMissing(mount: CacheMount, { access: { store } }: SolveCon
   return mount.from !== undefined && !existsSync(join(store.root, "cache-mounts", nameCache(mount)));
 }
 
-/** An id may hold anything. A cache with a seed is another one than the same id without. */
+/** An id may hold anything. A cache with a seed, or a mode or owner of its own, is another one than the same id without. */
 function nameCache(mount: CacheMount): string {
   const seed = mount.from === undefined ? "" : `\0${mount.source ?? ""}`;
-  return createHash("sha256").update(`${mount.id}${seed}`).digest("hex");
+  const form = hasOwnForm(mount) ? `\0${mount.mode}:${mount.uid}:${mount.gid}` : "";
+  return createHash("sha256").update(`${mount.id}${seed}${form}`).digest("hex");
+}
+
+function hasOwnForm({ mode, uid, gid }: CacheMount): boolean {
+  return mode !== DEFAULT_MODE || uid !== 0 || gid !== 0;
+}
+
+/** As docker has it: a cache with a mode or owner of its own begins empty in a build that uses no cache, and goes on from there. */
+async function beginAnew(
+  name: string,
+  { access: { store, signal }, begunAnew }: SolveContext,
+): Promise<void> {
+  if (begunAnew.has(name)) return;
+  begunAnew.add(name);
+  using _lock = await acquireLock(store, `make ${name}`, signal);
+  const directory = join(store.root, "cache-mounts", name);
+  // Who has it mounted keeps it until this process ends.
+  if (existsSync(directory)) await rename(directory, temporaryPath(store));
 }
 
 /**

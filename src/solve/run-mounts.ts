@@ -35,7 +35,7 @@ export async function openRunMounts(step: RunStep, context: SolveContext): Promi
     held: new DisposableStack(),
   };
   try {
-    const caches = collected.held.use(await openCacheMounts(step.mounts, context));
+    const caches = collected.held.use(await openCacheMounts(step, context));
     for (const mount of step.mounts) await addMount(mount, context, { ...collected, caches });
   } catch (error) {
     collected.held.dispose();

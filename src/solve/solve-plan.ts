@@ -63,6 +63,8 @@ export interface SourceContext
 /** What the kinds of steps share while a plan is solved. */
 export interface SolveContext extends SolveOptions, KeyContext {
   readonly trace: BuildTrace;
+  /** The cache mounts that this build has emptied. */
+  readonly begunAnew: Set<string>;
   readonly limitRuns: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
@@ -82,6 +84,7 @@ export async function solvePlan(plan: Plan, options: SolveOptions): Promise<Solv
     trace: makeBuildTrace(options.access.store, nameProject(plan, options.contexts), {
       cacheTtlMs: options.cacheTtlMs,
     }),
+    begunAnew: new Set(),
     limitRuns: makeLimit(options.jobs),
     solve(id) {
       let result = results.get(id);

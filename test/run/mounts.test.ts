@@ -88,6 +88,15 @@ describe("mounts of a RUN", { skip: runMissing }, () => {
       assert.match(text, /^refused$/m);
     });
 
+    it("with a mode or owner of its own is another one, and begins empty in a build with --no-cache", async () => {
+      const count = (file: string) =>
+        `FROM busybox\nRUN --mount=type=cache,id=own,target=/c,mode=0773 touch /c/${file}; echo $(ls /c)\n` +
+        `RUN --mount=type=cache,id=own,target=/c touch /c/plain; echo $(ls /c)\n`;
+      assert.match(await printed(count("one")), /^one\n[\s\S]*^plain$/m);
+      assert.match(await printed(count("two"), { args: ["--no-cache"] }), /^two\n[\s\S]*^plain$/m);
+      assert.match(await printed(count("three")), /^three two$/m);
+    });
+
     it("begins with the files of a stage", async () => {
       const text = await printed(
         `FROM busybox AS seed
