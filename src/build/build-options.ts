@@ -5,6 +5,7 @@ import type { CacheSource, CacheTarget } from "../remote-cache/cache-places.ts";
 import type { SolveOptions } from "../solve/solve-plan.ts";
 import type { BuildOutput } from "./build-output.ts";
 import type { SessionOptions } from "./open-session.ts";
+import type { ProvenanceOptions } from "./provenance.ts";
 import type { Reproduction } from "./reproduce.ts";
 
 export interface BuildOptions extends SessionOptions {
@@ -43,6 +44,8 @@ export interface BuildOptions extends SessionOptions {
   readonly outputs?: readonly BuildOutput[];
   /** `all` layers of the image, the `new` ones above its base image's, or those of one stage become one. The cache keeps them as they are. */
   readonly squash?: Squash;
+  /** Images tell how they were made: outputs `image` and `oci` become an index with an attestation. */
+  readonly provenance?: ProvenanceOptions;
   /** Write a manifest, for its digest, also where no output needs one. */
   readonly wantManifests?: boolean;
   /** An image that the build is to come out as: nothing is taken from the cache, and the first target is compared with it. */
@@ -83,6 +86,8 @@ export interface BuildResult {
   readonly root?: Descriptor;
   /** With `reproduce`: one for each platform. */
   readonly reproductions?: readonly Reproduction[];
+  /** How the images were made (SLSA provenance); absent without `provenance`. */
+  readonly provenance?: object;
   /** Stages that were not needed. */
   readonly leftOut: readonly string[];
 }

@@ -19,6 +19,7 @@ import {
   writeIndexOrManifest,
   writeManifest,
 } from "../image/assemble-image.ts";
+import { type Attestation, writeAttestations } from "../image/attestations.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type ImageReference, parseImageReference } from "../oci/reference.ts";
@@ -37,6 +38,8 @@ export interface ExportOptions {
   readonly epochSeconds?: number;
   readonly squash?: AssembleOptions["squash"];
   readonly addKeys?: AssembleOptions["addKeys"];
+  /** What is said about each image, beside it in an index. */
+  readonly attestations?: readonly Attestation[];
   /** Write manifests of the first target also where no output needs them. */
   readonly wantManifests?: boolean;
 }
@@ -111,6 +114,7 @@ class Exporter {
       case "tar": {
         const images = this.#select(output.target);
         const epochSeconds = this.#epochOf(output);
+        this.#tellWithoutAttestations(output);
         if (output.type === "local") await writeTreesTo(this.#access, images, { ...output, epochSeconds });
         else await writeTreesTar(this.#access, images, { ...output, epochSeconds });
         return;
@@ -179,13 +183,37 @@ class Exporter {
     const images = await this.#assemble(target ?? this.#first, output);
     const options = manifestOptions(output);
     const manifests = await Promise.all(images.map((image) => writeManifest(this.#access, image, options)));
-    const root = await writeIndexOrManifest(this.#access, manifests, options);
+    const said = await this.#writeAttestations(output, manifests);
+    const root = await writeIndexOrManifest(this.#access, [...manifests, ...said], options);
     if ((target ?? this.#first) === this.#first) {
       this.#manifests = manifests;
       this.#root = root;
       this.#images = images;
     }
-    return { images, manifests, root, options };
+    return { images, manifests: [...manifests, ...said], root, options };
+  }
+
+  #tellWithoutAttestations({ type }: BuildOutput): void {
+    if (this.#options.attestations === undefined) return;
+    const message = `the output of type ${type} has no place for attestations: they are left out`;
+    this.#access.emit({ kind: "note", time: Date.now(), message });
+  }
+
+  /** Files and docker's archives have no place for them. */
+  async #writeAttestations(
+    output: ImageLike,
+    manifests: readonly WrittenManifest[],
+  ): Promise<readonly WrittenManifest[]> {
+    const { attestations = [], tags } = this.#options;
+    if (attestations.length === 0) return [];
+    if (output.type === "docker") {
+      this.#tellWithoutAttestations(output);
+      return [];
+    }
+    const names = [...new Set([...tags, ...output.names])].map(parseImageReference);
+    return Promise.all(
+      manifests.map((manifest) => writeAttestations(this.#access.store, { manifest, names }, attestations)),
+    );
   }
 
   async #exportImage(output: ImageLike, target: string | undefined): Promise<void> {

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { BuildError } from "../errors/build-error.ts";
 import { hintNearest } from "../errors/suggest-nearest.ts";
 import { formatPlatform } from "../oci/platform.ts";
@@ -9,6 +10,7 @@ import { checkOutputs, exportImages } from "./export-images.ts";
 import { lintBuild } from "./lint-build.ts";
 import { allContexts, openInputs } from "./open-inputs.ts";
 import { planInputs } from "./plan-inputs.ts";
+import { findMaterials, makeProvenance } from "./provenance.ts";
 import { compareWithOriginals, findOriginals } from "./reproduce.ts";
 import { listCacheTargets, useCaches } from "./use-caches.ts";
 
@@ -20,6 +22,7 @@ const DEFAULT_JOBS = 16;
  * @throws BuildError for everything that the user can do something about; then no output was written or tagged.
  */
 export async function performBuild(options: BuildOptions): Promise<BuildResult> {
+  const started = Date.now();
   const { outputs = [{ type: "image", names: [], push: false }], tags = [] } = options;
   checkOutputs(outputs, tags);
   await using inputs = await openInputs(options);
@@ -61,7 +64,17 @@ export async function performBuild(options: BuildOptions): Promise<BuildResult> 
     platform,
     layers: results[position]!.layers,
   }));
-  const { squash } = options;
+  const { squash, provenance } = options;
+  const attestations = provenance && [
+    await makeProvenance(
+      {
+        ...{ options, inputs, plan, started, finished: Date.now() },
+        materials: await findMaterials(plan, inputs, findImage),
+        invocationId: randomBytes(16).toString("hex"),
+      },
+      provenance,
+    ),
+  ];
   const wantManifests = options.wantManifests || reproduce !== undefined;
   const exported = await exportImages(access, built, {
     outputs,
@@ -70,6 +83,7 @@ export async function performBuild(options: BuildOptions): Promise<BuildResult> 
     squash,
     wantManifests,
     addKeys: caches.addKeys,
+    attestations,
   });
   const { images, manifests, root } = exported;
   return {
@@ -83,6 +97,7 @@ export async function performBuild(options: BuildOptions): Promise<BuildResult> 
       }),
     })),
     ...(root && { root }),
+    ...(attestations && { provenance: attestations[0]!.predicate }),
     ...(reproduce !== undefined && {
       reproductions: await compareWithOriginals(originals, { name: reproduce, images, manifests }),
     }),

@@ -68,6 +68,7 @@ export interface BuildFlags extends RegistryFlags {
   readonly explain?: true;
   readonly check?: true;
   readonly call?: string;
+  readonly attest: readonly string[];
   readonly provenance?: string;
   readonly sbom?: string;
 }
@@ -123,6 +124,14 @@ export function makeBuildOptions(): Option[] {
       "annotation for the image, its index or descriptors",
       many(RESULT),
     ),
+    makeOption(
+      "--provenance <value>",
+      "tell in the image how it was made: true, false or mode=max,version=v1",
+      {
+        group: RESULT,
+      },
+    ),
+    makeOption("--attest <value>", "the same as type=provenance,mode=max", many(RESULT)),
     makeOption("--reproduce <image>", "build again without the cache, say equal or what differs first", {
       group: RESULT,
     }),
@@ -198,17 +207,10 @@ export function makeBuildOptions(): Option[] {
     ),
     ...WITHOUT_EFFECT.map((flags) => makeOption(flags, "has no effect", { isHidden: true })),
     makeOption("--builder <name>", "there are none", { isHidden: true }),
-    ...LATER.map((flags) =>
-      makeOption(flags, "not there yet", { isHidden: true, isRepeatable: flags.includes("<") }),
-    ),
-    // `--provenance=false` and `--sbom=false` ask for what is the case.
-    makeOption("--provenance <value>", "not there yet", { isHidden: true }),
-    makeOption("--sbom <value>", "not there yet", { isHidden: true }),
+    // `--sbom=false` asks for what is the case.
+    makeOption("--sbom <value>", "no SBOM can be made", { isHidden: true }),
   ];
 }
 
 /** What other builders need these for happens anyway, or never. */
 const WITHOUT_EFFECT = ["--rm", "--force-rm", "--compress"];
-
-/** Known, and refused until they exist: an option that is ignored is worse than none. */
-export const LATER = ["--attest <value>"];

@@ -5,10 +5,11 @@ import type { BuildOutput } from "../build/build-output.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { findEngine } from "../export/engine-address.ts";
 import { formatPlatform } from "../oci/platform.ts";
-import { type BuildFlags, LATER } from "./build-flags.ts";
+import type { BuildFlags } from "./build-flags.ts";
 import type { CommandContext } from "./command-context.ts";
 import { choosePlatform, machinePlatform } from "./find-image.ts";
 import { parseAnnotation } from "./parse-annotation.ts";
+import { parseAttestations } from "./parse-attestation.ts";
 import { parseCacheSources, parseCacheTargets } from "./parse-cache.ts";
 import { parseConfinement } from "./parse-confinement.ts";
 import { parseOutput } from "./parse-output.ts";
@@ -44,7 +45,6 @@ export async function readBuildFlags(
   flags: BuildFlags,
   context: CommandContext,
 ): Promise<ReadOptions> {
-  refuseLaterOptions(flags);
   refuseBuilders(flags);
   if (context.isDebug()) tellWithoutEffect(flags, context);
   if (directory === "-" && flags.file === "-") {
@@ -74,6 +74,7 @@ export async function readBuildFlags(
     platforms,
     buildContexts: parsePairs(flags.buildContext, "--build-context"),
     outputs: readOutputs(flags, context),
+    provenance: parseAttestations(flags),
     squash: readSquash(flags),
     wantManifests: flags.metadataFile !== undefined || (flags.iidfile !== undefined && platforms.length > 1),
     reproduce: flags.reproduce,
@@ -232,23 +233,5 @@ function tellWithoutEffect({ rm, forceRm, compress }: BuildFlags, { stderr }: Co
   const given = { "--rm": rm, "--force-rm": forceRm, "--compress": compress };
   for (const [name, isGiven] of Object.entries(given)) {
     if (isGiven) stderr.write(`Debug: ${name} has no effect\n`);
-  }
-}
-
-function refuseLaterOptions(flags: BuildFlags): void {
-  const values = flags as unknown as Readonly<Record<string, unknown>>;
-  for (const later of LATER) {
-    const long = /--([a-z-]+)/.exec(later)![1]!;
-    const value = values[long.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())];
-    if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
-    throw new BuildError("unsupported", `Cannot use --${long}: it is not there yet`);
-  }
-  for (const name of ["provenance", "sbom"] as const) {
-    if (flags[name] !== undefined && !/^(0|f|false)$/i.test(flags[name])) {
-      throw new BuildError(
-        "unsupported",
-        `Cannot use --${name}=${flags[name]}: attestations are not there yet`,
-      );
-    }
   }
 }

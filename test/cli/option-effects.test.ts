@@ -158,9 +158,12 @@ const EFFECTS: Readonly<Record<string, readonly [file: string, name: string]>> =
     "test/cli/build-inputs.test.ts",
     "--rm, --force-rm and --compress have no effect, and -D says so",
   ],
-  "--attest": ["test/cli/usage.test.ts", "an option that is to come is refused"],
-  "--provenance": ["test/cli/usage.test.ts", "an option that is to come is refused"],
-  "--sbom": ["test/cli/usage.test.ts", "an option that is to come is refused"],
+  "--attest": ["test/outputs/provenance.test.ts", "of SLSA 1, with what the user says of it"],
+  "--provenance": [
+    "test/outputs/provenance.test.ts",
+    "stands beside the image in an index, at a registry, and other tools still take the image",
+  ],
+  "--sbom": ["test/cli/usage.test.ts", "attestations: what cannot be made is refused, what is wrong is told"],
   "--root": [
     "test/cli/usage.test.ts",
     "--root, SLIPWAY_ROOT and a --root after the command choose the store",

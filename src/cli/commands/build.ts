@@ -133,6 +133,7 @@ async function writeFacts(
     ...(/^(?:1|t|true)$/i.test(env.BUILDX_METADATA_WARNINGS ?? "") && {
       "buildx.build.warnings": warnings.map(describeWarning),
     }),
+    ...(result.provenance && { "buildx.build.provenance": result.provenance }),
     ...(isSingle && { "containerimage.config.digest": first.configDigest }),
     ...(root && { "containerimage.descriptor": root, "containerimage.digest": root.digest }),
     ...(names.length > 0 && { "image.name": [...new Set(names.map(fullName))].join(",") }),
