@@ -69,6 +69,26 @@ describe("limits of a RUN", { skip: limitsMissing }, () => {
     assert.match(text, /^Cpus_allowed_list:\t0$/m);
   });
 
+  it("takes each limit in an option of its own", {
+    skip: !hasCpuset && "needs the cpuset controller",
+  }, async () => {
+    const names = ["cpu.shares", "cpu.cfs_period_us", "cpu.weight", "cpu.max"];
+    const files = names.flatMap((name) => [`${ROOT}/${name}`, `${ROOT}/*/${name}`]).join(" ");
+    const text = await print(
+      `grep -E '^(Cpus|Mems)_allowed_list' /proc/self/status; cat ${files} ${V1}/memory.stat 2>/dev/null || true`,
+      [
+        ...["-c", "512", "--cpu-period", "50000", "--cpuset-cpus", "0", "--cpuset-mems", "0"],
+        ...["-m", "64m", "--memory-swap", "96m"],
+      ],
+    );
+    assert.match(text, /^Cpus_allowed_list:\t0\nMems_allowed_list:\t0$/m);
+    assert.match(text, existsSync(V1) ? /^512$/m : /^20$/m);
+    assert.match(text, existsSync(V1) ? /^50000$/m : /^max 50000$/m);
+    // Only where the kernel counts swap is there such a file.
+    if (existsSync(`${V1}/memory.memsw.limit_in_bytes`))
+      assert.match(text, /^hierarchical_memsw_limit 100663296$/m);
+  });
+
   it("sets ulimits and the size of /dev/shm", async () => {
     const text = await print("ulimit -n; ulimit -Hn; ulimit -c; df -k /dev/shm", [
       ...["--ulimit", "nofile=100:200", "--ulimit", "core=0", "--shm-size", "1m"],
