@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { renameSync, rmSync } from "node:fs";
 import { BuildError } from "../errors/build-error.ts";
+import { checkPathLength } from "./check-path-length.ts";
 import { listDiskDirectory, readDiskEntry } from "./disk-entry.ts";
 import { diskPath } from "./disk-path.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
@@ -51,6 +52,7 @@ function* walkUpper({ directory, base }: UpperRequest, throwIfAborted: () => voi
     throwIfAborted();
     for (const name of listDiskDirectory(directory, parent)) {
       const path = joinPath(parent, name);
+      checkPathLength(path);
       const found = readDiskEntry(directory, path);
       if (found === undefined) continue;
       let { entry } = found;

@@ -1,3 +1,4 @@
+import { checkPathLength } from "./check-path-length.ts";
 import { ContentHash } from "./content-hash.ts";
 import type { Entry } from "./entry.ts";
 import { membersOf } from "./entry-member.ts";
@@ -13,6 +14,7 @@ const ZEROS = Buffer.alloc(512);
  * @throws Error when there are more or fewer bytes, or when they are not those of `entry.contentHash`.
  */
 export function writeEntry(writer: LayerWriter, entry: Entry, content: Iterable<Uint8Array> = []): void {
+  checkPathLength(entry.path);
   for (const member of membersOf(entry)) writer.write(encodeTarMember(member));
   const isLink = entry.hardLinkOf !== undefined && entry.hardLinkOf !== entry.path;
   const { dataOffset: _, sparse: __, contentHash: expected, ...rest } = entry;

@@ -7,6 +7,7 @@ import { temporaryPath } from "../store/blobs.ts";
 import { findMaterialised, publishMaterialised } from "../store/layers.ts";
 import { acquireLock } from "../store/locks.ts";
 import type { Store } from "../store/open-store.ts";
+import { removeTree } from "../store/remove-tree.ts";
 import type { LowerDirectory } from "./holder-protocol.ts";
 
 export interface Materialiser {
@@ -82,7 +83,7 @@ export function makeMaterialiser(store: Store, work: LayerWork): Materialiser {
       await work.materialiseLayer({ layer, below, directory }, { signal });
       return publishMaterialised(store, { key, layerId: layer.id, directory });
     } finally {
-      await rm(directory, { recursive: true, force: true });
+      await removeTree(directory);
     }
   };
 

@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { chmod, chown, mkdir, rename, rm } from "node:fs/promises";
+import { chmod, chown, mkdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import type { RunMount, RunStep } from "../plan/plan.ts";
 import type { CopyTree } from "../rootfs/copy-request.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { temporaryPath } from "../store/blobs.ts";
 import { acquireLock, type Lock, tryLock } from "../store/locks.ts";
+import { removeTree } from "../store/remove-tree.ts";
 import { markUsed } from "../store/use-time.ts";
 import { asRootfs, type SolveContext } from "./solve-plan.ts";
 import { loadLayers } from "./step-record.ts";
@@ -125,7 +126,7 @@ async function makeDirectory(name: string, mount: CacheMount, context: SolveCont
     await rename(fresh, directory);
     return directory;
   } finally {
-    await rm(fresh, { recursive: true, force: true });
+    await removeTree(fresh);
   }
 }
 

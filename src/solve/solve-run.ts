@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync, mkdtempSync, renameSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { StepKey } from "../cache/step-key.ts";
 import { BuildError } from "../errors/build-error.ts";
@@ -15,6 +14,7 @@ import { publishLayer } from "../store/layers.ts";
 import { openLiveLog } from "../store/live-log.ts";
 import { makeLogKeeper, writeLog } from "../store/logs.ts";
 import type { StepRecord } from "../store/records.ts";
+import { removeTree } from "../store/remove-tree.ts";
 import { isSeedMissing } from "./cache-mount.ts";
 import { type FailedCommand, hintExit } from "./hint-exit.ts";
 import { keyRun } from "./key-run.ts";
@@ -182,7 +182,7 @@ async function runCommand(
     return await keepLayer(join(directory, "upper"), layers, context);
   } finally {
     // Nobody waits for it; what is left goes with the store's temporary directory.
-    rm(directory, { recursive: true, force: true }).catch(() => {});
+    removeTree(directory).catch(() => {});
   }
 }
 
@@ -207,7 +207,7 @@ async function keepLayer(
     publishLayer(store, stored, directory);
     return openStoredLayer(store, stored);
   } catch (error) {
-    await rm(directory, { recursive: true, force: true });
+    await removeTree(directory);
     throw error;
   }
 }

@@ -3,7 +3,10 @@ import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Store } from "./open-store.ts";
 
-/** What a file or directory takes on disk, in bytes; a file with several names counts once. 0 when it is gone. */
+/**
+ * What a file or directory takes on disk, in bytes; a file with several names counts once. What is gone counts nothing, nor does what lies
+ * deeper than a path can be long (path_resolution(7)).
+ */
 export async function measurePath(path: string): Promise<number> {
   const seen = new Set<number>();
   const measure = async (at: string): Promise<number> => {
@@ -38,7 +41,8 @@ async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
     return await reading;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENAMETOOLONG") return undefined;
     throw error;
   }
 }

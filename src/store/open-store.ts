@@ -1,5 +1,4 @@
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
@@ -9,6 +8,7 @@ import { type Digest, digestHex } from "../oci/digest.ts";
 import { openDatabase } from "./database.ts";
 import { dropUnsyncedRows } from "./durability.ts";
 import { dropDeadLeases, type Lease, takeLease } from "./lease.ts";
+import { removeTree } from "./remove-tree.ts";
 
 /**
  * Where slipway keeps everything: one directory, used by any number of processes at once.
@@ -79,7 +79,7 @@ export function openStore(root: string): Store {
     layerPath: (id) => join(layersDirectory, id),
     materialisedPath: (name) => join(materialisedDirectory, name.toString(36)),
     async [Symbol.asyncDispose]() {
-      await rm(temporaryDirectory, { recursive: true, force: true });
+      await removeTree(temporaryDirectory);
       lease[Symbol.dispose]();
       database.close();
     },

@@ -1,10 +1,10 @@
 import { existsSync, renameSync, statSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { temporaryPath } from "./blobs.ts";
 import { inTransaction } from "./database.ts";
 import { keepIndex } from "./kept-indexes.ts";
 import type { Store } from "./open-store.ts";
+import { removeTree } from "./remove-tree.ts";
 import { hasRow, type StoreItem } from "./store-items.ts";
 
 /**
@@ -26,7 +26,7 @@ export async function removeItem(store: Store, item: StoreItem, keepTime: number
       return moveAside(store, path) ?? [];
     }),
   );
-  for (const path of aside) await rm(path, { recursive: true, force: true });
+  for (const path of aside) await removeTree(path);
   return aside.length === 0 ? 0 : item.sizeBytes - keptBytes;
 }
 
