@@ -7,6 +7,7 @@ import { callLocal, fetchCommit, type GitContext, markOf, type ResolvedRef } fro
 import { redactRemote } from "./git-environment.ts";
 import { type GitRemote, resolveSubmoduleUrl } from "./git-remote.ts";
 import { listSubmodules, makeSubmoduleDirectory } from "./git-submodules.ts";
+import { measureTree } from "./measure-tree.ts";
 import { GitFailure } from "./run-git.ts";
 
 export interface CheckOutRequest {
@@ -49,6 +50,7 @@ async function checkOutInto(
 ): Promise<void> {
   const { remote, ref, subdirectory, keepGitDir } = request;
   const { directory: gitDirectory } = await fetchCommit(context, remote, ref);
+  await measureTree(context, gitDirectory, { tree: `${ref.commit}:${subdirectory}`, remote });
   if (keepGitDir && subdirectory === "") await cloneInto(context, request, { directory, gitDirectory });
   else await writeTree(context, request, { directory, gitDirectory });
   if (!request.submodules) return;

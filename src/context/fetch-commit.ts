@@ -1,6 +1,7 @@
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
+import { type InputLimits, makeLimitError } from "../errors/input-limits.ts";
 import { type GitRepository, openGitRepository } from "../store/git-repositories.ts";
 import { acquireLock } from "../store/locks.ts";
 import type { Store } from "../store/open-store.ts";
@@ -15,6 +16,7 @@ export interface GitContext {
   readonly ssh?: SshIdentity;
   /** An empty directory. */
   readonly home: string;
+  readonly limits: InputLimits;
   readonly signal: AbortSignal;
 }
 
@@ -155,9 +157,15 @@ async function callRemote(
   const access = { protocols: "remote", authorization: remote.authorization } as const;
   const variables = gitDirectory === undefined ? undefined : { GIT_DIR: gitDirectory };
   try {
-    return await runGit(args, { ...makeCall(context, access), variables });
+    const fileLimit = context.limits["download-size"];
+    return await runGit(args, { ...makeCall(context, access), variables, fileLimit });
   } catch (error) {
     if (!(error instanceof GitFailure)) throw error;
+    if (/File too large/.test(error.said)) {
+      if (gitDirectory !== undefined) removeUnfinished(gitDirectory);
+      const what = `Cannot fetch "${redactRemote(remote.address)}": it is larger`;
+      throw makeLimitError("download-size", what, context.limits);
+    }
     throw new BuildError("fetch-failed", `Cannot fetch "${redactRemote(remote.address)}": ${error.said}`, {
       hint: hintFor(error.said, remote),
       cause: error,
@@ -165,18 +173,26 @@ async function callRemote(
   }
 }
 
+/** The packs of a fetch that did not end well. Nobody else fetches: there is a lock. */
+function removeUnfinished(gitDirectory: string): void {
+  const packs = join(gitDirectory, "objects/pack");
+  for (const name of readdirSync(packs))
+    if (name.startsWith("tmp_")) rmSync(join(packs, name), { force: true });
+}
+
 /** Runs git on a repository of the store; nothing remote can be reached. @throws GitFailure. */
 export function callLocal(
   context: GitContext,
   gitDirectory: string,
   args: readonly string[],
-  more: Partial<Pick<GitCall, "directory" | "variables" | "protocols">> = {},
+  more: Partial<Pick<GitCall, "directory" | "variables" | "protocols" | "onOutput">> = {},
 ): Promise<string> {
   const { directory, protocols = "none" } = more;
   const call = makeCall(context, { protocols });
   return runGit(args, {
     ...call,
     directory: directory ?? call.directory,
+    onOutput: more.onOutput,
     variables: { GIT_DIR: gitDirectory, ...more.variables },
   });
 }

@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { posix } from "node:path";
 import { type GitReference, parseGitReference } from "../dockerfile/parse-git-reference.ts";
 import { BuildError } from "../errors/build-error.ts";
+import { DEFAULT_LIMITS } from "../errors/input-limits.ts";
 import { temporaryPath } from "../store/blobs.ts";
 import { checkOut, commitTime } from "./check-out.ts";
 import { type GitContext, type ResolvedRef, resolveRef } from "./fetch-commit.ts";
@@ -41,6 +42,7 @@ export async function findGitSource(options: RemoteOptions, request: GitRequest)
     environment: options.environment,
     ssh: request.ssh ?? options.ssh,
     home,
+    limits: options.limits ?? DEFAULT_LIMITS,
     signal: request.signal,
   };
   const ref = await resolveRef(context, remote, parsed.ref);

@@ -7,6 +7,10 @@ export interface GitCall extends GitAccess {
   readonly directory: string;
   /** For `GIT_DIR`, `GIT_WORK_TREE`, `GIT_INDEX_FILE`. */
   readonly variables?: Readonly<Record<string, string>>;
+  /** How large a file may become that it writes, in bytes. */
+  readonly fileLimit?: number;
+  /** Takes what it prints, piece by piece; `runGit` then returns nothing. What it throws ends git and comes out of `runGit`. */
+  readonly onOutput?: (chunk: Buffer) => void;
   readonly signal: AbortSignal;
 }
 
@@ -35,8 +39,10 @@ const KILL_AFTER_MS = 2000;
  */
 export async function runGit(args: readonly string[], call: GitCall): Promise<string> {
   call.signal.throwIfAborted();
-  // Modes of a checkout are those of this mask, whoever builds: they are part of keys and of layers.
-  const child = spawn("/bin/sh", ["-c", 'umask 022; exec git "$@"', "git", ...args], {
+  // Modes of a checkout are those of this mask, whoever builds: they are part of keys and of layers. Who writes too much is told so, not killed.
+  const limit =
+    call.fileLimit === undefined ? "" : `trap "" XFSZ; ulimit -f ${Math.ceil(call.fileLimit / 512)};`;
+  const child = spawn("/bin/sh", ["-c", `umask 022; ${limit} exec git "$@"`, "git", ...args], {
     cwd: call.directory,
     env: { ...makeGitEnvironment(call), ...call.variables },
     stdio: ["ignore", "pipe", "pipe"],
@@ -49,17 +55,25 @@ export async function runGit(args: readonly string[], call: GitCall): Promise<st
     const stdout: Buffer[] = [];
     let size = 0;
     let said = "";
+    let refusal: { readonly error: unknown } | undefined;
     child.stdout.on("data", (chunk: Buffer) => {
-      size += chunk.length;
-      if (size <= OUTPUT_LIMIT) stdout.push(chunk);
-      else endGroup(child);
+      if (refusal !== undefined) return;
+      try {
+        if (call.onOutput !== undefined) return call.onOutput(chunk);
+        size += chunk.length;
+        if (size > OUTPUT_LIMIT) throw new GitFailure(`its answer is larger than ${OUTPUT_LIMIT} bytes`);
+        stdout.push(chunk);
+      } catch (error) {
+        refusal = { error };
+        endGroup(child);
+      }
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       said = (said + text).slice(-SAID_LIMIT);
     });
     const code = await ended(child);
     call.signal.throwIfAborted();
-    if (size > OUTPUT_LIMIT) throw new GitFailure(`its answer is larger than ${OUTPUT_LIMIT} bytes`);
+    if (refusal !== undefined) throw refusal.error;
     if (code === 0) return Buffer.concat(stdout).toString("utf8");
     if (code === 127) {
       throw new BuildError("environment", "Cannot run git: there is no such program", {

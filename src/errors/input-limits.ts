@@ -12,9 +12,9 @@ const GIB = 2 ** 30;
 const DEFAULTS = {
   /** A Dockerfile or an ignore file. */
   "dockerfile-size": 16 * MIB,
-  /** A tar that is the build context, unpacked. */
+  /** A tar that is the build context, unpacked; the files of a git repository. */
   "context-size": 8 * GIB,
-  /** One download, or an archive for `load` and `import`. */
+  /** One download, one fetch of git, or an archive for `load` and `import`. */
   "download-size": 32 * GIB,
   /** A manifest, an index of manifests or a layout's index.json. */
   "manifest-size": 4 * MIB,

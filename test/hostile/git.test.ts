@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -60,12 +61,12 @@ describe("a git repository that is made to harm whoever builds from it", { skip:
   }
 
   /** ADD of a reference; what arrived lies in the directory that is returned. Nothing of the repository has run. */
-  async function add(reference: string) {
+  async function add(reference: string, args: readonly string[] = []) {
     const output = join(bench.directory, `out-${count++}`);
     const context = bench.context({
       Dockerfile: `FROM scratch\nADD ${JSON.stringify([reference, "/in/"])}\n`,
     });
-    const { code, stderr } = await bench.run(["build", "-o", output, context]);
+    const { code, stderr } = await bench.run([...args, "build", "-o", output, context]);
     assert.ok(!existsSync(flag), "something of the repository has run");
     canary.assertUntouched(reference);
     if (code === 0) canary.assertNotIn(output, reference);
@@ -160,6 +161,33 @@ describe("a git repository that is made to harm whoever builds from it", { skip:
       assert.equal((await add(url(other.name))).code, 1, address);
     }
     assert.equal((await add(`file://${directory}/.git`)).code, 1);
+  });
+
+  it("a repository that is larger than was granted, as a pack, as files, or in their number", async () => {
+    const { name, directory } = makeRepository();
+    const limited = async (limit: string, message: RegExp) => {
+      const { code, stderr } = await add(url(name), ["--limit", limit]);
+      assert.equal(code, 1);
+      assert.match(stderr, message);
+      assert.match(stderr, new RegExp(`Hint: .*--limit ${limit.split("=")[0]}=`));
+    };
+    writeFileSync(join(directory, "random"), randomBytes(300_000));
+    commit(directory);
+    await limited("download-size=100k", /Cannot fetch ".*": it is larger than the limit of 102400 bytes/);
+    writeFileSync(join(directory, "zeroes"), Buffer.alloc(5_000_000));
+    commit(directory);
+    await limited("context-size=2m", /Cannot check out ".*": its files are larger than the limit of 2 MiB/);
+    // Ten names for a file, ten for that, and so on: a million files in seven objects.
+    let [mode, hash] = ["100644", git(directory, "rev-parse", "HEAD:file")];
+    for (let depth = 0; depth < 6; depth++) {
+      hash = writeTree(
+        directory,
+        Array.from({ length: 10 }, (_, number) => [mode, `n${number}`, hash] as const),
+      );
+      mode = "40000";
+    }
+    git(directory, "update-ref", "refs/heads/main", git(directory, "commit-tree", "-m", "bomb", hash));
+    await limited("archive-entries=400000", /it has more files than the limit of 400000/);
   });
 
   it("CVE-2023-49569: files of a tree that are called .. or .git", async () => {
