@@ -90,6 +90,19 @@ export interface BuildResult {
   readonly provenance?: object;
   /** Stages that were not needed. */
   readonly leftOut: readonly string[];
+  /** What was done, in the order in which it ended: steps of the Dockerfile, pulls, exports. */
+  readonly steps: readonly StepFacts[];
+}
+
+export interface StepFacts {
+  /** As progress calls it: `[builder 2/4] RUN go build`. */
+  readonly name: string;
+  /** Of a step of the Dockerfile: its stage. */
+  readonly stage?: string;
+  readonly isCached: boolean;
+  /** In milliseconds since 1970. */
+  readonly startedMs: number;
+  readonly endedMs: number;
 }
 
 export interface BuiltImage {
@@ -97,6 +110,8 @@ export interface BuiltImage {
   readonly platform: string;
   /** The image id. */
   readonly configDigest: string;
+  /** Of its layers' tars, uncompressed; a layer that was not fetched counts nothing. */
+  readonly sizeBytes: number;
   /** Absent when nothing needed a manifest. */
   readonly manifestDigest?: string;
   /** The same manifest with its media type and size. */

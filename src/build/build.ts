@@ -1,6 +1,6 @@
 import { blameMachine } from "../errors/explain-system-error.ts";
 import type { BuildEvent } from "../progress/event.ts";
-import type { BuildOptions, BuildResult } from "./build-options.ts";
+import type { BuildOptions, BuildResult, StepFacts } from "./build-options.ts";
 import { makeEventQueue } from "./event-queue.ts";
 import { performBuild } from "./perform-build.ts";
 import { type FileMap, writeFileMap } from "./write-file-map.ts";
@@ -33,11 +33,14 @@ export interface Build extends AsyncIterable<BuildEvent> {
  */
 export function build(request: BuildRequest): Build {
   const events = makeEventQueue();
+  const steps = collectSteps();
   const emit = (event: BuildEvent) => {
+    steps.add(event);
     request.emit?.(event);
     events.add(event);
   };
   const result = run(request, emit)
+    .then((facts) => ({ ...facts, steps: steps.ended }))
     .catch((error) => {
       throw blameMachine(error);
     })
@@ -47,7 +50,26 @@ export function build(request: BuildRequest): Build {
   return { result, [Symbol.asyncIterator]: () => events.read() };
 }
 
-async function run(request: BuildRequest, emit: BuildOptions["emit"]): Promise<BuildResult> {
+/** What has ended well, as its events tell. */
+function collectSteps(): { add(event: BuildEvent): void; readonly ended: readonly StepFacts[] } {
+  const begun = new Map<string, Extract<BuildEvent, { kind: "start" }>>();
+  const ended: StepFacts[] = [];
+  return {
+    ended,
+    add(event) {
+      if (event.kind === "start") begun.set(event.id, event);
+      if (event.kind !== "end") return;
+      const start = begun.get(event.id);
+      begun.delete(event.id);
+      if (start === undefined || (event.outcome !== "done" && event.outcome !== "cached")) return;
+      const { name, stage, time } = start;
+      const isCached = event.outcome === "cached";
+      ended.push({ name, ...(stage && { stage }), isCached, startedMs: time, endedMs: event.time });
+    },
+  };
+}
+
+async function run(request: BuildRequest, emit: BuildOptions["emit"]): ReturnType<typeof performBuild> {
   const { context, dockerfile } = request;
   // Before anything is told: the caller has the handle first.
   const secrets = await readSecrets(request.secrets);

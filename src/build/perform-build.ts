@@ -4,6 +4,7 @@ import { hintNearest } from "../errors/suggest-nearest.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import type { Plan } from "../plan/plan.ts";
 import { solvePlan } from "../solve/solve-plan.ts";
+import { measureLayers } from "../store/layers.ts";
 import type { BuildOptions, BuildResult } from "./build-options.ts";
 import type { BuildOutput } from "./build-output.ts";
 import { checkOutputs, exportImages } from "./export-images.ts";
@@ -21,7 +22,7 @@ const DEFAULT_JOBS = 16;
  *
  * @throws BuildError for everything that the user can do something about; then no output was written or tagged.
  */
-export async function performBuild(options: BuildOptions): Promise<BuildResult> {
+export async function performBuild(options: BuildOptions): Promise<Omit<BuildResult, "steps">> {
   const started = Date.now();
   const { outputs = [{ type: "image", names: [], push: false }], tags = [] } = options;
   checkOutputs(outputs, tags);
@@ -87,10 +88,11 @@ export async function performBuild(options: BuildOptions): Promise<BuildResult> 
   });
   const { images, manifests, root } = exported;
   return {
-    images: images.map(({ configDigest, platform }, position) => ({
+    images: images.map(({ config, configDigest, platform }, position) => ({
       target: built[position]!.target,
       platform: formatPlatform(platform),
       configDigest,
+      sizeBytes: measureLayers(access.store, config.rootfs.diff_ids),
       ...(manifests[position] && {
         manifestDigest: manifests[position].descriptor.digest,
         manifestDescriptor: manifests[position].descriptor,

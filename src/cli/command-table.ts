@@ -204,7 +204,10 @@ export const COMMANDS: readonly CommandEntry[] = [
 
 /** docker's other spellings of the same: what begins like a key stands for its value. */
 const SPELLINGS: readonly (readonly [string, string])[] = [
+  ["version", "--version"],
+  ["buildx version", "--version"],
   ["buildx build", "build"],
+  ["buildx b", "build"],
   ["builder build", "build"],
   // An image of such a name is docker.io/library/ls.
   ...["ls", "show", "inspect", "logs", "rm"].flatMap((name) =>
@@ -223,6 +226,7 @@ const SPELLINGS: readonly (readonly [string, string])[] = [
   ["cp", "container cp"],
   ["rm", "container rm"],
   ["system df", "du"],
+  ["system prune", "prune"],
   ["buildx du", "du"],
   ["builder prune", "prune"],
   ["buildx prune", "prune"],
@@ -234,6 +238,8 @@ const SPELLINGS: readonly (readonly [string, string])[] = [
 /** docker's groups of commands that are none of slipway's own. */
 const GROUPS = ["buildx", "builder", "image", "system"];
 
+const OF_BUILDERS = ["create", "use", "ls", "inspect", "rm", "stop"];
+
 /** What is like docker's `buildx CMD` and is not there; undefined for what is no such thing. */
 export function describeMissing(args: readonly string[]): { message: string; hint: string } | undefined {
   const [group = "", name = ""] = args;
@@ -241,6 +247,12 @@ export function describeMissing(args: readonly string[]): { message: string; hin
   const known = SPELLINGS.flatMap(([from]) =>
     from.startsWith(`${group} `) ? [from.slice(group.length + 1)] : [],
   );
+  if (group === "buildx" && OF_BUILDERS.includes(name)) {
+    return {
+      message: `Unknown command "buildx ${name}"`,
+      hint: "Leave it out: there are no builders to make or choose, slipway builds by itself",
+    };
+  }
   const nearest = suggestNearest(name, known);
   return {
     message: `Unknown command "${`${group} ${name}`.trim()}"`,

@@ -4,7 +4,7 @@ import type { ImageConfig } from "../oci/image-config.ts";
 import { familiarRepository, parseImageReference } from "../oci/reference.ts";
 import { readJsonBlob } from "../store/blobs.ts";
 import { listImages, listTags, type StoredImage } from "../store/images.ts";
-import { findLayerSize } from "../store/layers.ts";
+import { measureLayers } from "../store/layers.ts";
 import type { Store } from "../store/open-store.ts";
 
 /** A name of an image; an image without a name has one row too. */
@@ -48,8 +48,7 @@ export async function listImageRows({ store }: ImageAccess): Promise<ImageRow[]>
 export async function imageSize(store: Store, image: StoredImage): Promise<number> {
   if (image.sizeBytes > 0) return image.sizeBytes;
   const { rootfs } = await readJsonBlob<ImageConfig>(store, image.configDigest);
-  const sizes = rootfs.diff_ids.map((diffId) => findLayerSize(store, diffId) ?? 0);
-  return sizes.reduce((sum, size) => sum + size, 0);
+  return measureLayers(store, rootfs.diff_ids);
 }
 
 /** docker's short form of an id. */

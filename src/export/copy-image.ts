@@ -7,6 +7,7 @@ import { parseIndex, parseManifest } from "../oci/parse-documents.ts";
 import { formatPlatform, type Platform } from "../oci/platform.ts";
 import type { ImageReference } from "../oci/reference.ts";
 import type { EventSink } from "../progress/event.ts";
+import { failEvent } from "../progress/fail-event.ts";
 
 /** A manifest or index as its owner wrote it, byte for byte, so that digests stay. */
 export interface ImageDocument {
@@ -185,7 +186,7 @@ async function reportCopy(
     );
     emit({ kind: "end", time: Date.now(), id, outcome: outcome === "existed" ? "cached" : "done" });
   } catch (error) {
-    emit({ kind: "end", time: Date.now(), id, outcome: signal.aborted ? "canceled" : "failed" });
+    emit(failEvent(id, error, signal));
     throw error;
   }
 }

@@ -3,6 +3,7 @@ import { type ClientRequest, type IncomingMessage, request as requestHttp } from
 import { request as requestHttps } from "node:https";
 import { BuildError } from "../errors/build-error.ts";
 import type { ImageAccess } from "../image/image-access.ts";
+import { failEvent } from "../progress/fail-event.ts";
 import type { EngineAddress } from "./engine-address.ts";
 import { type LayoutOptions, writeLayoutArchive } from "./write-layout.ts";
 
@@ -33,7 +34,7 @@ export async function loadIntoEngine(
     await checkAnswer(response, engine);
     emit({ kind: "end", time: Date.now(), id, outcome: "done" });
   } catch (error) {
-    emit({ kind: "end", time: Date.now(), id, outcome: signal.aborted ? "canceled" : "failed" });
+    emit(failEvent(id, error, signal));
     signal.throwIfAborted();
     if (error instanceof BuildError) throw error;
     throw new BuildError(

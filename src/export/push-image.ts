@@ -4,6 +4,7 @@ import type { WrittenManifest } from "../image/assemble-image.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { familiarName, type ImageReference } from "../oci/reference.ts";
+import { failEvent } from "../progress/fail-event.ts";
 import type { RegistryClient } from "../registry/registry-client.ts";
 import { findBlobOrigins, recordBlobOrigins } from "../store/blob-origins.ts";
 import { hasBlob, readBlob } from "../store/blobs.ts";
@@ -141,7 +142,7 @@ async function reportPush(
     );
     emit({ kind: "end", time: Date.now(), id, outcome: outcome === "existed" ? "cached" : "done" });
   } catch (error) {
-    emit({ kind: "end", time: Date.now(), id, outcome: signal.aborted ? "canceled" : "failed" });
+    emit(failEvent(id, error, signal));
     throw error;
   }
 }

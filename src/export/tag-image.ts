@@ -5,7 +5,7 @@ import { formatImageReference, parseImageReference } from "../oci/reference.ts";
 import { findOriginsOfLayer } from "../store/blob-origins.ts";
 import { makeDurable } from "../store/durability.ts";
 import { writeImage, writeTag } from "../store/images.ts";
-import { findLayerByDiffId, findLayerSize } from "../store/layers.ts";
+import { findLayerByDiffId, measureLayers } from "../store/layers.ts";
 
 /** Fetches the layers of an image that nobody could find later: those of a layout, and not of a registry. */
 export async function keepReachable({ store }: ImageAccess, { layers }: AssembledImage): Promise<void> {
@@ -29,9 +29,7 @@ export async function tagImage(
   await makeDurable(store);
   const platform = formatPlatform(image.platform);
   const references = names.map(parseImageReference);
-  const sizeBytes = image.config.rootfs.diff_ids
-    .map((diffId) => findLayerSize(store, diffId) ?? 0)
-    .reduce((sum, size) => sum + size, 0);
+  const sizeBytes = measureLayers(store, image.config.rootfs.diff_ids);
   const { configDigest } = image;
   const created = Date.parse(image.config.created ?? "") || 0;
   writeImage(store, { configDigest, platform, sizeBytes, created });

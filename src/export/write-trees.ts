@@ -7,6 +7,7 @@ import type { Writable } from "node:stream";
 import { BuildError } from "../errors/build-error.ts";
 import type { ImageAccess, LazyLayer } from "../image/image-access.ts";
 import { formatPlatform, type Platform } from "../oci/platform.ts";
+import { failEvent } from "../progress/fail-event.ts";
 import type { ExportedTree, ExportTreesRequest } from "../rootfs/exported-trees.ts";
 import { treeTarChunks } from "../rootfs/tree-tar.ts";
 
@@ -116,7 +117,7 @@ async function reportOutput(
     await write();
     emit({ kind: "end", time: Date.now(), id: name, outcome: "done" });
   } catch (error) {
-    emit({ kind: "end", time: Date.now(), id: name, outcome: signal.aborted ? "canceled" : "failed" });
+    emit(failEvent(name, error, signal));
     throw error;
   }
 }

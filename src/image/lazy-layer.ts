@@ -6,6 +6,7 @@ import { BuildError } from "../errors/build-error.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { compressionOf } from "../oci/media-type.ts";
+import { failEvent } from "../progress/fail-event.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import { findLayerIndex, openStoredLayer, storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { adoptBlob, hasBlob, temporaryPath } from "../store/blobs.ts";
@@ -155,7 +156,7 @@ async function withProgress<T>(
     emit({ kind: "end", time: Date.now(), id, outcome: "done" });
     return result;
   } catch (error) {
-    emit({ kind: "end", time: Date.now(), id, outcome: signal.aborted ? "canceled" : "failed" });
+    emit(failEvent(id, error, signal));
     throw error;
   }
 }

@@ -10,6 +10,7 @@ import {
   type ImageReference,
   parseImageReference,
 } from "../oci/reference.ts";
+import { failEvent } from "../progress/fail-event.ts";
 import { findBlobOrigins, findOriginsOfLayer, recordBlobOrigins } from "../store/blob-origins.ts";
 import { hasBlob, readBlob, writeBlob } from "../store/blobs.ts";
 import {
@@ -175,7 +176,7 @@ export async function pullImage(
     emit({ kind: "end", time: Date.now(), id, outcome: "done" });
     return image;
   } catch (error) {
-    emit({ kind: "end", time: Date.now(), id, outcome: signal.aborted ? "canceled" : "failed" });
+    emit(failEvent(id, error, signal));
     throw error;
   }
 }

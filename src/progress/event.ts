@@ -41,6 +41,8 @@ export type BuildEvent =
       readonly time: number;
       readonly id: string;
       readonly outcome: "done" | "cached" | "failed" | "canceled";
+      /** Why it failed. */
+      readonly error?: string;
     };
 
 /** Takes events in the order in which they happen; must not throw. */

@@ -9,7 +9,7 @@ test("events are lines of BuildKit's SolveStatus", () => {
   emit({ kind: "start", time: at(0), id: "step 1", name: "RUN make", stage: "" });
   emit({ kind: "log", time: at(5), id: "step 1", stream: "stderr", data: Buffer.from("hi\n") });
   emit({ kind: "progress", time: at(6), id: "step 1", label: "downloaded", doneBytes: 5, totalBytes: 9 });
-  emit({ kind: "end", time: at(7), id: "step 1", outcome: "failed" });
+  emit({ kind: "end", time: at(7), id: "step 1", outcome: "failed", error: "Cannot run it: why" });
   emit({
     kind: "warning",
     time: at(8),
@@ -32,7 +32,7 @@ test("events are lines of BuildKit's SolveStatus", () => {
   );
   assert.deepEqual(
     [end.vertexes[0].digest, end.vertexes[0].completed, end.vertexes[0].error],
-    [digest, "2024-01-31T00:00:00.007Z", "failed"],
+    [digest, "2024-01-31T00:00:00.007Z", "Cannot run it: why"],
   );
   assert.equal(Buffer.from(warning.warnings[0].short, "base64").toString(), "odd");
   assert.deepEqual(warning.warnings[0].range, [{ start: { line: 2 }, end: { line: 3 } }]);

@@ -83,17 +83,17 @@ interface SolveStatus {
 }
 
 function endVertex(
-  { id, time, outcome }: Extract<BuildEvent, { kind: "end" }>,
+  { id, time, outcome, error = "failed" }: Extract<BuildEvent, { kind: "end" }>,
   begun: { readonly name: string; readonly time: number },
 ) {
-  const errors = { failed: "failed", canceled: "context canceled" } as const;
   return {
     digest: digestOf(id),
     name: begun.name,
     started: formatTime(begun.time),
     completed: formatTime(time),
     ...(outcome === "cached" && { cached: true as const }),
-    ...((outcome === "failed" || outcome === "canceled") && { error: errors[outcome] }),
+    ...(outcome === "failed" && { error }),
+    ...(outcome === "canceled" && { error: "context canceled" }),
   };
 }
 

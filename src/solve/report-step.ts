@@ -1,4 +1,6 @@
 import type { Step } from "../plan/plan.ts";
+import type { BuildEvent } from "../progress/event.ts";
+import { failEvent } from "../progress/fail-event.ts";
 import type { SourceContext } from "./solve-plan.ts";
 
 /** What a step says of itself while it is worked on. */
@@ -18,7 +20,8 @@ export async function reportStep<T>(
   work: (report: StepReport) => Promise<T>,
 ): Promise<T> {
   const id = `step ${step.id}`;
-  let outcome: "done" | "cached" | "failed" | "canceled" = "done";
+  let outcome: "done" | "cached" = "done";
+  let failure: BuildEvent | undefined;
   const started = Date.now();
   emit({ kind: "start", time: started, id, name: step.name, stage: step.stage });
   try {
@@ -32,11 +35,11 @@ export async function reportStep<T>(
         emit({ kind: "progress", time: Date.now(), id, label: "downloaded", doneBytes, totalBytes }),
     });
   } catch (error) {
-    outcome = signal.aborted ? "canceled" : "failed";
+    failure = failEvent(id, error, signal);
     throw error;
   } finally {
     const ended = Date.now();
     trace.time(step, { started, ended });
-    emit({ kind: "end", time: ended, id, outcome });
+    emit(failure ?? { kind: "end", time: ended, id, outcome });
   }
 }

@@ -59,6 +59,11 @@ export function findLayerSize(store: Store, diffId: Digest): number | undefined 
   return (row?.size as number | null) ?? undefined;
 }
 
+/** Of all the layers' tars that are known, in bytes. */
+export function measureLayers(store: Store, diffIds: readonly Digest[]): number {
+  return diffIds.reduce((sum, diffId) => sum + (findLayerSize(store, diffId) ?? 0), 0);
+}
+
 /** Undefined when it was reclaimed meanwhile. */
 function useRow(store: Store, row: LayerRow): StoredLayer | undefined {
   if (isPinned(store, row)) return fromRow(row);

@@ -30,8 +30,12 @@ describe("the library", { skip: runMissing }, () => {
     });
     const events: BuildEvent[] = [];
     for await (const event of running) events.push(event);
-    const { images } = await running.result;
+    const { images, steps } = await running.result;
     assert.match(images[0]!.configDigest, /^sha256:[0-9a-f]{64}$/);
+    // Busybox itself is larger, and tars are rounded up.
+    assert.ok(images[0]!.sizeBytes > 100_000 && images[0]!.sizeBytes % 512 === 0);
+    const run = steps.find(({ name }) => name.includes("RUN"))!;
+    assert.deepEqual([run.isCached, run.stage, run.startedMs <= run.endedMs], [false, "0", true]);
     const started = events.filter(({ kind }) => kind === "start").length;
     assert.ok(started >= 2);
     assert.equal(events.filter(({ kind }) => kind === "end").length, started);
@@ -47,7 +51,12 @@ describe("the library", { skip: runMissing }, () => {
       context: { files: {} },
       dockerfile: "FROM busybox\nRUN echo going down; exit 3\n",
     });
-    for await (const _ of running);
+    const ends: BuildEvent[] = [];
+    for await (const event of running) if (event.kind === "end") ends.push(event);
+    assert.match(
+      JSON.stringify(ends),
+      /"outcome":"failed","error":"Cannot run .* it ended with exit code 3"/,
+    );
     await assert.rejects(running.result, (error: unknown) => {
       assert.ok(error instanceof BuildError);
       assert.deepEqual(

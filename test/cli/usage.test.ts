@@ -33,6 +33,10 @@ const WRONG: readonly (readonly [args: readonly string[], message: RegExp])[] = 
   [["build", "--tga", "x", "."], /^Error: Unknown option "--tga"\n\nHint: Did you mean --tag\?\n$/],
   [["buildx", "bild"], /^Error: Unknown command "buildx bild"\n\nHint: Did you mean buildx build\?\n$/],
   [["image", "sign"], /^Error: Unknown command "image sign"\n\nHint: There is image ls, /],
+  [
+    ["buildx", "create", "--use"],
+    /^Error: Unknown command "buildx create"\n\nHint: Leave it out: there are no builders/,
+  ],
   [["build"], /^Error: Missing required argument "context"\n$/],
   [["build", ".", "."], /^Error: Too many arguments for "build"/],
   [["images", "--format"], /^Error: Option "--format <format>" argument missing\n$/],
@@ -45,6 +49,27 @@ for (const [args, message] of WRONG) {
     assert.deepEqual([code, stdout], [2, ""]);
   });
 }
+
+test("docker's other spellings are ours: buildx b, image build, version, system df, system prune", async () => {
+  for (const spelling of ["build", "buildx build", "buildx b", "builder build", "image build"]) {
+    const { stdout, stderr } = await run(...spelling.split(" "), "-q", ".");
+    assert.match(stdout, /^sha256:[0-9a-f]{64}\n$/, `${spelling}: ${stderr}`);
+  }
+  const { stdout } = await run("--version");
+  for (const spelling of ["version", "buildx version"]) {
+    assert.deepEqual(await run(...spelling.split(" ")), { code: 0, stdout, stderr: "" });
+  }
+  for (const spelling of [
+    "system df",
+    "buildx du",
+    "system prune -f",
+    "builder prune -f",
+    "buildx prune -f",
+  ]) {
+    const { code, stderr } = await run(...spelling.split(" "));
+    assert.equal(code, 0, `${spelling}: ${stderr}`);
+  }
+});
 
 test("attestations: what cannot be made is refused, what is wrong is told", async () => {
   for (const [args, message] of [
