@@ -1,3 +1,4 @@
+import { BuildError } from "../errors/build-error.ts";
 import type { RootfsPath } from "../rootfs/entry.ts";
 import { parentPath, pathFromText } from "../rootfs/rootfs-path.ts";
 import type { UnionTree } from "../rootfs/union-tree.ts";
@@ -13,6 +14,8 @@ export interface MountTarget {
  * The mount points that the tree lacks, for a directory that then is the topmost *lower* one: so they are there to be mounted
  * on, and nothing of them is in the upper directory afterwards. A directory that the tree has and that a stub lies in is
  * repeated with its metadata, for an overlay shows the topmost one's. Parents come first.
+ *
+ * @throws BuildError `run-failed` for a file that would be mounted on a directory, or the other way round.
  */
 export function findMountStubs(tree: UnionTree, targets: readonly MountTarget[]): MountStub[] {
   const stubs = new Map<RootfsPath, MountStub>();
@@ -35,12 +38,20 @@ function findMissing(
   all: readonly MountTarget[],
 ): { readonly path: RootfsPath; readonly kind: MountTarget["kind"] }[] {
   const { path, entry } = tree.resolve(pathFromText(target.path), { followLast: true });
-  if (entry !== undefined) return [];
   const isCovered = all.some(
     (other) =>
       other.kind === "directory" &&
       other !== target &&
       `/${path}`.startsWith(`${other.path.replace(/\/+$/, "")}/`),
   );
-  return isCovered ? [] : [{ path, kind: target.kind }];
+  if (isCovered) return [];
+  if (entry === undefined) return [{ path, kind: target.kind }];
+  const isDirectory = entry.entry.type === "directory";
+  if (isDirectory !== (target.kind === "directory")) {
+    throw new BuildError(
+      "run-failed",
+      `Cannot mount a ${target.kind} on "${target.path}": the image has a ${isDirectory ? "directory" : "file"} there`,
+    );
+  }
+  return [];
 }

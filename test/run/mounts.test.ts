@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { existsSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
+import { runCommand } from "../slipway.ts";
 
 describe("mounts of a RUN", { skip: runMissing }, () => {
   let bench: BuildBench;
@@ -169,5 +172,49 @@ describe("mounts of a RUN", { skip: runMissing }, () => {
       args: ["--build-arg", "BUILDKIT_SANDBOX_HOSTNAME=me"],
     });
     assert.match(named, /^me$/m);
+  });
+
+  it("hosts and resolv.conf are where links of the image lead, inside of it, and the links stay as they are", async () => {
+    const dockerfile = `FROM busybox
+       COPY etc /etc
+       RUN grep -q buildkitsandbox /etc/hosts && [ -e /etc/resolv.conf ] && touch /done
+       RUN readlink /etc/hosts && readlink /etc/resolv.conf`;
+    const context = bench.context({ Dockerfile: dockerfile, "etc/other": "" });
+    // A target that is missing, and one outside of the image.
+    symlinkSync("/run/resolve/stub.conf", join(context, "etc/resolv.conf"));
+    symlinkSync("../../../../slipway-outside/hosts", join(context, "etc/hosts"));
+    const out = join(bench.directory, "links.tar");
+    const { code, stderr } = await bench.run([
+      "build",
+      "--progress=plain",
+      "-o",
+      `type=tar,dest=${out}`,
+      context,
+    ]);
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /slipway-outside\/hosts\n.* \/run\/resolve\/stub\.conf$/m);
+    assert.ok(!existsSync("/slipway-outside"));
+    const { stdout } = await runCommand("tar", ["-tf", out]);
+    assert.deepEqual(
+      stdout.split("\n").filter((path) => /outside|run\/|resolv|hosts/.test(path)),
+      ["etc/hosts", "etc/resolv.conf"],
+    );
+  });
+
+  it("a file is not mounted on a directory, nor a directory on a file", async () => {
+    for (const [dockerfile, message] of [
+      [
+        "FROM busybox\nWORKDIR /etc/hosts\nRUN true",
+        'Cannot mount a file on "/etc/hosts": the image has a directory there',
+      ],
+      [
+        "FROM busybox\nRUN --mount=type=cache,target=/etc/passwd true",
+        'Cannot mount a directory on "/etc/passwd": the image has a file there',
+      ],
+    ] as const) {
+      const { code, stderr } = await bench.build(dockerfile);
+      assert.equal(code, 1);
+      assert.ok(stderr.includes(`Error: ${message}`), stderr);
+    }
   });
 });
