@@ -165,6 +165,25 @@ test("copy takes docker archives of skopeo, and skopeo reads those of copy", {
   await assertIsImage(loaded, "my/app:2", await idOf(root, "app:1"));
 });
 
+test("load takes a directory with an OCI layout, and says what is no archive", async () => {
+  const root = makeRoot();
+  await build(root, "app:1");
+  const layout = join(work, "layout");
+  await slipway(["build", "-q", "-t", "app:1", "-o", `type=oci,tar=false,dest=${layout}`, context], { root });
+  const loaded = makeRoot();
+  const { stdout } = await slipway(["load", "-i", layout], { root: loaded });
+  assert.equal(stdout, "Loaded image: app:1\n");
+  await assertIsImage(loaded, "app:1", await idOf(root, "app:1"));
+  for (const [path, message] of [
+    [join(work, "nothing"), /Cannot load ".*nothing": there is no such file/],
+    [context, /it has neither index\.json nor manifest\.json/],
+  ] as const) {
+    const { code, stderr } = await runSlipway(["load", "-i", path], { root: loaded });
+    assert.equal(code, 1);
+    assert.match(stderr, message);
+  }
+});
+
 /** An archive of these members. */
 function makeArchive(name: string, members: Readonly<Record<string, string>>): string {
   const directory = mkdtempSync(join(work, "members-"));

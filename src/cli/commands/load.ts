@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { BuildError } from "../../errors/build-error.ts";
@@ -19,7 +19,12 @@ interface LoadOptions {
 export function defineLoad(command: Command, context: CommandContext): void {
   command
     .usage("[OPTIONS]")
-    .addOption(makeOption("-i, --input <file>", "an OCI or docker archive (default: stdin)"))
+    .addOption(
+      makeOption(
+        "-i, --input <file>",
+        "an OCI or docker archive, or a directory with an OCI layout (default: stdin)",
+      ),
+    )
     .addOption(makeOption("-q, --quiet", "no progress"))
     .addOption(makeOption("--platform <platform>", "which one of an image for several"))
     .action(async (options: LoadOptions) => {
@@ -31,12 +36,15 @@ export function defineLoad(command: Command, context: CommandContext): void {
       const lines = await withProgress(
         context,
         async ({ access }) => {
+          const platform = choosePlatform(options.platform);
+          const { input } = options;
+          if (input !== undefined && (await isDirectory(input)))
+            return loadImages(access, { directory: input, name: input, platform });
           const directory = await mkdtemp(join(access.store.temporaryDirectory, "load-"));
           try {
-            const archive = options.input === undefined ? context.stdin : createReadStream(options.input);
-            const name = options.input ?? "stdin";
+            const archive = input === undefined ? context.stdin : createReadStream(input);
+            const name = input ?? "stdin";
             await unpackArchive(archive, { directory, name, limits: access.limits, signal: access.signal });
-            const platform = choosePlatform(options.platform);
             return await loadImages(access, { directory, name, platform });
           } finally {
             await rm(directory, { recursive: true, force: true });
@@ -46,4 +54,14 @@ export function defineLoad(command: Command, context: CommandContext): void {
       );
       context.stdout.write(lines.map((line) => `${line}\n`).join(""));
     });
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const what = code === "ENOENT" ? "there is no such file" : message;
+    throw new BuildError("option-invalid", `Cannot load "${path}": ${what}`);
+  }
 }
