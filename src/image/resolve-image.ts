@@ -27,7 +27,7 @@ import { findLayerByDiffId } from "../store/layers.ts";
 import type { Store } from "../store/open-store.ts";
 import type { ImageAccess, ResolvedImage } from "./image-access.ts";
 import { type BlobOrigin, type LazyLayerSource, makeLazyLayer } from "./lazy-layer.ts";
-import { readImage } from "./read-image.ts";
+import { type ReadImage, readImage } from "./read-image.ts";
 
 /** An image id: the config's digest, or 12 to 64 of its hex digits. */
 const IMAGE_ID = /^(?:sha256:)?([0-9a-f]{12,64})$/;
@@ -53,7 +53,7 @@ export async function resolveImage(
   if (local !== undefined) return openStoredImage(access, local, text);
   const reference = parseImageReference(text);
   try {
-    return await pullImage(access, reference, options.platform);
+    return await pullImage(access, reference, { platform: options.platform });
   } catch (error) {
     throw hintOtherPlatforms(error, findTags(access.store, formatImageReference(reference)));
   }
@@ -132,12 +132,42 @@ export async function openStoredImage(
   };
 }
 
-/** Asks the registry, and keeps what it answers under the name. */
+/**
+ * Asks the registry, and keeps what it answers under the name. `withLayers`: the name changes when all of them are here, so that a pull
+ * which fails leaves the image that had the name before.
+ */
 export async function pullImage(
   access: ImageAccess,
   reference: ImageReference,
-  platform: Platform,
+  { platform, withLayers = false }: { readonly platform: Platform; readonly withLayers?: boolean },
 ): Promise<ResolvedImage> {
+  const { store } = access;
+  const { image, root } = await readFromRegistry(access, reference, platform);
+  if (withLayers) await Promise.all(image.layers.map((layer) => layer.load()));
+  rememberOrigins(store, reference, image);
+  writeImage(store, {
+    configDigest: image.configDigest,
+    manifestDigest: image.manifestDescriptor.digest,
+    platform: formatPlatform(image.platform),
+    sizeBytes: 0,
+    created: Date.parse(image.config.created ?? "") || Date.now(),
+  });
+  writeTag(store, {
+    name: formatImageReference(reference),
+    platform: formatPlatform(platform),
+    configDigest: image.configDigest,
+    targetDigest: root.digest,
+    updated: Date.now(),
+  });
+  return image;
+}
+
+/** Reads index, manifest and config, and keeps their blobs. `root` is what the reference stands for at the registry. */
+async function readFromRegistry(
+  access: ImageAccess,
+  reference: ImageReference,
+  platform: Platform,
+): Promise<{ readonly image: ReadImage; readonly root: Descriptor }> {
   const { store, signal, emit } = access;
   const name = formatImageReference(reference);
   const id = `resolve ${name} ${formatPlatform(platform)}`;
@@ -152,29 +182,10 @@ export async function pullImage(
       await writeBlob(store, bytes);
       return bytes;
     };
-    const image = await readImage(access, root.descriptor, {
-      name,
-      platform,
-      read,
-      origin: registryOrigin(access, reference),
-    });
-    rememberOrigins(store, reference, image);
-    writeImage(store, {
-      configDigest: image.configDigest,
-      manifestDigest: image.manifestDescriptor.digest,
-      platform: formatPlatform(image.platform),
-      sizeBytes: 0,
-      created: Date.parse(image.config.created ?? "") || Date.now(),
-    });
-    writeTag(store, {
-      name,
-      platform: formatPlatform(platform),
-      configDigest: image.configDigest,
-      targetDigest: root.descriptor.digest,
-      updated: Date.now(),
-    });
+    const origin = registryOrigin(access, reference);
+    const image = await readImage(access, root.descriptor, { name, platform, read, origin });
     emit({ kind: "end", time: Date.now(), id, outcome: "done" });
-    return image;
+    return { image, root: root.descriptor };
   } catch (error) {
     emit(failEvent(id, error, signal));
     throw error;

@@ -25,10 +25,7 @@ export function definePull(command: Command, context: CommandContext): void {
       const platform = choosePlatform(options.platform);
       await withProgress(
         context,
-        async ({ access }) => {
-          const image = await pullImage(access, reference, platform);
-          await Promise.all(image.layers.map((layer) => layer.load()));
-        },
+        ({ access }) => pullImage(access, reference, { platform, withLayers: true }),
         {
           registry: readRegistryFlags(context, options),
           verb: "Pulled",
