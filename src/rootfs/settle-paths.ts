@@ -3,7 +3,7 @@ import type { RootfsPath } from "./entry.ts";
 import { IndexReader } from "./index-reader.ts";
 import type { Layer } from "./layer.ts";
 import { Unsettled } from "./layered-tree.ts";
-import { bytesFromText, cleanPath } from "./rootfs-path.ts";
+import { bytesFromText, cleanPath, ROOT } from "./rootfs-path.ts";
 import { openUpperTree, type UpperTree } from "./union-tree.ts";
 
 /** What it still takes: nothing, the next layer perhaps, or all of them (a directory lets through what is below). */
@@ -16,11 +16,19 @@ export interface SettlePathsRequest {
   readonly paths: readonly string[];
   /** What is in a directory does not matter, only what it is itself and where it lies. */
   readonly onlyEntries?: boolean;
+  /** What lies beside the paths is looked at, too: a hard link there needs its file, wherever it lies. */
+  readonly looksBeside?: boolean;
 }
 
 /** How many more layers it takes until every path, symlinks followed, is settled (`openUpperTree`). */
-export function settlePaths({ layers, paths, onlyEntries = false }: SettlePathsRequest): LayersNeeded {
+export function settlePaths({
+  layers,
+  paths,
+  onlyEntries = false,
+  looksBeside = false,
+}: SettlePathsRequest): LayersNeeded {
   return whenSettled(() => {
+    if (looksBeside && layers.some((layer) => hasForeignLinkIn(layer, ROOT))) return "all";
     using tree = openUpperTree(layers);
     let needed: LayersNeeded = "none";
     for (const path of paths) {

@@ -10,7 +10,6 @@ import { fileDigestsPath } from "../store/file-digests.ts";
 import { loadLayersOfPaths } from "./load-upper-layers.ts";
 import { asRootfs, type KeyContext } from "./solve-plan.ts";
 import type { SolvedFiles } from "./solved.ts";
-import { loadLayers } from "./step-record.ts";
 
 export type BindMount = Extract<RunMount, { type: "bind" }>;
 
@@ -58,16 +57,24 @@ export async function openBindSource(
   context: KeyContext,
 ): Promise<BindSource> {
   const solved = await context.solve(mount.from);
-  if (solved.kind !== "files") {
-    // All of them: what is mounted is unpacked, and a link beside the path may lead into any layer.
-    return findInLayers(await loadLayers(asRootfs(solved)), mount.source);
-  }
+  if (solved.kind !== "files") return findInLayers(await loadBindLayers(mount, context), mount.source);
   const { store, work, signal } = context.access;
   await using selection = await selectPart(solved, mount, context);
   const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
     work.writeCopyLayer({ selection, base: [], layersDirectory }, { signal }),
   );
   return findInLayers([layer], CONTEXT_PART);
+}
+
+/** Of a stage or an image, those that say what is at the path; none of a context. */
+export async function loadBindLayers(
+  { from, source }: { readonly from: StepId; readonly source: string },
+  context: KeyContext,
+): Promise<readonly Layer[]> {
+  const solved = await context.solve(from);
+  if (solved.kind === "files") return [];
+  const { layers } = asRootfs(solved);
+  return loadLayersOfPaths({ layers, paths: [source], looksBeside: true }, context.access);
 }
 
 async function selectPart(

@@ -5,8 +5,8 @@ import { hasWildcard } from "../rootfs/match-glob.ts";
 import { loadLayersOfPaths } from "./load-upper-layers.ts";
 
 /**
- * The layers that a COPY from a root file system has to look into, bottom first. Globs, `--parents`, and directories that let lower layers
- * through, need them all.
+ * The layers that a COPY from a root file system has to look into, bottom first. Globs, and directories that let lower layers through, need
+ * them all.
  */
 export async function loadCopiedLayers(
   {
@@ -19,7 +19,10 @@ export async function loadCopiedLayers(
   const paths = step.sources.flatMap((source) =>
     source.kind !== "inline" && source.from === from ? [source.path] : [],
   );
-  const isWide = step.parents || paths.some((path) => hasWildcard(path) || path.includes("\\"));
+  // Where `..` leads from a pivot is not where it leads in a path.
+  const isWide = paths.some(
+    (path) => hasWildcard(path) || path.includes("\\") || (step.parents && path.includes("/..")),
+  );
   if (isWide) return Promise.all(layers.map((layer) => layer.load()));
-  return loadLayersOfPaths({ layers, paths }, access);
+  return loadLayersOfPaths({ layers, paths, looksBeside: step.parents }, access);
 }

@@ -37,16 +37,18 @@ export interface WantedPaths {
   readonly paths: readonly string[];
   /** Only what the paths are themselves matters, not their bytes nor what is in directories. */
   readonly onlyEntries?: boolean;
+  /** The layers are walked or mounted as they are: `settle-paths.ts`. */
+  readonly looksBeside?: boolean;
 }
 
 /** The upper layers that say what some paths are. */
 export function loadLayersOfPaths(
-  { layers, paths, onlyEntries = false }: WantedPaths,
+  { layers, paths, onlyEntries = false, looksBeside = false }: WantedPaths,
   { work, signal }: ImageAccess,
 ): Promise<Layer[]> {
   return loadUpperLayers({
     layers,
-    settle: (upper) => work.settlePaths({ layers: upper, paths, onlyEntries }, { signal }),
+    settle: (upper) => work.settlePaths({ layers: upper, paths, onlyEntries, looksBeside }, { signal }),
     onlyIndexes: onlyEntries,
   });
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { StepKey } from "../cache/step-key.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { formatPlatform } from "../oci/platform.ts";
-import type { RunStep } from "../plan/plan.ts";
+import type { RunMount, RunStep } from "../plan/plan.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import { LAYER_FILES, openStoredLayer } from "../rootfs/stored-layer.ts";
 import { checkBinfmt } from "../sandbox/check-binfmt.ts";
@@ -15,6 +15,7 @@ import { openLiveLog } from "../store/live-log.ts";
 import { makeLogKeeper, writeLog } from "../store/logs.ts";
 import type { StepRecord } from "../store/records.ts";
 import { removeTree } from "../store/remove-tree.ts";
+import { loadBindLayers } from "./bind-source.ts";
 import { isSeedMissing } from "./cache-mount.ts";
 import { type FailedCommand, hintExit } from "./hint-exit.ts";
 import { keyRun } from "./key-run.ts";
@@ -100,11 +101,13 @@ async function runMissing(
  * own, or with `--jobs=1` it would wait for itself.
  */
 async function loadMountedLayers(step: RunStep, context: SolveContext): Promise<void> {
-  const froms = step.mounts.flatMap((mount) =>
-    mount.type === "bind" || (mount.type === "cache" && isSeedMissing(mount, context)) ? [mount.from!] : [],
-  );
-  const solved = await Promise.all(froms.map((id) => context.solve(id)));
-  await Promise.all(solved.map((one) => (one.kind === "rootfs" ? loadLayers(one) : undefined)));
+  const load = async (mount: RunMount): Promise<void> => {
+    if (mount.type === "bind") await loadBindLayers(mount, context);
+    if (mount.type !== "cache" || !isSeedMissing(mount, context)) return;
+    const solved = await context.solve(mount.from!);
+    if (solved.kind === "rootfs") await loadLayers(solved);
+  };
+  await Promise.all(step.mounts.map(load));
 }
 
 function preparer({ openSandbox, access: { signal } }: SolveContext): PrepareLayer {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { type BuildBench, openBuildBench } from "../build-bench.ts";
+import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
 import { pushLayout, writeLayeredLayout } from "../layered-image.ts";
 import type { MemberLike } from "../make-layers.ts";
 import { type RunningRegistry, registryMissing, startRegistry } from "../start-registry.ts";
@@ -42,12 +42,20 @@ const LAYERS: readonly (readonly MemberLike[])[] = [
 describe("COPY --from=IMAGE", { skip: registryMissing }, () => {
   let registry: RunningRegistry;
   let digests: readonly string[];
+  /** Of the same image without hard links. */
+  const unlinkedDigests: string[] = [];
   before(async () => {
     registry = await startRegistry();
     using bench = await openBuildBench();
     const layout = join(bench.directory, "layout");
     ({ digests } = await writeLayeredLayout(layout, LAYERS));
     await pushLayout(layout, `${registry.host}/layered:1`);
+    const unlinked = join(bench.directory, "unlinked");
+    await writeLayeredLayout(
+      unlinked,
+      LAYERS.map((layer) => layer.filter(({ type }) => type !== "hardlink")),
+    ).then((image) => unlinkedDigests.push(...image.digests));
+    await pushLayout(unlinked, `${registry.host}/layered:unlinked`);
   });
   after(() => registry[Symbol.asyncDispose]());
 
@@ -58,19 +66,22 @@ describe("COPY --from=IMAGE", { skip: registryMissing }, () => {
     const log = readFileSync(registry.logPath, "utf8").slice(start);
     const blobs = [...log.matchAll(/"GET \/v2\/layered\/blobs\/([^ ]+) HTTP/g)].map(([, digest]) => digest!);
     return blobs
-      .map((digest) => digests.indexOf(digest))
+      .map((digest) => Math.max(digests.indexOf(digest), unlinkedDigests.indexOf(digest)))
       .filter((layer) => layer >= 0)
       .sort();
   }
-  const copy = (source: string) =>
-    `FROM scratch\nCOPY --from=${registry.host}/layered:1 ${source} /copied/\n`;
+  const copy = (source: string, tag = "1") =>
+    `FROM scratch\nCOPY --from=${registry.host}/layered:${tag} ${source} /copied/\n`;
   async function fetchedToCopy(
     source: string,
     expected: Readonly<Record<string, string>>,
+    tag?: string,
   ): Promise<number[]> {
     using bench = await openBuildBench();
     const destination = join(bench.directory, "out");
-    const fetched = await fetchedBy(() => build(bench, copy(source), [`-otype=local,dest=${destination}`]));
+    const fetched = await fetchedBy(() =>
+      build(bench, copy(source, tag), [`-otype=local,dest=${destination}`]),
+    );
     for (const [path, text] of Object.entries(expected)) {
       assert.equal(readFileSync(join(destination, "copied", path), "utf8"), text);
     }
@@ -99,6 +110,33 @@ describe("COPY --from=IMAGE", { skip: registryMissing }, () => {
     assert.deepEqual(await fetchedToCopy("/etc", { top: "on top\n", old: "old\n" }), [0, 1, 2]);
     assert.deepEqual(await fetchedToCopy("/etc/t*p", { top: "on top\n" }), [0, 1, 2]);
     assert.deepEqual(await fetchedToCopy("/usr/lib", { x: "usrmerge\n" }), [0, 1, 2]);
+  });
+
+  it("asks for no more with --parents, where no wildcard is in the way, unless a hard link leads further down", async () => {
+    const top = { "etc/top": "on top\n" };
+    const parents = (source: string, expected: Readonly<Record<string, string>>, tag = "unlinked") =>
+      fetchedToCopy(`--parents ${source}`, expected, tag);
+    assert.deepEqual(await parents("/etc/top", top), [2]);
+    assert.deepEqual(await parents("/etc/./top", { top: "on top\n" }), [2]);
+    assert.deepEqual(await parents("/usr/lib/x", { "usr/lib/x": "usrmerge\n" }), [1, 2]);
+    assert.deepEqual(await parents("/etc", { "etc/old": "old\n" }), [0, 1, 2]);
+    assert.deepEqual(await parents("/etc/t*p", top), [0, 1, 2]);
+    assert.deepEqual(await parents("/etc/top", top, "1"), [0, 1, 2]);
+  });
+
+  it("asks for no more to mount a path in a RUN, unless a hard link leads further down", {
+    skip: runMissing,
+  }, async () => {
+    const fetchedToMount = async (tag: string, source: string, expected: string) => {
+      using bench = await openBuildBench();
+      const mount = `--mount=from=${registry.host}/layered:${tag},source=${source},target=/mounted`;
+      const run = `RUN ${mount} test "$(cat $(find /mounted -type f))" = "${expected}"`;
+      return await fetchedBy(() => build(bench, `FROM busybox\n${run}\n`));
+    };
+    assert.deepEqual(await fetchedToMount("unlinked", "/etc/top", "on top"), [2]);
+    assert.deepEqual(await fetchedToMount("unlinked", "/sub", "new"), [2]);
+    assert.deepEqual(await fetchedToMount("unlinked", "/base", "at the bottom"), [0, 1, 2]);
+    assert.deepEqual(await fetchedToMount("1", "/etc/top", "on top"), [0, 1, 2]);
   });
 
   it("takes an opaque directory and a whiteout at their word", async () => {
