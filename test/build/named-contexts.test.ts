@@ -54,7 +54,7 @@ describe("--build-context", () => {
       context,
     ]);
     assert.equal(code, 1);
-    assert.match(stderr, /the layout has no image "none"[^]*Hint: It has latest$/m);
+    assert.match(stderr, /the layout has no image "none"[\s\S]*Hint: It has latest$/m);
   });
 
   it("is an image, by name", async () => {
