@@ -29,7 +29,7 @@ export async function useCaches(
   const imports = from.length === 0 ? Promise.resolve(undefined) : readCaches(own, from);
   // The build may fail for another reason before it asks.
   imports.catch(() => {});
-  const exporter = to.length === 0 ? undefined : await openExporter(own, to);
+  const exporter = to.length === 0 ? undefined : await openExporter(own, { to, imports });
   return {
     imports,
     ...exporter,
@@ -46,7 +46,10 @@ async function readCaches(access: ImageAccess, from: readonly CacheSource[]): Pr
   return importCaches(access, from);
 }
 
-async function openExporter(access: ImageAccess, to: readonly CacheTarget[]) {
+async function openExporter(
+  access: ImageAccess,
+  { to, imports }: { readonly to: readonly CacheTarget[]; readonly imports: TravellingCaches["imports"] },
+) {
   const { makeCacheExporter } = await import("../remote-cache/export-cache.ts");
   const { makeInlineCache } = await import("../remote-cache/make-cache.ts");
   const exporters: CacheExporter[] = to.flatMap((target) =>
@@ -59,7 +62,8 @@ async function openExporter(access: ImageAccess, to: readonly CacheTarget[]) {
     ledger,
     ...(to.some(({ type }) => type === "inline") && { addKeys: makeInlineCache(access, ledger) }),
     async write(outputs: readonly SolvedRootfs[]) {
-      for (const exporter of exporters) await exporter.write({ ledger, outputs });
+      const found = await imports;
+      for (const exporter of exporters) await exporter.write({ ledger, outputs, imports: found });
     },
     settle: () => Promise.all(exporters.map((exporter) => exporter.settle())),
   };

@@ -17,7 +17,15 @@ const TYPES = ["local", "registry", "inline"];
 /** docker's, which need a server that nobody has here. */
 const REFUSED_TYPES = ["gha", "s3", "azblob"];
 
-const FORM = ["mode", "compression", "compression-level", "oci-mediatypes", "image-manifest", "ignore-error"];
+const FORM = [
+  "mode",
+  "mounts",
+  "compression",
+  "compression-level",
+  "oci-mediatypes",
+  "image-manifest",
+  "ignore-error",
+];
 const SWITCHES = ["oci-mediatypes", "image-manifest", "ignore-error", "reset", "registry.insecure"];
 /** What means something for each type. */
 const SOURCE_ATTRIBUTES: Readonly<Record<string, readonly string[]>> = {
@@ -108,10 +116,22 @@ function parseCache<Type extends string>(
     );
   }
   const known = ["type", ...new Set(Object.values<readonly string[]>(allowed).flat())];
-  const attributes = parseAttributes(text, { option, known, switches: SWITCHES });
+  const attributes = parseAttributes(joinMounts(text), { option, known, switches: SWITCHES });
   const wrong = [...attributes.keys()].find((key) => key !== "type" && !allowed[type as Type].includes(key));
   if (wrong !== undefined) throw refuse(`${wrong} means nothing for the type ${type}`);
   return { type, attributes, refuse };
+}
+
+/** `mounts=one,two` is one field, though a comma ends others. */
+function joinMounts(text: string): string {
+  const fields: string[] = [];
+  for (const field of parseCsv(text)) {
+    const last = fields.at(-1);
+    const isMore = !field.includes("=") && !SWITCHES.includes(field) && last?.startsWith("mounts=") === true;
+    if (isMore) fields[fields.length - 1] = `${last},${field}`;
+    else fields.push(field);
+  }
+  return fields.map((field) => (/[",]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field)).join(",");
 }
 
 function readReference(attributes: Attributes, refuse: Refuse) {
@@ -127,8 +147,10 @@ function readForm(attributes: Attributes, refuse: Refuse): CacheForm {
   if (!readSwitch(attributes, "image-manifest", true))
     throw refuse("slipway's cache is always an image manifest", "Leave image-manifest=false out");
   const compression = readCompression(attributes, refuse);
+  const mounts = (attributes.get("mounts") ?? "").split(",").filter((id) => id !== "");
   return {
     mode,
+    ...(mounts.length > 0 && { mounts }),
     ...(compression && { compression }),
     ...readLevel(attributes, refuse),
     ...(!readSwitch(attributes, "oci-mediatypes", true) && { ociMediaTypes: false }),

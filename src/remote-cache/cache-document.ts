@@ -16,6 +16,8 @@ export interface CacheDocument {
   readonly records: readonly CachedRecord[];
   /** The forms of the layers; absent in an image, whose manifest has them. */
   readonly layers?: readonly CachedLayer[];
+  /** Cache mounts that were saved: diff IDs of layers, bottom first. */
+  readonly mounts?: readonly { readonly name: string; readonly layers: readonly Digest[] }[];
 }
 
 export interface CachedRecord {
@@ -46,7 +48,8 @@ export function parseCacheDocument(value: unknown, name: string): CacheDocument 
 
 function isCacheDocument(value: unknown): value is CacheDocument {
   if (!isObject(value) || !isListOf(value.records, isRecord)) return false;
-  return value.layers === undefined || isListOf(value.layers, isLayer);
+  const { layers = [], mounts = [] } = value;
+  return isListOf(layers, isLayer) && isListOf(mounts, isMount);
 }
 
 function isRecord(value: unknown): boolean {
@@ -65,6 +68,16 @@ function isLayer(value: unknown): boolean {
     isDigestText(value.diffId) &&
     isDigestText(value.digest) &&
     (value.level === undefined || Number.isInteger(value.level))
+  );
+}
+
+/** The name becomes that of a directory. */
+function isMount(value: unknown): boolean {
+  return (
+    isObject(value) &&
+    typeof value.name === "string" &&
+    /^[0-9a-f]{64}$/.test(value.name) &&
+    isListOf(value.layers, isDigestText)
   );
 }
 

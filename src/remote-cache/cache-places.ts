@@ -38,6 +38,8 @@ export interface CacheForm {
   readonly compressionLevel?: number;
   /** True when absent. */
   readonly ociMediaTypes?: boolean;
+  /** Ids of cache mounts that are saved, too. */
+  readonly mounts?: readonly string[];
   /** A failure is a warning. */
   readonly ignoreError?: boolean;
 }

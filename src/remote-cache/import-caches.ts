@@ -6,7 +6,7 @@ import type { ImageAccess } from "../image/image-access.ts";
 import { familiarName, parseImageReference } from "../oci/reference.ts";
 import type { ImportedRecord, ImportedRecords } from "../solve/step-record.ts";
 import { type CacheSource, nameCachePlace } from "./cache-places.ts";
-import { readCacheRecords } from "./read-cache.ts";
+import { type ImportedCache, readCache } from "./read-cache.ts";
 
 /**
  * Reads the records of caches; their layers come when somebody asks for them. A cache that is not there, or cannot be asked, is a
@@ -21,34 +21,35 @@ export async function importCaches(
   const imported = await Promise.all(sources.map((source) => importCache(access, source)));
   const byKey = new Map<string, ImportedRecord>();
   // The first cache that has files wins.
-  for (const record of imported.flat()) {
+  for (const record of imported.flatMap(({ records }) => records)) {
     for (const key of record.keys) {
       const known = byKey.get(key);
       if (known === undefined || (known.layer === undefined && record.layer !== undefined))
         byKey.set(key, record);
     }
   }
-  return { find: (key) => byKey.get(key) };
+  const mounts = new Map(imported.toReversed().flatMap((cache) => [...cache.mounts]));
+  return { find: (key) => byKey.get(key), mounts };
 }
 
 /** What a cache that is not there, or whose registry does not answer, fails with. */
 const ABSENT: readonly string[] = ["image-not-found", "authentication", "registry"];
 
-async function importCache(access: ImageAccess, source: CacheSource): Promise<readonly ImportedRecord[]> {
+async function importCache(access: ImageAccess, source: CacheSource): Promise<ImportedCache> {
   const { emit, signal } = access;
   const name = nameCachePlace(source);
   const id = `import cache ${name}`;
   emit({ kind: "start", time: Date.now(), id, name: `import cache ${name}` });
   try {
-    const records = await readCacheRecords(access, await openSource(access, source));
+    const cache = await readCache(access, await openSource(access, source));
     emit({ kind: "end", time: Date.now(), id, outcome: "done" });
-    return records;
+    return cache;
   } catch (error) {
     emit({ kind: "end", time: Date.now(), id, outcome: signal.aborted ? "canceled" : "failed" });
     if (signal.aborted || !(error instanceof BuildError) || !ABSENT.includes(error.code)) throw error;
     const message = `the build goes on without the cache "${name}": ${error.message}`;
     emit({ kind: "warning", time: Date.now(), message });
-    return [];
+    return { records: [], mounts: new Map() };
   }
 }
 

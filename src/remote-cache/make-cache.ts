@@ -11,7 +11,7 @@ import type { Manifest } from "../oci/manifest.ts";
 import { MEDIA_TYPE } from "../oci/media-type.ts";
 import type { RecordLedger } from "../solve/record-ledger.ts";
 import type { SolvedRootfs } from "../solve/solved.ts";
-import type { StepResult } from "../solve/step-record.ts";
+import type { ImportedRecords, StepResult } from "../solve/step-record.ts";
 import { writeBlob } from "../store/blobs.ts";
 import { findKeys } from "../store/records.ts";
 import {
@@ -21,11 +21,14 @@ import {
   INLINE_CACHE_KEY,
 } from "./cache-document.ts";
 import type { CacheForm } from "./cache-places.ts";
+import { saveMounts } from "./save-mounts.ts";
 
 /** What a build came to. */
 export interface BuildRecords {
   readonly ledger: RecordLedger;
   readonly outputs: readonly Pick<SolvedRootfs, "layers">[];
+  /** The caches that the build looked into. */
+  readonly imports?: ImportedRecords;
 }
 
 /** How many keys of a record travel: a store that has seen many builds has led many of them to it. */
@@ -34,9 +37,16 @@ const KEYS_MAX = 8;
 /** Writes the documents of a cache as blobs of the store, and compresses the layers that it has. */
 export async function makeCache(
   access: ImageAccess,
-  { ledger, outputs }: BuildRecords,
-  { mode, compression = "gzip", compressionLevel: level, ociMediaTypes = true }: CacheForm,
+  { ledger, outputs, imports }: BuildRecords,
+  form: CacheForm,
 ): Promise<WrittenManifest> {
+  const {
+    mode,
+    compression = "gzip",
+    compressionLevel: level,
+    ociMediaTypes = true,
+    mounts: ids = [],
+  } = form;
   const ofOutputs = new Set(outputs.flatMap(({ layers }) => layers.map((layer) => ledger.recordOf(layer))));
   const hasLayer = ({ id, layer }: StepResult) => !layer.mustBeMade && (mode === "max" || ofOutputs.has(id));
   const results = ledger.results();
@@ -48,6 +58,10 @@ export async function makeCache(
   );
   const diffIds = new Map(kept.map(({ id, diffId }) => [id, diffId]));
   const layers = new Map(kept.map(({ diffId, form }) => [form.digest, { form, diffId }]));
+  const saved = imports?.mounts ?? new Map();
+  const mounts = ids.length === 0 ? [] : await saveMounts(access, { ids, ledger, saved, form });
+  for (const { form: part, diffId } of mounts.flatMap(({ parts }) => parts))
+    layers.set(part.digest, { form: part, diffId });
   const document: CacheDocument = {
     records: results.map((result) => makeRecord(access, result, diffIds.get(result.id))),
     layers: [...layers].map(([digest, { diffId }]) => ({
@@ -55,6 +69,9 @@ export async function makeCache(
       digest,
       ...(level !== undefined && { level }),
     })),
+    ...(mounts.length > 0 && {
+      mounts: mounts.map(({ name, parts }) => ({ name, layers: parts.map(({ diffId }) => diffId) })),
+    }),
   };
   const config = Buffer.from(JSON.stringify(document));
   const manifest: Manifest = {

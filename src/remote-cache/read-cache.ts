@@ -8,7 +8,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { ImageConfig } from "../oci/image-config.ts";
 import type { ImageIndex, Manifest } from "../oci/manifest.ts";
 import { isIndexMediaType, isManifestMediaType } from "../oci/media-type.ts";
-import type { ImportedRecord } from "../solve/step-record.ts";
+import type { ImportedRecord, ImportedRecords } from "../solve/step-record.ts";
 import { recordBlobOrigins } from "../store/blob-origins.ts";
 import {
   CACHE_MEDIA_TYPE,
@@ -21,14 +21,24 @@ import {
 const BUILDKIT_CACHE = "application/vnd.buildkit.cacheconfig.v0";
 const BUILDKIT_INLINE_KEY = "moby.buildkit.cache.v0";
 
+/** What a cache has; nothing of it is fetched. */
+export interface ImportedCache extends Pick<ImportedRecords, "mounts"> {
+  readonly records: readonly ImportedRecord[];
+}
+
 /**
  * Reads the records of a cache, or of the image (for several platforms, too) that has one inside. Their layers are not fetched.
  *
  * @throws BuildError `image-not-found` for an image without a cache, `unsupported` for a cache of BuildKit, `image-invalid`.
  */
-export async function readCacheRecords(access: ImageAccess, source: CopySource): Promise<ImportedRecord[]> {
+export async function readCache(access: ImageAccess, source: CopySource): Promise<ImportedCache> {
   const found = await readDocument(access, source, await source.resolve());
-  if (found.length > 0) return found.flat();
+  if (found.length > 0) {
+    return {
+      records: found.flatMap(({ records }) => records),
+      mounts: new Map(found.flatMap(({ mounts }) => [...mounts])),
+    };
+  }
   throw new BuildError(
     "image-not-found",
     `Cannot import the cache "${source.name}": it is an image without a cache`,
@@ -41,7 +51,7 @@ async function readDocument(
   access: ImageAccess,
   source: CopySource,
   document: ImageDocument,
-): Promise<ImportedRecord[][]> {
+): Promise<ImportedCache[]> {
   if (isIndexMediaType(document.descriptor.mediaType)) {
     const { manifests = [] } = parseJson<ImageIndex>(document.bytes, source);
     // Its older form: an index of layers.
@@ -99,7 +109,7 @@ function openRecords(
   access: ImageAccess,
   source: CopySource,
   { cache, manifest }: { readonly cache: CacheDocument; readonly manifest: Manifest },
-): ImportedRecord[] {
+): ImportedCache {
   const blobs = new Map(manifest.layers.map((blob) => [blob.digest, blob]));
   const layers = new Map<Digest, LazyLayer>();
   const origin = {
@@ -117,10 +127,16 @@ function openRecords(
     layers.set(diffId, { ...layer, ...(level !== undefined && { blobLevel: level }) });
   }
   rememberOrigins(access, source, [...layers.values()]);
-  return cache.records.map(({ id, created, keys, diffId }) => {
+  const records = cache.records.map(({ id, created, keys, diffId }) => {
     const layer = diffId === undefined ? undefined : layers.get(diffId);
     return { id, created, keys, ...(layer && { layer: { ...layer, created } }) };
   });
+  const mounts = (cache.mounts ?? []).flatMap(({ name, layers: diffIds }) => {
+    const parts = diffIds.flatMap((diffId) => layers.get(diffId) ?? []);
+    // Half a mount would be another one.
+    return parts.length === diffIds.length ? [[name, parts] as const] : [];
+  });
+  return { records, mounts: new Map(mounts) };
 }
 
 /** So that an image which is made of them finds them there, and another repository of the registry mounts them. */

@@ -7,6 +7,7 @@ import type { SelectCopyRequest } from "./copy-request.ts";
 import { digestLayer } from "./digest-layer.ts";
 import { type DigestSubtreeRequest, digestSubtree } from "./digest-subtree.ts";
 import type { MakeIgnoreMatcher } from "./ignore-matcher.ts";
+import { type ChangesRequest, indexChanges } from "./index-changes.ts";
 import { indexUpperDirectory, type UpperRequest } from "./index-upper-directory.ts";
 import { type IngestRequest, ingestLayer, readFileChunks } from "./ingest-layer.ts";
 import type { Layer } from "./layer.ts";
@@ -53,6 +54,8 @@ export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
     makeWorkdirLayer: (request: WorkdirRequest) => makeWorkdirLayer(request),
     indexUpperDirectory: (request: UpperRequest, context: TaskContext) =>
       indexUpperDirectory(request, () => context.throwIfAborted()),
+    indexChanges: (request: ChangesRequest, context: TaskContext) =>
+      indexChanges(request, () => context.throwIfAborted()),
     checkLayer: (request: CheckLayerRequest, context: TaskContext) =>
       checkLayer(request, () => context.throwIfAborted()),
     digestFile: (path: string, context: TaskContext) => digestFile(path, () => context.throwIfAborted()),

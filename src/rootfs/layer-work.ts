@@ -5,6 +5,7 @@ import type { CheckLayerRequest } from "./check-layer.ts";
 import type { CopySelection, SelectCopyRequest, WriteCopyRequest, WrittenLayer } from "./copy-request.ts";
 import type { LayerDigest } from "./digest-layer.ts";
 import type { DigestedSubtree, DigestSubtreeRequest } from "./digest-subtree.ts";
+import type { ChangesRequest, IndexedChanges } from "./index-changes.ts";
 import type { UpperRequest } from "./index-upper-directory.ts";
 import type { IngestedLayer, IngestRequest } from "./ingest-layer.ts";
 import type { Layer } from "./layer.ts";
@@ -58,6 +59,8 @@ export interface LayerWork {
   makeWorkdirLayer(request: WorkdirRequest, options?: WorkOptions): Promise<WrittenLayer>;
   /** Makes a layer of what a RUN left in its upper directory. */
   indexUpperDirectory(request: UpperRequest, options?: WorkOptions): Promise<Layer>;
+  /** Makes a layer of what a directory has become since it was last saved: `index-changes.ts`. */
+  indexChanges(request: ChangesRequest, options?: WorkOptions): Promise<IndexedChanges>;
   packLayer(request: PackRequest, options?: WorkOptions): Promise<PackedLayer>;
   digestLayer(layer: Layer, options?: WorkOptions): Promise<LayerDigest>;
   /** What is wrong with a layer of the store; undefined when all is well. */
@@ -115,6 +118,7 @@ export function makeLayerWork(pool: ThreadPool, limits?: InputLimits): LayerWork
     },
     makeWorkdirLayer: (request, options) => run("makeWorkdirLayer", request, options),
     indexUpperDirectory: (request, options) => run("indexUpperDirectory", request, options),
+    indexChanges: (request, options) => run("indexChanges", request, options),
     packLayer: (request, options) => run("packLayer", request, options),
     digestLayer: (layer, options) => run("digestLayer", layer, options),
     checkLayer: (request, options) => run("checkLayer", request, options),

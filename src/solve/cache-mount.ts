@@ -117,11 +117,17 @@ async function makeDirectory(name: string, mount: CacheMount, context: SolveCont
   try {
     using _lock = await acquireLock(store, `make ${name}`, context.access.signal);
     markUsed(store, `cache-mounts/${name}`);
+    context.ledger?.addMount({ id: mount.id, name, directory });
     if (existsSync(directory)) return directory;
-    if (mount.from === undefined) {
+    const saved = context.imports?.mounts.get(name);
+    if (mount.from === undefined || saved !== undefined) {
       await mkdir(fresh);
       await chown(fresh, mount.uid, mount.gid);
       await chmod(fresh, mount.mode);
+      if (saved !== undefined) {
+        const layers = await Promise.all(saved.map((layer) => layer.load()));
+        await writeTree(fresh, { tree: { kind: "layers", layers }, path: "/" }, context);
+      }
     } else await writeSeed(fresh, mount, context);
     await rename(fresh, directory);
     return directory;
@@ -132,15 +138,24 @@ async function makeDirectory(name: string, mount: CacheMount, context: SolveCont
 
 /** A cache that begins with the files of a stage or image: a copy of them, unpacked. */
 async function writeSeed(directory: string, mount: CacheMount, context: SolveContext): Promise<void> {
-  const { store, work, signal } = context.access;
   const solved = await context.solve(mount.from!);
   const tree: CopyTree =
     solved.kind === "files"
       ? await solved.open()
       : { kind: "layers", layers: await loadLayers(asRootfs(solved)) };
+  await writeTree(directory, { tree, path: mount.source ?? "/" }, context);
+}
+
+/** Writes files of a tree into a directory, with their owners and times. */
+async function writeTree(
+  directory: string,
+  { tree, path }: { readonly tree: CopyTree; readonly path: string },
+  context: SolveContext,
+): Promise<void> {
+  const { store, work, signal } = context.access;
   await using selection = await work.selectCopy(
     {
-      sources: [{ kind: "path", tree, path: mount.source ?? "/" }],
+      sources: [{ kind: "path", tree, path }],
       destination: "/",
       link: true,
       temporaryDirectory: store.temporaryDirectory,

@@ -22,6 +22,8 @@ export interface ImportedRecord {
 /** The caches that a build looks into besides its store. */
 export interface ImportedRecords {
   find(key: string): ImportedRecord | undefined;
+  /** Cache mounts that were saved, by the names of their directories: layers, bottom first. */
+  readonly mounts: ReadonlyMap<string, readonly LazyLayer[]>;
 }
 
 /** A step's result from the store; undefined when there is none, or none is wanted. */
