@@ -52,12 +52,12 @@ async function removeUnneeded(store: Store, options: ReclaimOptions): Promise<Re
   // The clock first, then the leases: who is not among these began later, and uses things later than this.
   const now = Date.now();
   const keepTime = Math.min(now, findKeepTime(store, { ignoreOwn }), usedBefore);
-  if (maxBytes !== undefined) {
-    const leftBytes = totalBytes(await listItems(store));
-    if (leftBytes <= maxBytes) return { items: [], freedBytes: 0, leftBytes };
-  }
-  dropNamelessImages(store, keepTime);
-  const items = await listItems(store);
+  const listed = maxBytes === undefined ? undefined : await listItems(store);
+  if (listed !== undefined && totalBytes(listed) <= maxBytes!)
+    return { items: [], freedBytes: 0, leftBytes: totalBytes(listed) };
+  const dropped = dropNamelessImages(store, keepTime);
+  // What is needed has changed with the images.
+  const items = listed === undefined || dropped > 0 ? await listItems(store) : listed;
   let leftBytes = totalBytes(items);
   const removed: StoreItem[] = [];
   let freedBytes = 0;
@@ -87,16 +87,17 @@ function isAskedFor({ kind, id }: StoreItem, { kinds, ids }: ReclaimOptions): bo
   return (kinds?.includes(kind) ?? true) && (ids?.some((start) => name.startsWith(start)) ?? true);
 }
 
-/** Images without a name and a container: nobody can say what they mean but by their id. */
-function dropNamelessImages({ database }: Store, keepTime: number): void {
-  inTransaction(database, () => {
-    database
+/** Images without a name and a container: nobody can say what they mean but by their id. Returns how many. */
+function dropNamelessImages({ database }: Store, keepTime: number): number {
+  return inTransaction(database, () => {
+    const { changes } = database
       .prepare(
         `DELETE FROM images WHERE created < :keep AND NOT EXISTS (SELECT 1 FROM tags WHERE tags.config_digest = images.config_digest)
          AND NOT EXISTS (SELECT 1 FROM containers WHERE containers.config_digest = images.config_digest)
          AND NOT EXISTS (SELECT 1 FROM uses WHERE uses.name = images.config_digest AND uses.used >= :keep)`,
       )
       .run({ keep: keepTime });
+    return Number(changes);
   });
 }
 
