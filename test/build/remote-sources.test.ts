@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type BuildBench, openBuildBench } from "../build-bench.ts";
+import { makeCertificates, opensslMissing } from "../make-certificates.ts";
 import { serveFiles } from "../serve-files.ts";
 import { git, gitMissing, serveGit } from "../serve-git.ts";
 
@@ -128,6 +132,31 @@ describe("files from elsewhere", () => {
     assert.equal(server.requests.length, asked);
     const checked = pinned.replace("ADD ", `ADD --checksum=${"0".repeat(40)} `);
     assert.match((await bench.build(checked)).stderr, /expected checksum to match 0+, got [0-9a-f]{40}/);
+  });
+
+  it("ADD from a server whose authority this machine does not know asks for it by name", {
+    skip: opensslMissing,
+  }, async () => {
+    await using certificates = await makeCertificates();
+    const { certificatePath, keyPath } = certificates.server;
+    const keys = { cert: readFileSync(certificatePath), key: readFileSync(keyPath) };
+    const server = createServer(keys, (_, response) => response.end("x"));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    try {
+      const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/file`;
+      const context = bench.context({ Dockerfile: `FROM scratch\nADD ${url} /\n` });
+      const unknown = await bench.run(["build", context]);
+      assert.equal(unknown.code, 1);
+      assert.match(unknown.stderr, /the certificate of 127\.0\.0\.1:\d+ is not trusted/);
+      assert.match(unknown.stderr, /^Hint: .*NODE_EXTRA_CA_CERTS/m);
+      const env = { NODE_EXTRA_CA_CERTS: certificates.authority };
+      const known = await bench.run(["build", context], { env });
+      assert.equal(known.code, 0, known.stderr);
+    } finally {
+      server.close();
+      server.closeAllConnections();
+    }
   });
 
   it("a tar on stdin and a Dockerfile on stdin are contexts", async () => {
