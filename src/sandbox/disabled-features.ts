@@ -4,6 +4,8 @@ import { BuildError } from "../errors/build-error.ts";
 const FEATURES = {
   /** Linux 5.2, fsopen(2) and its like; without them mount(2), and neither of the next two. */
   fsopen: true,
+  /** Linux 5.10: overlays without syncs; without it an unmount waits for the disk. */
+  volatile: true,
   /** Linux 6.7: any number of lower directories, one by one; without it links with short names. */
   "lowerdir+": true,
   /** Linux 6.12: layers mounted from their tar; without it they are unpacked. */

@@ -75,7 +75,7 @@ function mountWithLowerdirPlus(libc: Libc, overlay: OverlayMount): boolean {
     try {
       for (const [key, value] of values)
         libc.fsconfig(context, FSCONFIG_SET_STRING, key, Buffer.from(value), 0);
-      libc.fsconfig(context, FSCONFIG_SET_FLAG, VOLATILE, undefined, 0);
+      if (!isDisabled("volatile")) libc.fsconfig(context, FSCONFIG_SET_FLAG, VOLATILE, undefined, 0);
       libc.fsconfig(context, FSCONFIG_CMD_CREATE, undefined, undefined, 0);
     } catch (error) {
       // Which option it does not know, a kernel before 6.5 says only when all are there; what else is wrong mount(2) says again.
@@ -112,7 +112,7 @@ function mountWithOptions(libc: Libc, overlay: OverlayMount): void {
     const mount = (all: readonly string[]) =>
       libc.mount("overlay", Buffer.from(overlay.target), "overlay", { flags, data: all.join(",") });
     try {
-      mount([...options, VOLATILE]);
+      mount(isDisabled("volatile") ? options : [...options, VOLATILE]);
     } catch {
       mount(options);
     }
