@@ -4,6 +4,7 @@ import type { Entry } from "../rootfs/entry.ts";
 import { textFromBytes } from "../rootfs/rootfs-path.ts";
 import type { TreeEntry } from "../rootfs/union-tree.ts";
 import { cleanLine } from "./clean-line.ts";
+import { formatEntryTime } from "./format-time.ts";
 
 /** `mode 0644 -> 0755, owner 0:0 -> 1:1`: what differs between the two forms of an entry. */
 export function describeAspects(change: Extract<TreeChange, { kind: "changed" }>): string {
@@ -31,17 +32,10 @@ function describeAspect(
     case "xattrs":
       return aspect;
     case "time":
-      return show(formatTime);
+      return show(formatEntryTime);
   }
 }
 
 export function formatMode({ mode }: Entry): string {
   return mode.toString(8).padStart(4, "0");
-}
-
-function formatTime({ mtime, mtimeNs }: Entry): string {
-  // Tars may have times that no calendar has.
-  if (Math.abs(mtime) > 8.64e12) return `${mtime} s after 1970`;
-  const time = new Date(mtime * 1000).toISOString().replace(".000Z", "");
-  return `${time}${mtimeNs === 0 ? "" : `.${String(mtimeNs).padStart(9, "0")}`}Z`;
 }

@@ -29,3 +29,18 @@ export function describeItem({ parts, neededBy }: StoreItem): string {
     " ",
   );
 }
+
+/** JSON, an object a line, in the shape of docker's. */
+export function formatItems(items: readonly StoreItem[]): string {
+  return items
+    .map((item) => ({
+      ID: item.id,
+      Kind: item.kind,
+      SizeBytes: item.sizeBytes,
+      ...(item.used !== 0 && { LastUsedAt: new Date(item.used).toISOString() }),
+      InUse: item.neededBy !== undefined,
+      Description: describeItem(item),
+    }))
+    .map((row) => `${JSON.stringify(row)}\n`)
+    .join("");
+}

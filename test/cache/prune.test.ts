@@ -97,7 +97,10 @@ describe("the store's size", { skip: runMissing }, () => {
     await run(["prune", "--filter", "type=exec.cachemount"]);
     assert.deepEqual(await idsOf("cache-mount"), []);
     const [first, second] = await idsOf("step-layer");
-    await run(["prune", "--filter", `id=${first!.slice(0, 12)}`, "--filter", "type=step-layer"]);
+    const filters = ["--filter", `id=${first!.slice(0, 12)}`, "--filter", "type=step-layer"];
+    const told = (await run(["prune", "--format", "json", ...filters])).trim().split("\n");
+    const [gone, sum] = told.map((line) => JSON.parse(line));
+    assert.deepEqual([gone.ID, gone.Kind, sum], [first, "step-layer", { ReclaimedBytes: gone.SizeBytes }]);
     assert.deepEqual(await idsOf("step-layer"), [second]);
     await run(["prune", "--filter", "type=git"]);
     assert.deepEqual(await idsOf("step-layer"), [second]);

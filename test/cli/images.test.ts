@@ -13,6 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { archiveLayout, writeLayeredLayout } from "../layered-image.ts";
+import { makeTar } from "../make-layers.ts";
 import { runSlipway, slipway } from "../slipway.ts";
 import { registryMissing, startRegistry } from "../start-registry.ts";
 import { validateImageLayout } from "../validate-image.ts";
@@ -263,6 +264,14 @@ test("load refuses what is no image archive", async () => {
   assert.match(await fail("load", "-i", "missing"), /Cannot load "missing"/);
 });
 
+test("ls shows times that no calendar has", async () => {
+  const { run } = await openStore();
+  const late = join(work, "late.tar");
+  writeFileSync(late, makeTar([{ name: "f", mtime: 2 ** 50 }]));
+  await run("import", late, "late");
+  assert.match((await run("ls", "-l", "late")).stdout, / 1125899906842624 s after 1970 f\n$/);
+});
+
 test("ls and cat look into an image without unpacking it", async () => {
   const { run, fail } = await openStore();
   assert.equal((await run("ls", "tree")).stdout, "etc\n");
@@ -271,6 +280,11 @@ test("ls and cat look into an image without unpacking it", async () => {
     (await run("ls", "-l", "tree:/etc")).stdout,
     /^-rw-r----- +0 +0 +6 \d{4}-\d\d-\d\d \d\d:\d\d hello\nlrwxrwxrwx .* link -> hello\n$/,
   );
+  const listed = (await run("ls", "-R", "--format", "json", "tree")).stdout.trim().split("\n");
+  const [, hello, link] = listed.map((line) => JSON.parse(line));
+  assert.deepEqual([hello.path, hello.type, hello.mode, hello.sizeBytes], ["/etc/hello", "file", "0640", 6]);
+  assert.match(hello.modified, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{9})?Z$/);
+  assert.deepEqual([link.type, link.linkTarget], ["symlink", "hello"]);
   assert.equal((await run("cat", "tree:/etc/link")).stdout, "hello\n");
   assert.match(await fail("cat", "tree:/etc/no"), /Cannot find "\/etc\/no" in "tree"/);
   assert.match(await fail("cat", "tree:/etc"), /it is a directory/);

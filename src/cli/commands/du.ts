@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { formatSize } from "../../progress/format-size.ts";
 import { listItems, type StoreItem } from "../../store/store-items.ts";
 import type { CommandContext } from "../command-context.ts";
-import { describeItem, ITEM_KINDS } from "../describe-item.ts";
+import { describeItem, formatItems, ITEM_KINDS } from "../describe-item.ts";
 import { formatAge } from "../format-age.ts";
 import { formatTable } from "../format-table.ts";
 import { makeOption } from "../make-option.ts";
@@ -25,7 +25,7 @@ export function defineDu(command: Command, context: CommandContext): void {
       // Of this very command there is nothing.
       const shown = items.filter(({ kind, sizeBytes }) => kind !== "temporary" || sizeBytes > 4096);
       const text = isJson
-        ? formatJson(shown)
+        ? formatItems(shown)
         : `${verbose ? `${formatParts(shown)}\n` : ""}${formatKinds(shown)}`;
       context.stdout.write(text);
     });
@@ -58,20 +58,6 @@ function formatParts(items: readonly StoreItem[]): string {
         describeItem(item).slice(0, 80),
       ]),
   ]);
-}
-
-function formatJson(items: readonly StoreItem[]): string {
-  return items
-    .map((item) => ({
-      ID: item.id,
-      Kind: item.kind,
-      SizeBytes: item.sizeBytes,
-      ...(item.used !== 0 && { LastUsedAt: new Date(item.used).toISOString() }),
-      InUse: item.neededBy !== undefined,
-      Description: describeItem(item),
-    }))
-    .map((row) => `${JSON.stringify(row)}\n`)
-    .join("");
 }
 
 function sum(items: readonly StoreItem[]): number {

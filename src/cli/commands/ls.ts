@@ -1,18 +1,22 @@
 import type { Command } from "commander";
 import { cleanText } from "../../progress/clean-text.ts";
 import type { Entry, EntryType } from "../../rootfs/entry.ts";
-import { baseName, pathBelow, textFromBytes } from "../../rootfs/rootfs-path.ts";
+import { baseName, pathBelow, pathToText, textFromBytes } from "../../rootfs/rootfs-path.ts";
 import type { TreeEntry, UnionTree } from "../../rootfs/union-tree.ts";
 import type { CommandContext } from "../command-context.ts";
+import { formatMode as formatOctalMode } from "../describe-change.ts";
 import { findImage } from "../find-image.ts";
+import { formatEntryTime } from "../format-time.ts";
 import { makeOption } from "../make-option.ts";
 import { findPath, openImageTree, splitImagePath } from "../open-image-tree.ts";
+import { parseListFormat } from "../parse-list-format.ts";
 import { withProgress } from "../with-session.ts";
 import { writeTo } from "../write-to.ts";
 
 interface LsOptions {
   readonly long?: true;
   readonly recursive?: true;
+  readonly format?: string;
 }
 
 const TYPE_LETTERS: Readonly<Record<EntryType, string>> = {
@@ -31,6 +35,7 @@ export function defineLs(command: Command, context: CommandContext): void {
     .usage("[OPTIONS] IMAGE[:/PATH]")
     .addOption(makeOption("-l, --long", "modes, owners, sizes and times too"))
     .addOption(makeOption("-R, --recursive", "all below, too"))
+    .addOption(makeOption("--format <format>", "table, or json for one object a line"))
     .action(async (text: string, options: LsOptions) => {
       const { image, path = "/" } = splitImagePath(text);
       await withProgress(
@@ -50,6 +55,7 @@ async function list(
   { stdout }: CommandContext,
 ): Promise<void> {
   const found = findPath(tree, path, { name, followLast: true });
+  const isJson = parseListFormat(options.format) === "json";
   const isDirectory = found.entry.entry.type === "directory";
   const entries = !isDirectory
     ? [found.entry]
@@ -58,6 +64,10 @@ async function list(
       : tree.list(found.path);
   for (const { entry } of entries as Iterable<TreeEntry>) {
     if (isDirectory && entry.path === found.path) continue;
+    if (isJson) {
+      await writeTo(stdout, `${JSON.stringify(toJson(entry))}\n`);
+      continue;
+    }
     const shown = options.recursive && isDirectory ? pathBelow(entry.path, found.path) : baseName(entry.path);
     // A name with a line end in it would look like two.
     const line = cleanText(textFromBytes(shown).replaceAll("\n", "?"));
@@ -68,13 +78,28 @@ async function list(
   }
 }
 
+function toJson(entry: Entry): object {
+  const { path, type, uid, gid, linkTarget, deviceMajor, deviceMinor } = entry;
+  return {
+    path: pathToText(path),
+    type,
+    mode: formatOctalMode(entry),
+    uid,
+    gid,
+    ...(type === "file" && { sizeBytes: entry.size }),
+    modified: formatEntryTime(entry),
+    ...(linkTarget !== undefined && { linkTarget: textFromBytes(linkTarget) }),
+    ...(deviceMajor !== undefined && { deviceMajor, deviceMinor }),
+  };
+}
+
 /** As `ls -ln` does. */
 function describeEntry(entry: Entry): string {
   const size =
     entry.type === "char" || entry.type === "block"
       ? `${entry.deviceMajor}, ${entry.deviceMinor}`
       : String(entry.size);
-  const time = new Date(entry.mtime * 1000).toISOString().slice(0, 16).replace("T", " ");
+  const time = formatEntryTime({ ...entry, mtimeNs: 0 }).replace(/^(.{10})T(.{5}).*$/, "$1 $2");
   const owner = `${String(entry.uid).padStart(5)} ${String(entry.gid).padStart(5)}`;
   return `${TYPE_LETTERS[entry.type]}${formatMode(entry.mode)} ${owner} ${size.padStart(10)} ${time}`;
 }

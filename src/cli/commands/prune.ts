@@ -5,9 +5,10 @@ import { formatSize } from "../../progress/format-size.ts";
 import { type ReclaimOptions, reclaim } from "../../store/reclaim.ts";
 import type { ItemKind } from "../../store/store-items.ts";
 import type { CommandContext } from "../command-context.ts";
-import { describeItem, ITEM_KINDS } from "../describe-item.ts";
+import { describeItem, formatItems, ITEM_KINDS } from "../describe-item.ts";
 import { formatTable } from "../format-table.ts";
 import { makeOption } from "../make-option.ts";
+import { parseListFormat } from "../parse-list-format.ts";
 import { parseUntil } from "../parse-until.ts";
 import { parseSize } from "../parse-values.ts";
 import { withSession } from "../with-session.ts";
@@ -19,6 +20,7 @@ interface PruneOptions {
   readonly keepStorage?: string;
   readonly reservedSpace?: string;
   readonly verbose?: true;
+  readonly format?: string;
 }
 
 const HELP = `
@@ -48,13 +50,19 @@ export function definePrune(command: Command, context: CommandContext): void {
     .addOption(makeOption("--keep-storage <size>", "the same as --max-used-space", { isHidden: true }))
     .addOption(makeOption("--reserved-space <size>", "the same as --max-used-space", { isHidden: true }))
     .addOption(makeOption("-v, --verbose", "each part"))
+    .addOption(makeOption("--format <format>", "table, or json for one object a line, and the sum"))
     .addOption(makeOption("-f, --force", "has no effect: nobody is asked", { isHidden: true }))
     .addHelpText("after", HELP)
     .action(async (options: PruneOptions) => {
+      const isJson = parseListFormat(options.format) === "json";
       const reclaimed = await withSession(context, ({ access }) =>
         reclaim(access.store, { ...readOptions(options), signal: access.signal }),
       );
       const { items, freedBytes } = reclaimed;
+      if (isJson) {
+        context.stdout.write(`${formatItems(items)}${JSON.stringify({ ReclaimedBytes: freedBytes })}\n`);
+        return;
+      }
       if (items.length > 0) {
         const rows = options.verbose
           ? items.map((item) => [
