@@ -18,6 +18,7 @@ const PACKAGES = [
   "iproute2",
   // ssh mounts with keys
   "openssh-client",
+  "openssh-server",
   // Registry, and other programs that have to understand what slipway makes.
   "docker-registry",
   "docker.io",

@@ -103,7 +103,9 @@ export async function fetchCommit(
       if (!(error instanceof BuildError && error.cause instanceof GitFailure)) throw error;
       // Where the server cannot be reached or lets nobody in, asking in another way changes nothing.
       if (
-        /unable to|could not read|not appear to be|Permission|denied|[Aa]uthentication/.test(error.cause.said)
+        /unable to|could not read|not appear to be|Permission|denied|[Aa]uthentication|Host key/.test(
+          error.cause.said,
+        )
       )
         throw error;
       failure = error;
@@ -210,6 +212,9 @@ function hintFor(said: string, { address, authorization }: GitRemote): string | 
   }
   if (/could not read Username|Authentication failed|error: 40[13]/.test(said)) {
     return `Give it a token with --secret id=GIT_AUTH_TOKEN.${host},env=NAME`;
+  }
+  if (/Host key verification failed/.test(said)) {
+    return "It shows another key than when it was first seen. If its owner says that this is right, remove its line from git/known_hosts in the store";
   }
   if (/Permission denied \(/.test(said)) return "Give an ssh agent with --ssh default";
   return undefined;

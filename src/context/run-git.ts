@@ -106,12 +106,16 @@ function endGroup(child: ChildProcess): void {
   setTimeout(() => kill("SIGKILL"), KILL_AFTER_MS).unref();
 }
 
-/** What matters in git's complaint: lines that begin with an error's mark, else the last ones. */
+/** Of git, and of the ssh that it runs. */
+const COMPLAINT =
+  /^(?:fatal|error|remote|ssh):|^warning: redirecting|: Permission denied \(|HOST IDENTIFICATION HAS CHANGED|^Host key verification failed/;
+
+/** What matters in git's complaint: lines that have an error's mark, else the last ones. */
 function lastLines(said: string): string {
   const lines = said
     .split(/[\r\n]+/)
     .map((line) => line.replace(/[\x00-\x1f\x7f-\x9f]+/g, " ").trim())
     .filter(Boolean);
-  const marked = lines.filter((line) => /^(fatal|error|remote|ssh|warning: redirecting)\b/.test(line));
+  const marked = lines.filter((line) => COMPLAINT.test(line)).map((line) => line.replace(/^@ +| +@$/g, ""));
   return (marked.length > 0 ? marked : lines).slice(-3).join("; ").slice(0, 1000);
 }
