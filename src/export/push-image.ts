@@ -77,7 +77,7 @@ export async function pushBlobOnce(
   await reportPush(access, { descriptor, reference }, async (onProgress) => {
     if (await mountBlob(access, registry, { reference, descriptor })) return "existed";
     if (!hasBlob(store, descriptor.digest)) await fetch?.();
-    const open = () => createReadStream(store.blobPath(descriptor.digest), { highWaterMark: 1 << 20 });
+    const open = () => createReadStream(store.blobPath(descriptor.digest));
     return registry.pushBlob(reference, descriptor, open, { signal, onProgress });
   });
 }

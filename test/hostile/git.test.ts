@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type BuildBench, openBuildBench } from "../build-bench.ts";
@@ -136,7 +136,9 @@ describe("a git repository that is made to harm whoever builds from it", { skip:
       ["40000", "link", inner],
     ]);
     git(directory, "update-ref", "refs/heads/evil", git(directory, "commit-tree", "-m", "evil", tree));
-    assert.equal((await add(url(name, "#evil"))).code, 1);
+    const { code, output } = await add(url(name, "#evil"));
+    // A tree with two entries of one name: git writes one of them, and nothing goes through the link if that is the one.
+    if (code === 0) assert.ok(lstatSync(join(output, "in/link")).isDirectory());
   });
 
   it("CVE-2025-48384: a submodule whose path ends in a carriage return", async () => {
