@@ -77,7 +77,7 @@ export async function withCopySource<T>(
     return use(
       place.kind === "docker"
         ? await copyFromDockerArchive({ directory, name: path, wanted: place.wanted, limits, signal })
-        : await copyFromLayout({ directory, tag: place.tag, limits, signal }),
+        : await copyFromLayout({ directory, tag: place.tag, messageName: path, limits, signal }),
     );
   });
 }

@@ -1,5 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
-import { choosePlatform } from "../oci/choose-platform.ts";
+import { choosePlatform, isImage } from "../oci/choose-platform.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { isIndexMediaType, isManifestMediaType } from "../oci/media-type.ts";
@@ -68,7 +68,12 @@ export async function copyImage(
   options: CopyOptions,
 ): Promise<Descriptor> {
   const found = await source.resolve();
-  const root = options.platform === undefined ? found : await choose(source, found, options.platform);
+  const root =
+    options.platform !== undefined
+      ? await choose(source, found, options.platform)
+      : target.holdsIndexes === false
+        ? await chooseOnly(source, found)
+        : found;
   if (target.holdsIndexes === false && isIndexMediaType(root.descriptor.mediaType)) {
     throw new BuildError(
       "unsupported",
@@ -127,6 +132,15 @@ async function collectDocuments(
     parseManifest(document.bytes, `Cannot copy "${source.name}"`);
   }
   documents.set(document.descriptor.digest, document);
+}
+
+/** The image of an index that has but one, beside its attestations; else what was given. */
+async function chooseOnly(source: CopySource, document: ImageDocument): Promise<ImageDocument> {
+  if (!isIndexMediaType(document.descriptor.mediaType)) return document;
+  const { manifests } = parseIndex(document.bytes, `Cannot copy "${source.name}"`);
+  const [descriptor, ...others] = manifests.filter(isImage);
+  if (descriptor === undefined || others.length > 0) return document;
+  return { descriptor, bytes: await source.readManifest(descriptor) };
 }
 
 async function choose(

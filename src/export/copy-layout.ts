@@ -22,15 +22,20 @@ interface LayoutPlace {
   readonly signal: AbortSignal;
 }
 
-/** @throws BuildError `image-not-found` when the layout has no such image. */
+/**
+ * @param place `messageName`: what messages call it; the directory when absent.
+ * @throws BuildError `image-not-found` when the layout has no such image.
+ */
 export async function copyFromLayout({
   directory,
   tag,
+  messageName,
   limits = DEFAULT_LIMITS,
-}: LayoutPlace): Promise<CopySource> {
+}: LayoutPlace & { readonly messageName?: string }): Promise<CopySource> {
   const layout = await readOciLayout({ directory, selector: tag, limits });
+  const name = messageName ?? layout.name;
   return {
-    name: layout.name,
+    name,
     async resolve() {
       // The entry's annotations are the layout's name for it.
       const { annotations: _, ...descriptor } = layout.root;
@@ -38,7 +43,7 @@ export async function copyFromLayout({
     },
     readManifest: layout.read,
     openBlob: (descriptor, onProgress) =>
-      verifyBlob(layout.openBlob(descriptor), { descriptor, name: layout.name, onProgress }),
+      verifyBlob(layout.openBlob(descriptor), { descriptor, name, onProgress }),
   };
 }
 

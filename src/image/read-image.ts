@@ -1,5 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
-import { choosePlatform, isCompatiblePlatform } from "../oci/choose-platform.ts";
+import { choosePlatform, isCompatiblePlatform, isImage } from "../oci/choose-platform.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { isIndexMediaType, isManifestMediaType } from "../oci/media-type.ts";
 import { parseImageConfig, parseIndex, parseManifest } from "../oci/parse-documents.ts";
@@ -102,13 +102,5 @@ async function findManifest(
   throw new BuildError(
     "image-invalid",
     `Cannot use "${name}": its indexes lie more than ${INDEX_DEPTH_MAX} deep in each other`,
-  );
-}
-
-/** Attestations stand in an index as manifests for a platform that nobody has. */
-function isImage(entry: Descriptor): boolean {
-  return (
-    entry.platform?.os !== "unknown" &&
-    entry.annotations?.["vnd.docker.reference.type"] !== "attestation-manifest"
   );
 }

@@ -1,3 +1,4 @@
+import type { Descriptor } from "./descriptor.ts";
 import { formatPlatform, isSamePlatform, normalizePlatform, type Platform } from "./platform.ts";
 
 /**
@@ -77,4 +78,12 @@ export function describePlatforms(entries: readonly { readonly platform?: Platfo
     platform === undefined || platform.os === "unknown" ? [] : [formatPlatform(normalizePlatform(platform))],
   );
   return [...new Set(names)].join(", ");
+}
+
+/** Attestations stand in an index as manifests for a platform that nobody has. */
+export function isImage(entry: Pick<Descriptor, "annotations" | "platform">): boolean {
+  return (
+    entry.platform?.os !== "unknown" &&
+    entry.annotations?.["vnd.docker.reference.type"] !== "attestation-manifest"
+  );
 }

@@ -104,6 +104,12 @@ describe("provenance of an image", { skip: registryMissing || runMissing }, () =
     assert.equal(JSON.parse(seen.stdout).Layers.length, 3);
     const pulled = await bench.run(["--root", join(bench.directory, "other"), "pull", name.slice(9)]);
     assert.equal(pulled.code, 0, pulled.stderr);
+    // Docker's archives hold the only image of an index, without what is said about it.
+    const archive = join(bench.directory, "copied.tar");
+    const copied = await bench.run(["copy", "-q", name.slice(9), `docker-archive:${archive}:app:1`]);
+    assert.equal(copied.code, 0, copied.stderr);
+    const inArchive = await runCommand("skopeo", ["inspect", `docker-archive:${archive}:app:1`]);
+    assert.equal(JSON.parse(inArchive.stdout).Layers.length, 3);
   });
 
   it("tells in full only what is asked for, and no secret", async () => {
