@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { BuildError } from "../errors/build-error.ts";
 import { hintNearest } from "../errors/suggest-nearest.ts";
 import { formatPlatform } from "../oci/platform.ts";
@@ -11,8 +10,6 @@ import { checkOutputs, exportImages } from "./export-images.ts";
 import { lintBuild } from "./lint-build.ts";
 import { allContexts, openInputs } from "./open-inputs.ts";
 import { planInputs } from "./plan-inputs.ts";
-import { findMaterials, makeProvenance } from "./provenance.ts";
-import { compareWithOriginals, findOriginals } from "./reproduce.ts";
 import { listCacheTargets, useCaches } from "./use-caches.ts";
 
 const DEFAULT_JOBS = 16;
@@ -34,8 +31,9 @@ export async function performBuild(options: BuildOptions): Promise<Omit<BuildRes
     to: listCacheTargets(options),
   });
   const { reproduce } = options;
-  const originals =
-    reproduce === undefined ? [] : await findOriginals(access, reproduce, inputs.planOptions.platforms);
+  // Code that few builds need is loaded by those.
+  const reproducer = reproduce === undefined ? undefined : await import("./reproduce.ts");
+  const originals = await reproducer?.findOriginals(access, reproduce!, inputs.planOptions.platforms);
   const { plan, findImage, bases, epochSeconds } = await planInputs(inputs, options);
   tellAboutPlan(plan, access.emit);
   lintBuild(inputs, { plan, bases });
@@ -67,12 +65,8 @@ export async function performBuild(options: BuildOptions): Promise<Omit<BuildRes
   }));
   const { squash, provenance } = options;
   const attestations = provenance && [
-    await makeProvenance(
-      {
-        ...{ options, inputs, plan, started, finished: Date.now() },
-        materials: await findMaterials(plan, inputs, findImage),
-        invocationId: randomBytes(16).toString("hex"),
-      },
+    await (await import("./provenance.ts")).makeProvenance(
+      { options, inputs, plan, findImage, started },
       provenance,
     ),
   ];
@@ -100,8 +94,12 @@ export async function performBuild(options: BuildOptions): Promise<Omit<BuildRes
     })),
     ...(root && { root }),
     ...(attestations && { provenance: attestations[0]!.predicate }),
-    ...(reproduce !== undefined && {
-      reproductions: await compareWithOriginals(originals, { name: reproduce, images, manifests }),
+    ...(originals && {
+      reproductions: await reproducer!.compareWithOriginals(originals, {
+        name: reproduce!,
+        images,
+        manifests,
+      }),
     }),
     leftOut: plan.leftOut.map(({ name }) => name),
   };

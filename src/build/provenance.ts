@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { basename, isAbsolute } from "node:path";
 import { redactRemote } from "../context/git-environment.ts";
 import { redactUrl } from "../context/url-text.ts";
@@ -25,21 +26,18 @@ export interface ProvenanceOptions {
   readonly isReproducible?: boolean;
 }
 
-/** What a build was made from, found out when it is done. */
+/** A build that is done. */
 export interface ProvenanceFacts {
   readonly options: BuildOptions;
   readonly inputs: BuildInputs;
   readonly plan: Plan;
-  readonly materials: readonly Material[];
-  /** The same for all platforms of a build. */
-  readonly invocationId: string;
+  readonly findImage: (step: SourceStep) => Promise<ResolvedImage>;
   /** In milliseconds since 1970. */
   readonly started: number;
-  readonly finished: number;
 }
 
 /** Something from outside that a build used. */
-export interface Material {
+interface Material {
   readonly uri: string;
   readonly digest: Readonly<Record<string, string>>;
 }
@@ -48,11 +46,11 @@ const BUILD_TYPE = "https://mobyproject.org/buildkit@v1";
 const OWN = `${BUILD_TYPE}#`;
 
 /** Images, repositories and downloads of a plan that is solved, each with its digest. */
-export async function findMaterials(
-  plan: Plan,
-  { remotes, session }: BuildInputs,
-  findImage: (step: SourceStep) => Promise<ResolvedImage>,
-): Promise<Material[]> {
+async function findMaterials({
+  plan,
+  inputs: { remotes, session },
+  findImage,
+}: ProvenanceFacts): Promise<Material[]> {
   const { access } = session;
   const { signal } = access;
   const found = await Promise.all(
@@ -114,7 +112,7 @@ export async function makeProvenance(
 type Predicate = Awaited<ReturnType<typeof makePredicate>>;
 
 async function makePredicate(facts: ProvenanceFacts, { mode, builderId, isReproducible }: ProvenanceOptions) {
-  const { inputs, plan, options, materials } = facts;
+  const { inputs, plan, options } = facts;
   const isMax = mode === "max";
   const locals = listLocals(facts);
   const isComplete = locals.length === 0;
@@ -122,7 +120,7 @@ async function makePredicate(facts: ProvenanceFacts, { mode, builderId, isReprod
   return {
     builder: { id: builderId ?? "" },
     buildType: BUILD_TYPE,
-    materials,
+    materials: await findMaterials(facts),
     invocation: {
       configSource: await describeConfigSource(facts),
       parameters: {
@@ -135,9 +133,10 @@ async function makePredicate(facts: ProvenanceFacts, { mode, builderId, isReprod
     },
     ...(isMax && { buildConfig: { steps: plan.steps.map(describeStep) } }),
     metadata: {
-      buildInvocationID: facts.invocationId,
+      // The same for all platforms of a build, which share the statement.
+      buildInvocationID: randomBytes(16).toString("hex"),
       buildStartedOn: new Date(facts.started).toISOString(),
-      buildFinishedOn: new Date(facts.finished).toISOString(),
+      buildFinishedOn: new Date().toISOString(),
       completeness: { parameters: isMax, environment: true, materials: isComplete },
       reproducible: isReproducible ?? false,
       [`${OWN}hermetic`]: isComplete && !usesNetwork,

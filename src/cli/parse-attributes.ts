@@ -9,8 +9,6 @@ export interface AttributeRules {
   /** The option, for messages: `--secret`. */
   readonly option: string;
   readonly known: readonly string[];
-  /** Known by name, and refused until they exist. */
-  readonly later?: readonly string[];
   /** May stand without a value: then they are on. */
   readonly switches?: readonly string[];
 }
@@ -22,7 +20,7 @@ export type Refuse = (reason: string, hint?: string) => BuildError;
 /**
  * Reads `key=value,key=value` (CSV, so that a value in quotes may hold commas).
  *
- * @throws BuildError `option-invalid` for what is no attribute or given twice, `unsupported` for what is to come.
+ * @throws BuildError `option-invalid` for what is no attribute or given twice.
  */
 export function parseAttributes(text: string, rules: AttributeRules): Attributes {
   const attributes = new Map<string, string>();
@@ -33,9 +31,6 @@ export function parseAttributes(text: string, rules: AttributeRules): Attributes
     const equals = isBare ? field.length : field.indexOf("=");
     if (equals < 0) throw refuse(`"${field}" is not key=value`);
     const key = field.slice(0, equals).trim().toLowerCase();
-    if (rules.later?.includes(key)) {
-      throw new BuildError("unsupported", `Cannot use ${key}= in ${rules.option}: it is not there yet`);
-    }
     if (!rules.known.includes(key)) {
       throw refuse(
         `there is no attribute "${key}"`,

@@ -97,6 +97,7 @@ test("what is settled by upper layers is what all layers say (property)", async 
     { numRuns: 400 },
   );
   t.diagnostic(`${settled} were settled by upper layers`);
+  assert.ok(settled > 0);
 });
 
 /** The digest of what would be copied, or why nothing is. */

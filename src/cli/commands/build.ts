@@ -10,7 +10,6 @@ import { hasColor, makeStyle } from "../../progress/style.ts";
 import { type BuildFlags, makeBuildOptions } from "../build-flags.ts";
 import { type CommandContext, FAILURE_STATUS } from "../command-context.ts";
 import { describeBuild } from "../describe-build.ts";
-import { describeReproduction } from "../describe-reproduction.ts";
 import { type Finding, formatFindings, type NamedText } from "../format-findings.ts";
 import { parseCall } from "../parse-call.ts";
 import { readBuildFlags } from "../read-build-flags.ts";
@@ -88,11 +87,15 @@ export async function runBuild(directory: string, flags: BuildFlags, context: Co
   const ids = result.images.map(({ configDigest }) => `${configDigest}\n`).join("");
   if (flags.quiet) context.stdout.write(ids);
   else if (mode !== "quiet" && mode !== "rawjson") context.stderr.write(describeBuild(result, options));
-  tellReproductions(result, context);
+  if (result.reproductions !== undefined) await tellReproductions(result.reproductions, context);
 }
 
 /** The answer of `--reproduce`, on stdout. What is different is a failure. */
-function tellReproductions({ reproductions = [] }: BuildResult, context: CommandContext): void {
+async function tellReproductions(
+  reproductions: NonNullable<BuildResult["reproductions"]>,
+  context: CommandContext,
+): Promise<void> {
+  const { describeReproduction } = await import("../describe-reproduction.ts");
   context.stdout.write(reproductions.map(describeReproduction).join(""));
   if (reproductions.some(({ outcome }) => outcome === "different")) context.setStatus(FAILURE_STATUS);
 }
