@@ -1,5 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
 
 /** What the binary asks of the C and C++ libraries of Debian 13, and what those of Debian 12 have in its place. */
 const VERSIONS: Readonly<Record<string, string>> = {
@@ -16,12 +15,11 @@ const SYMBOLS: Readonly<Record<string, string>> = {
 const SHT_GNU_VERNEED = 0x6ffffffe;
 
 /**
- * Makes the fuzzer's prebuilt binary run on glibc 2.36, by which it is loaded no longer than it names three symbols of 2.38. `entry` is the
- * main file of @jazzer.js/fuzzer. Does nothing where the binary is not for x86-64 or has been adapted.
+ * Makes the fuzzer's prebuilt binary at `path` run on glibc 2.36, by which it is loaded no longer than it names three symbols of 2.38: those
+ * names become older ones, and no code is changed. Does nothing on other processors than x86-64, and where it has been done.
  */
-export function adaptFuzzer(entry: string): void {
+export function adaptFuzzer(path: string): void {
   if (process.arch !== "x64") return;
-  const path = join(dirname(entry), "../prebuilds/fuzzer-linux-x64.node");
   const elf = readFileSync(path);
   const { needed, texts } = findVersions(elf);
   const textAt = (offset: number) => elf.toString("latin1", texts + offset, elf.indexOf(0, texts + offset));
@@ -36,9 +34,7 @@ export function adaptFuzzer(entry: string): void {
   }
   if (!isChanged) return;
   for (const [from, to] of Object.entries(SYMBOLS)) elf.write(`${to}\0`, texts + find(from), "latin1");
-  // A new file: npm's cache may hold a link to the old one.
-  writeFileSync(`${path}.new`, elf);
-  renameSync(`${path}.new`, path);
+  writeFileSync(path, elf);
 }
 
 /** Where the versions that an ELF file needs stand (LSB 5.0, "Version Requirements"), and its names. */

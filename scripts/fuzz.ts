@@ -4,8 +4,7 @@
  * committed, and every test run tries it again. The target `generated` is scripts/fuzz-dockerfile.ts.
  */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
@@ -20,7 +19,6 @@ const TIMEOUT = 10;
 
 const repository = resolve(import.meta.dirname, "..");
 const work = join(repository, ".cache/fuzz");
-const { resolve: find } = createRequire(import.meta.url);
 
 type Target = keyof typeof FUZZ_TARGETS;
 
@@ -35,7 +33,7 @@ if (unknown.length > 0)
   throw new Error(`there is no target ${unknown.join(", ")}: there are ${all.join(", ")}`);
 
 const bundle = await bundleTargets();
-adaptFuzzer(find("@jazzer.js/fuzzer"));
+const jazzer = copyFuzzer();
 for (const target of all) {
   if (positionals.length > 0 && !positionals.includes(target)) continue;
   const [program, ...args] =
@@ -45,8 +43,9 @@ for (const target of all) {
   const start = performance.now();
   const { status, stdout, stderr } = spawnSync(program!, args, { cwd: work, encoding: "utf8" });
   const seconds = ((performance.now() - start) / 1000).toFixed(0);
+  const found = status === 0 ? "nothing" : "a finding";
   console.log(
-    `${target}: ${values.runs} inputs from seed ${seed} in ${seconds} s: ${status === 0 ? "nothing" : "a finding"}`,
+    `${target}: ${values.runs} inputs from seed ${seed} in ${seconds} s${tellCoverage(stderr)}: ${found}`,
   );
   if (status === 0) continue;
   console.error(stdout, stderr);
@@ -73,6 +72,25 @@ async function bundleTargets(): Promise<string> {
   return outfile;
 }
 
+/** A copy of the fuzzer that may be changed: what npm installed stays as it is. Its other dependencies are found in the folders above it. */
+function copyFuzzer(): string {
+  const copy = join(work, "node_modules/@jazzer.js");
+  // Another run may have the old files mapped.
+  rmSync(copy, { recursive: true, force: true });
+  cpSync(join(repository, "node_modules/@jazzer.js"), copy, { recursive: true });
+  adaptFuzzer(join(copy, "fuzzer/prebuilds/fuzzer-linux-x64.node"));
+  return join(copy, "core/dist/cli.js");
+}
+
+/** From libFuzzer's log: branches of our code that were reached, at first and in the end, and inputs that reached something new. */
+function tellCoverage(log: string): string {
+  const states = [...log.matchAll(/ cov: (\d+) ft: \d+ corp: (\d+)/g)];
+  const [first, last] = [states[0], states.at(-1)];
+  return first === undefined || last === undefined
+    ? ""
+    : ` (${first[1]} branches reached at first, ${last[1]} in the end, by ${last[2]} inputs)`;
+}
+
 function fuzzCommand(target: Target): string[] {
   const [learnt, seeds] = [join(work, "learnt", target), join(work, "seeds", target)];
   const found = join(repository, "test/fuzz/corpus", target);
@@ -81,7 +99,7 @@ function fuzzCommand(target: Target): string[] {
     writeFileSync(join(seeds, String(number)), bytes);
   const options = [`-runs=${values.runs}`, `-seed=${seed}`, `-max_len=${LENGTH_MAX}`, `-timeout=${TIMEOUT}`];
   return [
-    ...[process.execPath, find("@jazzer.js/core/dist/cli.js"), bundle, learnt, seeds, found],
+    ...[process.execPath, jazzer, bundle, learnt, seeds, found],
     ...["--fuzzEntryPoint", target, "--includes", "targets.cjs", "--disableBugDetectors", ".*"],
     ...(target === "compression" ? [] : ["--sync"]),
     ...["--", ...options, `-artifact_prefix=${found}/`],

@@ -126,7 +126,7 @@ async function inflate(input: Buffer): Promise<void> {
   let size = 0;
   const inflater = makeInflater(compression, (chunk) => {
     size += chunk.length;
-    if (size > 1 << 22) throw new BuildError("input-limit", "Cannot decompress the data: enough");
+    if (size > 1 << 16) throw new BuildError("input-limit", "Cannot decompress the data: enough");
     parts.push(Buffer.from(chunk));
   });
   const step = 1 + ((input[4] ?? 0) & 31);
