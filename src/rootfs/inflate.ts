@@ -2,7 +2,7 @@ import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { BuildError } from "../errors/build-error.ts";
 import type { Compression } from "../oci/media-type.ts";
-import { noteDroppedBytes } from "../threads/free-buffers.ts";
+import { freeUsedUp } from "../threads/free-buffers.ts";
 import { splitZstdFrames } from "./zstd-frames.ts";
 
 /** Compressed bytes go in, plain ones come out at the callback. */
@@ -74,7 +74,7 @@ function inflateThrough(stream: Transform, output: (chunk: Uint8Array) => void):
     if (failure !== undefined) return;
     try {
       output(chunk);
-      noteDroppedBytes(chunk.length);
+      freeUsedUp(chunk);
     } catch (error) {
       fail(error);
       stream.destroy();

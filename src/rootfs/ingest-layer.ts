@@ -1,6 +1,5 @@
-import { createHash, type Hash, randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
+import { createHash, type Hash } from "node:crypto";
+import { closeSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { BuildError } from "../errors/build-error.ts";
 import { DEFAULT_LIMITS, type InputLimits, makeExpansionCheck } from "../errors/input-limits.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -19,7 +18,7 @@ export interface IngestRequest {
   readonly digest: Digest;
   /** Of the blob, in bytes. */
   readonly size: number;
-  /** Where the blob itself is kept, once verified; it is not kept when absent. */
+  /** A file that is made for the blob itself, and stays when it was verified: not synced, so not yet its place. It is not kept when absent. */
   readonly blobPath?: string;
   /** What the image's config says it is; refused when it is not so. */
   readonly diffId?: Digest;
@@ -152,11 +151,10 @@ function nameLayer(error: unknown, digest: Digest): unknown {
   return new BuildError(code, `Cannot use the layer "${digest}": ${message}`, { hint, cause });
 }
 
-/** The blob as it arrives: counted, hashed and, if it is to be kept, written beside its place. */
+/** The blob as it arrives: counted, hashed and, if it is to be kept, written. */
 class BlobFile implements Disposable {
   readonly #request: IngestRequest;
   readonly #hash = createHash("sha256");
-  readonly #temporaryPath: string | undefined;
   readonly #fd: number | undefined;
   #isKept = false;
   size = 0;
@@ -164,8 +162,7 @@ class BlobFile implements Disposable {
   constructor(request: IngestRequest) {
     this.#request = request;
     if (request.blobPath === undefined) return;
-    this.#temporaryPath = `${request.blobPath}.${randomBytes(9).toString("hex")}.tmp`;
-    this.#fd = openSync(this.#temporaryPath, "wx", 0o644);
+    this.#fd = openSync(request.blobPath, "wx", 0o644);
   }
 
   write(chunk: Uint8Array): void {
@@ -186,21 +183,14 @@ class BlobFile implements Disposable {
     );
   }
 
-  /** Renames it to its place, so that a crash cannot leave half a blob. */
   keep(): void {
-    if (this.#fd === undefined) return;
-    fsyncSync(this.#fd);
-    renameSync(this.#temporaryPath!, this.#request.blobPath!);
-    const directory = openSync(dirname(this.#request.blobPath!), "r");
-    fsyncSync(directory);
-    closeSync(directory);
     this.#isKept = true;
   }
 
   [Symbol.dispose](): void {
     if (this.#fd === undefined) return;
     closeSync(this.#fd);
-    if (!this.#isKept) rmSync(this.#temporaryPath!, { force: true });
+    if (!this.#isKept) rmSync(this.#request.blobPath!, { force: true });
   }
 
   #failSize(found: string): never {

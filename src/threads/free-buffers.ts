@@ -23,6 +23,14 @@ export function noteDroppedBytes(sizeBytes: number): void {
   collect({ type: "major" });
 }
 
+/**
+ * Frees the buffer of a piece that reaches to its end, at once and without a collection. For a producer that fills a buffer piece by piece and hands
+ * the pieces out in order, as Node's decompressors do: the last one is then the last that anybody reads of it.
+ */
+export function freeUsedUp({ buffer, byteOffset, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && byteOffset + byteLength === buffer.byteLength) buffer.transfer(0);
+}
+
 /** The flag stays: it is the process's, and to take it back would take it from a thread that is about to use it. */
 function loadCollector(): Collect {
   setFlagsFromString("--expose-gc");
