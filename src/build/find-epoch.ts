@@ -13,19 +13,24 @@ export interface EpochSources {
 }
 
 /**
- * The time that SOURCE_DATE_EPOCH comes to, in seconds since 1970: a number as it is; a repository's commit, a download's
- * Last-Modified. A directory has no time of its own: its files' times depend on who checked them out.
+ * The time that SOURCE_DATE_EPOCH comes to, in seconds since 1970: a number as it is; a repository's commit, also when it is checked out
+ * in a directory; a download's Last-Modified. Another directory has no time: its files' times depend on who wrote them.
  *
- * @throws BuildError `fetch-failed`.
+ * @throws BuildError `fetch-failed`; `environment` where there is no git.
  */
 export async function findEpoch(epoch: Epoch, sources: EpochSources): Promise<number | undefined> {
   switch (epoch.kind) {
     case "time":
       return epoch.seconds;
     case "context": {
-      const remote = asRemote(sources.contextOf(epoch.name));
-      if (remote !== undefined) return findRemoteTime(remote, sources);
-      const message = `the context "${epoch.name}" is a directory, which has no time of its own: SOURCE_DATE_EPOCH has no effect`;
+      const context = sources.contextOf(epoch.name);
+      const remote = asRemote(context);
+      const time =
+        remote === undefined
+          ? await findCheckoutTime(context, sources)
+          : await findRemoteTime(remote, sources);
+      if (time !== undefined) return time;
+      const message = `the context "${epoch.name}" has no time of its own, as a commit or a download has: SOURCE_DATE_EPOCH has no effect`;
       sources.emit({ kind: "note", time: Date.now(), message });
       return undefined;
     }
@@ -44,6 +49,12 @@ function asRemote(context: unknown): Remote | undefined {
   if (typeof context !== "string" || existsSync(context)) return undefined;
   if (parseGitReference(context) !== undefined) return { kind: "git", url: context };
   return /^https?:\/\//.test(context) ? { kind: "http", url: context } : undefined;
+}
+
+async function findCheckoutTime(context: unknown, { signal }: EpochSources): Promise<number | undefined> {
+  if (typeof context !== "string" || !existsSync(context)) return undefined;
+  const { readCheckoutTime } = await import("../context/checkout-time.ts");
+  return readCheckoutTime(context, signal);
 }
 
 async function findRemoteTime(

@@ -175,10 +175,8 @@ class DirectorySource implements SourceTree {
   }
 
   *read({ entry, dataPath = entry.path }: SourceNode): Generator<Uint8Array> {
-    if (entry.size === 0) {
-      if ((this.#readEntry(dataPath)?.entry.size ?? 1) > 0) throw changed(dataPath);
-      return;
-    }
+    // A socket counts as an empty file, and cannot be opened.
+    if (entry.size === 0 && this.#readEntry(dataPath)?.stats.isSocket()) return;
     const buffer = this.#buffer ?? Buffer.allocUnsafeSlow(CHUNK_SIZE);
     let fd: number;
     try {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { chownSync, cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -61,9 +61,28 @@ describe("SOURCE_DATE_EPOCH", () => {
       const dockerfile = `ARG SOURCE_DATE_EPOCH=source\nFROM scratch AS source\nADD ${url} /\nFROM scratch\nCOPY Dockerfile /\n`;
       assert.equal((await createdBy(bench.context({ Dockerfile: dockerfile }))).created, COMMITTED);
     });
+
+    it("is the time of the commit that a directory is a checkout of, whose settings run nothing", async () => {
+      const checkout = join(bench.directory, "checkout");
+      git(bench.directory, "clone", "-q", join(bench.directory, "git/app.git"), checkout);
+      const trap = join(bench.directory, "trap");
+      writeFileSync(trap, `#!/bin/sh\ntouch ${bench.directory}/ran\n`, { mode: 0o755 });
+      for (const name of ["core.fsmonitor", "core.sshCommand", "core.pager", "diff.external", "gpg.program"])
+        git(checkout, "config", name, trap);
+      git(checkout, "config", "log.showSignature", "true");
+      // Of somebody else: git itself would not read it.
+      chownSync(join(checkout, ".git"), 1234, 1234);
+      mkdirSync(join(checkout, "part"));
+      cpSync(join(checkout, "Dockerfile"), join(checkout, "part/Dockerfile"));
+      for (const context of [checkout, join(checkout, "part")]) {
+        const { created, label } = await createdBy(context, ["--build-arg", "SOURCE_DATE_EPOCH=context"]);
+        assert.deepEqual([created, label], [COMMITTED, String(Date.parse(COMMITTED) / 1000)]);
+      }
+      assert.ok(!existsSync(join(bench.directory, "ran")));
+    });
   });
 
-  it("is the Last-Modified of a download, and nothing for a directory, which is said", async () => {
+  it("is the Last-Modified of a download, and nothing for a directory that is no checkout, which is said", async () => {
     const server = createServer((_, response) => {
       response.setHeader("last-modified", "Thu, 02 Jan 2020 03:04:05 GMT");
       response.end("content");
@@ -79,7 +98,7 @@ describe("SOURCE_DATE_EPOCH", () => {
       );
       const { created, stderr } = await createdBy(context, ["--build-arg", "SOURCE_DATE_EPOCH=context"]);
       assert.ok(Date.parse(created) > Date.parse(COMMITTED));
-      assert.match(stderr, /the context "context" is a directory, which has no time of its own/);
+      assert.match(stderr, /the context "context" has no time of its own/);
     } finally {
       server.close();
     }
