@@ -70,8 +70,11 @@ function inflateThrough(stream: Transform, output: (chunk: Uint8Array) => void):
     reject(failure);
     failWrite(failure);
   };
-  stream.on("data", (chunk: Buffer) => {
-    if (failure !== undefined) return;
+  let inflated: Buffer | undefined;
+  const handOn = () => {
+    const chunk = inflated;
+    inflated = undefined;
+    if (chunk === undefined || failure !== undefined) return;
     try {
       output(chunk);
       freeUsedUp(chunk);
@@ -79,8 +82,17 @@ function inflateThrough(stream: Transform, output: (chunk: Uint8Array) => void):
       fail(error);
       stream.destroy();
     }
+  };
+  stream.on("data", (chunk: Buffer) => {
+    handOn();
+    inflated = chunk;
+    // When this handler returns, Node lets its thread inflate the next piece: meanwhile this one is handed on.
+    queueMicrotask(handOn);
   });
-  stream.on("end", resolve);
+  stream.on("end", () => {
+    handOn();
+    resolve();
+  });
   stream.on("error", (error) => {
     fail(new BuildError("image-invalid", `Cannot decompress the data: ${error.message}`, { cause: error }));
   });

@@ -1,4 +1,4 @@
-import { noteDroppedBytes } from "../threads/free-buffers.ts";
+import { freeUsedUp, noteDroppedBytes } from "../threads/free-buffers.ts";
 import type { TaskContext, Tasks } from "../threads/task.ts";
 import { Transferred } from "../threads/task.ts";
 import { type CheckLayerRequest, checkLayer, digestFile } from "./check-layer.ts";
@@ -73,7 +73,9 @@ export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
       }),
     compressBlock: (block: BlockToCompress) => {
       const compressed = compressBlock(block);
-      noteDroppedBytes(block.block.length + compressed.length);
+      freeUsedUp(block.block);
+      // Node's compressor makes as many again on its way.
+      noteDroppedBytes(compressed.length);
       return new Transferred(compressed, ownBuffers([compressed]));
     },
   };

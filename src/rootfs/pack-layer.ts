@@ -9,7 +9,7 @@ import {
   type PackedBlocks,
   type PackedBlocksPlace,
 } from "../store/packed-blocks.ts";
-import { noteDroppedBytes } from "../threads/free-buffers.ts";
+import { freeUsedUp } from "../threads/free-buffers.ts";
 import { type BlockToCompress, compressBlock } from "./compress-block.ts";
 import { BlockCutter, type BlockSizes } from "./cut-blocks.ts";
 import type { Layer } from "./layer.ts";
@@ -168,7 +168,7 @@ class BlockCompressor implements Disposable {
       this.#written.push({ key, start: this.#blob.size, size: bytes.length, crc: crc32(bytes) });
     }
     this.#blob.write(bytes);
-    noteDroppedBytes(bytes.length);
+    freeUsedUp(bytes);
   }
 }
 
