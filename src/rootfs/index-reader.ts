@@ -6,6 +6,12 @@ import { comparePaths, isWithin } from "./rootfs-path.ts";
 
 const CACHED_BLOCKS = 16;
 
+/** An index up to this size, in bytes, is read at once, and its file is closed: most RUNs and COPYs write a few entries. */
+const WHOLE_BYTES = 16 << 10;
+
+/** How many of these are remembered: 8 MiB at most. */
+const REMEMBERED = 512;
+
 interface Position {
   readonly block: number;
   readonly at: number;
@@ -13,7 +19,7 @@ interface Position {
 
 /**
  * A layer's index (`index-writer.ts`), read with `pread`. Holds the table of blocks (8 bytes for 8 KiB of index) and a few
- * blocks, whatever the number of entries. Whoever opens it disposes it.
+ * blocks, whatever the number of entries. Whoever makes one disposes it.
  */
 export class IndexReader implements Disposable {
   readonly count: number;
@@ -21,8 +27,12 @@ export class IndexReader implements Disposable {
   readonly hasForeignLinks: boolean;
   /** See `writeIndex`; in the order of the index. */
   readonly joints: readonly RootfsPath[];
-  readonly #fd: number;
+  /** Undefined when the index is held whole. */
+  #fd: number | undefined;
+  #whole: Buffer | undefined;
   readonly #offsets: Float64Array;
+  /** Of the records, when the index is held whole: that a path is not there is what is asked most. */
+  #positions: ReadonlyMap<RootfsPath, number> | undefined;
   readonly #cache = new Map<number, Buffer>();
 
   /** @throws Error when the file is no index. */
@@ -30,6 +40,10 @@ export class IndexReader implements Disposable {
     this.#fd = openSync(path, "r");
     try {
       const { size } = fstatSync(this.#fd);
+      if (size <= WHOLE_BYTES) {
+        this.#whole = this.#read(0, size);
+        this.#close();
+      }
       const footer =
         size < FOOTER_SIZE ? Buffer.alloc(FOOTER_SIZE) : this.#read(size - FOOTER_SIZE, FOOTER_SIZE);
       if (footer.toString("latin1", 0, 8) !== INDEX_MAGIC) throw new Error(`"${path}" is no layer index`);
@@ -45,12 +59,22 @@ export class IndexReader implements Disposable {
       const jointsOffset = tableOffset + blocks * 8;
       this.joints = readPaths(this.#read(jointsOffset, size - FOOTER_SIZE - jointsOffset), joints);
     } catch (error) {
-      closeSync(this.#fd);
+      this.#close();
       throw error;
     }
   }
 
+  /** It holds no file: nobody need dispose it. */
+  get isWhole(): boolean {
+    return this.#whole !== undefined;
+  }
+
   lookup(path: RootfsPath): Entry | undefined {
+    if (this.#whole !== undefined) {
+      this.#positions ??= this.#findPositions(this.#whole);
+      const at = this.#positions.get(path);
+      return at === undefined ? undefined : readRecord(this.#whole, at);
+    }
     const { block, at } = this.#seek((candidate) => comparePaths(candidate, path) < 0);
     if (block >= this.#blockCount) return undefined;
     const bytes = this.#block(block);
@@ -85,7 +109,19 @@ export class IndexReader implements Disposable {
 
   [Symbol.dispose](): void {
     this.#cache.clear();
-    closeSync(this.#fd);
+    this.#close();
+  }
+
+  #findPositions(bytes: Buffer): ReadonlyMap<RootfsPath, number> {
+    const positions = new Map<RootfsPath, number>();
+    const end = this.#offsets.at(-1)!;
+    for (let at = 0; at < end; at += readRecordSize(bytes, at)) positions.set(readRecordPath(bytes, at), at);
+    return positions;
+  }
+
+  #close(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
   }
 
   get #blockCount(): number {
@@ -136,14 +172,32 @@ export class IndexReader implements Disposable {
   }
 
   #read(offset: number, size: number): Buffer {
+    if (this.#whole !== undefined) return this.#whole.subarray(offset, offset + size);
     const bytes = Buffer.alloc(size);
     for (let fill = 0; fill < size; ) {
-      const read = readSync(this.#fd, bytes, fill, size - fill, offset + fill);
+      const read = readSync(this.#fd!, bytes, fill, size - fill, offset + fill);
       if (read === 0) throw new Error("a layer index is cut off");
       fill += read;
     }
     return bytes;
   }
+}
+
+const remembered = new Map<string, IndexReader>();
+
+/**
+ * The index of a stored layer, for whoever disposes it: one that is read whole is remembered by this thread, for each RUN of a stage
+ * looks into all that the one before looked into. A layer's files never change, and a path of the store never names another layer.
+ */
+export function openIndex(path: string): IndexReader {
+  const known = remembered.get(path);
+  if (known !== undefined) return known;
+  const index = new IndexReader(path);
+  if (index.isWhole) {
+    if (remembered.size >= REMEMBERED) remembered.delete(remembered.keys().next().value!);
+    remembered.set(path, index);
+  }
+  return index;
 }
 
 function readPaths(bytes: Buffer, count: number): RootfsPath[] {

@@ -1,5 +1,5 @@
 import type { Entry, RootfsPath } from "./entry.ts";
-import { IndexReader } from "./index-reader.ts";
+import { type IndexReader, openIndex } from "./index-reader.ts";
 import type { Layer } from "./layer.ts";
 import { implicitDirectory } from "./layer-entries.ts";
 import { baseName, comparePaths, isWithin, joinPath, parentPath, pathBelow, ROOT } from "./rootfs-path.ts";
@@ -24,7 +24,7 @@ export class LayerView implements Disposable {
 
   constructor(layer: Layer) {
     this.layer = layer;
-    this.index = new IndexReader(layer.indexPath);
+    this.index = openIndex(layer.indexPath);
   }
 
   get hasRedirects(): boolean {

@@ -60,12 +60,14 @@ export async function startContainer(
   const release = () => {
     held.dispose();
     for (const path of mounted.splice(0)) unmountQuietly(path);
-    rmSync(bundle.directory, { recursive: true, force: true });
+    // The kernel has left empty directories in it.
+    for (const path of [bundle.directory, request.workDirectory])
+      rmSync(path, { recursive: true, force: true });
   };
   try {
     held.use(await openAgentSockets(request.sockets ?? [], bundle.filesDirectory, options.agents));
     writeMemoryFiles(request, bundle);
-    const rootDirectory = join(request.directory, "rootfs");
+    const rootDirectory = join(bundle.directory, "rootfs");
     const { linkDirectory, lowers } = options;
     const stubDirectory = options.stubDirectories.open(request.stubs);
     const lowerDirectories = [

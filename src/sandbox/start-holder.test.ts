@@ -191,7 +191,7 @@ describe("a holder", { skip: missing }, () => {
     await until(() => processesWith("sleep 4712").length === 0);
     await until(() => processesWith(join(directory, "memory")).length === 0);
     assert.ok(!readFileSync("/proc/self/mounts", "utf8").includes(directory));
-    assert.deepEqual(readdirSync(join(directory, "run/rootfs")), []);
+    assert.deepEqual(readdirSync(join(directory, "memory")), []);
   });
 });
 

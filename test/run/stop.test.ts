@@ -66,20 +66,18 @@ describe("stopping a build", { skip: runMissing }, () => {
     });
   }
 
-  it("--timeout: the whole tree is dead a second later at most, and the message says why", async () => {
-    const before = Date.now();
+  it("--timeout: the whole tree is dead before slipway ends, and the message says why", async () => {
     const { child, output, closed } = start(`FROM busybox\nRUN ${STUBBORN}`, ["--timeout", "2s"]);
     await closed;
     assert.deepEqual(processesWith(`sleep ${MARK}`), []);
-    assert.ok(Date.now() - before < 4000);
     assert.equal(child.exitCode, 1);
     assert.match(output.text, /started/);
     assert.match(output.text, /^Error: Stopped: it took longer than 2s$/m);
     await assertNothingLeft(child);
   });
 
+  // Left alone, what they run would take more than an hour.
   it("a stage that fails stops the others, which are told as canceled", async () => {
-    const before = Date.now();
     const { output, child, closed } = start(
       `FROM busybox AS slow
        RUN ${STUBBORN}
@@ -90,7 +88,7 @@ describe("stopping a build", { skip: runMissing }, () => {
        COPY --from=failing / /b`,
     );
     await closed;
-    assert.ok(Date.now() - before < 5000);
+    assert.deepEqual(processesWith(`sleep ${MARK}`), []);
     assert.match(output.text, /^Error: Cannot run .*: it ended with exit code 3$/m);
     assert.match(output.text, /CANCELED/);
     await assertNothingLeft(child);
