@@ -87,6 +87,11 @@ test("a text is cut to columns, not to characters", () => {
   assert.equal(fitText("abcdef", 6), "abcdef");
   assert.equal(fitText("abcdefg", 6), "abcde…");
   assert.equal(textWidth("e\u0301"), 1);
+  // Emoji_Presentation of Unicode's emoji-data.txt, also below U+1F300; U+FE0F makes an emoji of a text character.
+  assert.equal(textWidth("✅❌⭐⚡"), 8);
+  assert.equal(textWidth("❤\ufe0f"), 2);
+  assert.equal(fitText("✅✅✅✅", 6), "✅✅…");
+  assert.equal(fitText("a\u0301".repeat(1000), 4), `${"a\u0301".repeat(3)}…`);
 });
 
 test("the view ends with a summary, without colours where none are wanted", () => {

@@ -1,15 +1,13 @@
-import { createLogUpdate } from "log-update";
 import { cleanText } from "./clean-text.ts";
 import { drawEnded, drawFrame, formatSeconds } from "./draw-frame.ts";
 import type { BuildEvent } from "./event.ts";
 import { fitText } from "./fit-text.ts";
 import { makeLiveSteps } from "./live-steps.ts";
+import { makeRedrawLines, terminalSize } from "./redraw-lines.ts";
 import type { ProgressRenderer, ProgressStream } from "./renderer.ts";
 import { makeStyle } from "./style.ts";
 
 const FRAME_MS = 100;
-const WIDTH_DEFAULT = 80;
-const HEIGHT_DEFAULT = 24;
 
 /** The live view: what has ended scrolls up and stays, what runs is redrawn below, ten times a second. */
 export function renderTerminal(
@@ -19,18 +17,17 @@ export function renderTerminal(
   const style = makeStyle(options.color);
   const steps = makeLiveSteps();
   const startTime = Date.now();
-  const update = createLogUpdate(stream as unknown as NodeJS.WritableStream);
+  const redraw = makeRedrawLines(stream);
   /** Lines that stay, for the next frame. */
   let settled: string[] = [];
   // One column stays free: a full line makes some terminals wrap.
-  const columns = () => Math.max(20, (stream.columns ?? WIDTH_DEFAULT) - 1);
+  const columns = () => Math.max(20, terminalSize(stream).columns - 1);
 
   const draw = (): void => {
     if (settled.length === 0 && steps.counts.started === 0) return;
-    if (settled.length > 0) update.persist(settled.join("\n"));
+    const { rows } = terminalSize(stream);
+    redraw(settled, drawFrame(steps, { style, columns: columns(), rows, now: Date.now(), startTime }));
     settled = [];
-    const rows = stream.rows ?? HEIGHT_DEFAULT;
-    update(drawFrame(steps, { style, columns: columns(), rows, now: Date.now(), startTime }).join("\n"));
   };
   const timer = setInterval(draw, FRAME_MS);
   timer.unref();
@@ -60,10 +57,7 @@ export function renderTerminal(
         : `${style("red", "Stopped")} after ${took}: ${facts}`;
       if (ended > 0) settled.push(summary);
       // Not even an escape sequence where there was nothing to show: the terminal may be another program's next.
-      if (settled.length === 0 && steps.counts.started === 0) return;
-      update.clear();
-      if (settled.length > 0) update.persist(settled.join("\n"));
-      update.done();
+      if (settled.length > 0 || steps.counts.started > 0) redraw(settled, []);
     },
   };
 }

@@ -43,11 +43,13 @@ export function defaultStoreRoot(env: NodeJS.ProcessEnv): string {
 }
 
 /**
- * Opens the store at `root`, makes it when it is not there, and cleans up after processes that died.
+ * Opens the store at `directory`, makes it when it is not there, and cleans up after processes that died.
  *
  * @throws BuildError `store` when it cannot be used.
  */
-export function openStore(root: string): Store {
+export function openStore(directory: string): Store {
+  // Runtimes and mounts have another working directory.
+  const root = resolve(directory);
   const layersDirectory = join(root, "layers");
   const blobsDirectory = join(root, "blobs/sha256");
   const materialisedDirectory = join(root, "m");

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
-import { slipwayPath } from "../slipway.ts";
+import { runSlipway, slipwayPath } from "../slipway.ts";
 import { validateImageLayout } from "../validate-image.ts";
 
 const skip = runMissing;
@@ -34,6 +34,14 @@ test("--build-arg takes a value, or the environment's, or nothing", { skip }, as
   assert.equal(await outputOf(show, ["--build-arg", "A"], { A: "here" }), "[here]");
   assert.equal(await outputOf(show, ["--build-arg", "A"], { A: undefined }), "[unset]");
   assert.equal(await outputOf(show, ["--build-arg", "A="]), "[]");
+});
+
+test("a store may be named by a relative path", { skip }, async () => {
+  const directory = bench.context({ Dockerfile: "FROM busybox\nRUN echo here\n" });
+  const cwd = dirname(bench.root);
+  const args = ["--root", basename(bench.root), "build", "--no-cache", directory];
+  const { code, stderr } = await runSlipway(args, { cwd });
+  assert.equal(code, 0, stderr);
 });
 
 test("a proxy argument is seen by RUN and kept nowhere", { skip }, async () => {
