@@ -4,6 +4,7 @@ import { addEntry, CanonicalHash } from "./canonical-hash.ts";
 import type { CopyTree } from "./copy-request.ts";
 import { findSources } from "./find-sources.ts";
 import { listSelection } from "./list-selection.ts";
+import { escapeGlob } from "./match-glob.ts";
 import { ROOT } from "./rootfs-path.ts";
 import { type SelectOptions, selectCopy } from "./select-copy.ts";
 import { openSourceTree } from "./source-tree.ts";
@@ -27,7 +28,7 @@ export interface DigestSubtreeRequest {
  */
 export function digestSubtree(request: DigestSubtreeRequest, options: SelectOptions): DigestedSubtree {
   const { tree, temporaryDirectory } = request;
-  const path = request.path.replace(/[*?[\\]/g, "\\$&");
+  const path = escapeGlob(request.path);
   const selection = selectCopy(
     { sources: [{ kind: "path", tree, path }], destination: "/", temporaryDirectory },
     options,

@@ -7,6 +7,11 @@ export function hasWildcard(pattern: string): boolean {
   return false;
 }
 
+/** The pattern that matches this text alone. */
+export function escapeGlob(text: string): string {
+  return text.replace(/[*?[\\]/g, "\\$&");
+}
+
 /** A pattern without wildcards as the name that it means. */
 export function unescapeGlob(pattern: string): string {
   return pattern.replace(/\\(.)/gs, "$1");

@@ -2,6 +2,7 @@ import { BuildError } from "../errors/build-error.ts";
 import type { RunMount, StepId } from "../plan/plan.ts";
 import type { CopyTree } from "../rootfs/copy-request.ts";
 import type { Layer } from "../rootfs/layer.ts";
+import { escapeGlob } from "../rootfs/match-glob.ts";
 import { pathToText } from "../rootfs/rootfs-path.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { openUnionTree } from "../rootfs/union-tree.ts";
@@ -38,10 +39,9 @@ export async function digestBindSource(mount: BindMount, context: KeyContext): P
   const { layers: lazy } = asRootfs(solved);
   const layers = await loadLayersOfPaths({ layers: lazy, paths: [mount.source] }, context.access);
   const tree: CopyTree = { kind: "layers", layers };
-  const { digest, files } = await work.digestSubtree(
-    { tree, path: mount.source, temporaryDirectory: store.temporaryDirectory },
-    { signal },
-  );
+  const { digest, files } = await work
+    .digestSubtree({ tree, path: mount.source, temporaryDirectory: store.temporaryDirectory }, { signal })
+    .catch(throwOfMount);
   writeFileList(store, digest, files);
   return digest;
 }
@@ -84,16 +84,25 @@ async function selectPart(
 ) {
   const { work, store, signal } = access;
   const tree = await files.open();
-  return work.selectCopy(
-    {
-      sources: [{ kind: "path", tree, path: source }],
-      destination: CONTEXT_PART,
-      link: true,
-      temporaryDirectory: store.temporaryDirectory,
-      fileDigestsPath: fileDigestsPath(store),
-    },
-    { signal },
-  );
+  return work
+    .selectCopy(
+      {
+        sources: [{ kind: "path", tree, path: escapeGlob(source) }],
+        destination: CONTEXT_PART,
+        link: true,
+        temporaryDirectory: store.temporaryDirectory,
+        fileDigestsPath: fileDigestsPath(store),
+      },
+      { signal },
+    )
+    .catch(throwOfMount);
+}
+
+/** What a mount shows is selected as a COPY's sources are; what is wrong with it is said of the mount. */
+function throwOfMount(error: unknown): never {
+  if (!(error instanceof BuildError) || !error.message.startsWith("Cannot copy ")) throw error;
+  const message = error.message.replace("copy", "mount");
+  throw new BuildError(error.code, message, { hint: error.hint, cause: error.cause });
 }
 
 function findInLayers(layers: readonly Layer[], source: string): BindSource {

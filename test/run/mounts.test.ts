@@ -62,7 +62,22 @@ describe("mounts of a RUN", { skip: runMissing }, () => {
         "FROM busybox\nRUN --mount=type=bind,source=none,target=/x true",
       );
       assert.equal(code, 1);
-      assert.match(stderr, /^Error: Cannot .*none/m);
+      assert.match(stderr, /^Error: Cannot mount "\/none": it is not there$/m);
+      const inStage = await bench.build(
+        "FROM busybox AS a\nFROM busybox\nRUN --mount=type=bind,from=a,source=/etc/pass,target=/x true",
+      );
+      assert.equal(inStage.code, 1);
+      assert.match(inStage.stderr, /^Error: Cannot mount "\/etc\/pass": it is not there$/m);
+      assert.match(inStage.stderr, /passwd/);
+    });
+
+    it("takes a source as it is written: a star is no wildcard", async () => {
+      const mount = (source: string) => `FROM busybox\nRUN --mount=type=bind,source=${source},target=/x cat /x`;
+      const files = { "a*": "star", ab: "other" };
+      assert.match(await printed(mount("a*"), { files }), /star$/m);
+      const { code, stderr } = await bench.build(mount("*b"), { files });
+      assert.equal(code, 1);
+      assert.match(stderr, /^Error: Cannot mount "\/\*b": it is not there$/m);
     });
   });
 
@@ -112,11 +127,12 @@ describe("mounts of a RUN", { skip: runMissing }, () => {
       assert.match(text, /^more$/m);
     });
 
-    /** Two processes, each a build with one RUN that says when it is in and out. */
+    /** Two processes, each a build with one RUN that says when it is in and out, and between them does `meanwhile`. */
     async function overlapOf(
       sharing: string,
+      meanwhile: string,
     ): Promise<{ readonly overlapped: boolean; readonly files: string[] }> {
-      const script = "date +%s%N > /c/in.$N; touch /c/seen.$N; sleep 1; echo list: $(ls /c); rm /c/in.$N";
+      const script = `touch /c/in.$N /c/seen.$N; ${meanwhile}; echo list: $(ls /c); rm /c/in.$N`;
       const texts = await Promise.all(
         [1, 2].map((n) =>
           printed(
@@ -129,11 +145,13 @@ describe("mounts of a RUN", { skip: runMissing }, () => {
     }
 
     it("shared: two builds at once see the same directory", async () => {
-      assert.equal((await overlapOf("shared")).overlapped, true);
+      const other = "/c/seen.$((3 - N))";
+      const untilOther = `for i in $(seq 600); do [ -e ${other} ] && break; sleep 0.1; done`;
+      assert.equal((await overlapOf("shared", untilOther)).overlapped, true);
     });
 
     it("locked: the second build waits for the first, and then sees what it wrote", async () => {
-      const { overlapped, files } = await overlapOf("locked");
+      const { overlapped, files } = await overlapOf("locked", "sleep 1");
       assert.equal(overlapped, false);
       assert.ok(
         files.some((list) => list.includes("seen.1") && list.includes("seen.2")),
@@ -142,7 +160,7 @@ describe("mounts of a RUN", { skip: runMissing }, () => {
     });
 
     it("private: two builds at once have one each", async () => {
-      const { overlapped, files } = await overlapOf("private");
+      const { overlapped, files } = await overlapOf("private", "sleep 1");
       assert.equal(overlapped, false);
       assert.ok(!files.some((list) => list.includes("seen.1") && list.includes("seen.2")), files.join("\n"));
     });
