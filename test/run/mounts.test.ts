@@ -72,7 +72,8 @@ describe("mounts of a RUN", { skip: runMissing }, () => {
     });
 
     it("takes a source as it is written: a star is no wildcard", async () => {
-      const mount = (source: string) => `FROM busybox\nRUN --mount=type=bind,source=${source},target=/x cat /x`;
+      const mount = (source: string) =>
+        `FROM busybox\nRUN --mount=type=bind,source=${source},target=/x cat /x`;
       const files = { "a*": "star", ab: "other" };
       assert.match(await printed(mount("a*"), { files }), /star$/m);
       const { code, stderr } = await bench.build(mount("*b"), { files });
