@@ -30,6 +30,7 @@ export async function openBuildah(directory: string): Promise<Tool> {
       await forget();
       work = await mkdtemp(join(directory, "buildah-"));
     },
+    tag: (source, target) => command("tag", source, target),
     pull: (reference) => command("pull", "--tls-verify=false", reference),
     build: ({ directory: context, tag }) => {
       const how = ["--layers", "--network=none", "--jobs=0", "--isolation=oci", "--runtime", RUNTIME];

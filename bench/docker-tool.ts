@@ -28,6 +28,7 @@ export async function openDocker(): Promise<Tool> {
       docker = await startDocker();
     },
     pull: (reference) => command("pull", reference),
+    tag: (source, target) => command("tag", source, target),
     build: (request) => build(request),
     push: (reference) => command("push", reference),
     exportTree: (request, path) => build(request, "-o", `type=tar,dest=${path}`),

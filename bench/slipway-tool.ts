@@ -25,6 +25,7 @@ export async function openSlipway(directory: string): Promise<Tool> {
       root = await mkdtemp(join(directory, "slipway-"));
     },
     pull: (reference) => command("pull", reference),
+    tag: (source, target) => command("tag", source, target),
     build: (request) => build(request),
     push: (reference) => command("push", reference),
     exportTree: (request, path) => build(request, "-o", `type=tar,dest=${path}`),

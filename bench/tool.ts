@@ -12,6 +12,8 @@ export interface Tool extends AsyncDisposable {
   /** Forgets all images, layers and cache. */
   empty(): Promise<void>;
   pull(reference: string): Command;
+  /** Gives an image another name. */
+  tag(source: string, target: string): Command;
   build(build: BuildRequest): Command;
   /** Pushes what a build has tagged. */
   push(reference: string): Command;

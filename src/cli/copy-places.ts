@@ -51,16 +51,19 @@ function parseDockerArchive(text: string, rest: string): CopyPlace {
   return { kind: "docker", path, ...(name !== undefined && { wanted: parseImageReference(name) }) };
 }
 
-/** Hands the source to `use`; an archive lies open in a directory as long as that takes. */
+/**
+ * Hands the source to `use`; an archive lies open in a directory as long as that takes. Layers of a docker archive are compressed for a target
+ * of another kind, as skopeo does it.
+ */
 export async function withCopySource<T>(
   access: ImageAccess,
-  place: CopyPlace,
+  { place, target }: { readonly place: CopyPlace; readonly target: CopyPlace },
   use: (source: CopySource) => Promise<T>,
 ): Promise<T> {
   const { signal } = access;
   if (place.kind === "registry") {
     const registry = await access.openRegistry();
-    return use(copyFromRegistry({ registry, reference: place.reference, signal }));
+    return use(copyFromRegistry(access, { registry, reference: place.reference }));
   }
   if (place.kind === "layout") {
     return use(
@@ -76,7 +79,13 @@ export async function withCopySource<T>(
     await unpackArchive(createReadStream(path), { directory, name: path, limits, signal });
     return use(
       place.kind === "docker"
-        ? await copyFromDockerArchive({ directory, name: path, wanted: place.wanted, limits, signal })
+        ? await copyFromDockerArchive(access, {
+            directory,
+            name: path,
+            wanted: place.wanted,
+            limits,
+            isCompressed: target.kind !== "docker",
+          })
         : await copyFromLayout({ directory, tag: place.tag, messageName: path, limits, signal }),
     );
   });
@@ -91,7 +100,7 @@ export async function withCopyTarget<T>(
   const { signal } = access;
   if (place.kind === "registry") {
     const registry = await access.openRegistry();
-    return use(copyToRegistry({ registry, reference: place.reference, signal }));
+    return use(copyToRegistry(access, { registry, reference: place.reference }));
   }
   if (place.kind === "layout") {
     return use(await copyToLayout({ directory: place.path, tag: place.tag, signal }));

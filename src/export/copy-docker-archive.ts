@@ -1,8 +1,9 @@
 import { createReadStream } from "node:fs";
-import { open, writeFile } from "node:fs/promises";
+import { open, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { BuildError } from "../errors/build-error.ts";
+import type { ImageAccess } from "../image/image-access.ts";
 import {
   type DockerArchiveImage,
   readDockerArchive,
@@ -27,15 +28,17 @@ const LAYER_TYPE = {
 
 /**
  * An image of an unpacked docker archive, which has no manifest of its own: an OCI manifest is made for it. Layers stay as they are in
- * the archive, mostly uncompressed.
+ * the archive, mostly uncompressed, unless they are to be compressed.
  *
- * @param archive `wanted`: the name of one of several images.
+ * @param archive `wanted`: the name of one of several images. `isCompressed`: uncompressed layers become gzip, in files beside the archive's own.
  * @throws BuildError `image-not-found`, `image-invalid`, `verification`.
  */
 export async function copyFromDockerArchive(
-  archive: UnpackedArchive & { readonly wanted?: ImageReference; readonly signal: AbortSignal },
+  access: Pick<ImageAccess, "work" | "signal">,
+  archive: UnpackedArchive & { readonly wanted?: ImageReference; readonly isCompressed: boolean },
 ): Promise<CopySource> {
-  const { name, signal } = archive;
+  const { signal } = access;
+  const { name, directory, isCompressed } = archive;
   const image = chooseImage(await readDockerArchive(archive), archive);
   const paths = new Map<Digest, string>();
   const layers: Descriptor[] = [];
@@ -48,8 +51,13 @@ export async function copyFromDockerArchive(
         `Cannot use the docker archive "${name}": its layer ${position + 1} has the digest ${digest}, and its config says ${image.config.rootfs.diff_ids[position]}`,
       );
     }
-    paths.set(digest, path);
-    layers.push({ mediaType: LAYER_TYPE[compression], digest, size });
+    const own = { mediaType: LAYER_TYPE[compression], digest, size };
+    const layer =
+      compression === "uncompressed" && isCompressed
+        ? await compressLayer(access, { path, descriptor: own, directory })
+        : { path, descriptor: own };
+    paths.set(layer.descriptor.digest, layer.path);
+    layers.push(layer.descriptor);
   }
   const { configBytes } = image;
   const config = {
@@ -73,6 +81,24 @@ export async function copyFromDockerArchive(
       return verifyBlob(stream, { descriptor, name, onProgress });
     },
   };
+}
+
+interface LayerFile {
+  readonly path: string;
+  readonly descriptor: Descriptor;
+}
+
+/** The bytes are those that a push of the same layer has. */
+async function compressLayer(
+  { work, signal }: Pick<ImageAccess, "work" | "signal">,
+  { path, descriptor, directory }: LayerFile & { readonly directory: string },
+): Promise<LayerFile> {
+  const layersDirectory = join(directory, "compressing");
+  const { layer } = await work.ingestLayer({ ...descriptor, layersDirectory, bytes: path }, { signal });
+  const blobPath = join(directory, `${digestHex(descriptor.digest)}.gz`);
+  const { digest, size } = await work.packLayer({ layer, compression: "gzip", blobPath }, { signal });
+  await rm(layersDirectory, { recursive: true });
+  return { path: blobPath, descriptor: { mediaType: LAYER_TYPE.gzip, digest, size } };
 }
 
 function chooseImage(

@@ -26,6 +26,8 @@ export interface CopySource {
   /** A manifest or index that an index lists. */
   readManifest(descriptor: Descriptor): Promise<Uint8Array>;
   openBlob(descriptor: Descriptor, onProgress?: (doneBytes: number) => void): AsyncIterable<Uint8Array>;
+  /** The manifests whose subject is the digest (signatures, SBOMs); absent where nobody keeps them. */
+  listReferrers?(digest: Digest): Promise<readonly Descriptor[]>;
 }
 
 /** Where an image is copied to. */
@@ -46,6 +48,8 @@ export interface CopyTarget {
 export interface CopyOptions {
   /** Only this one's manifest of an index; all of them, and the index, when absent. */
   readonly platform?: Platform;
+  /** Also what refers to the image and its manifests, and what refers to that. */
+  readonly withReferrers?: boolean;
   readonly emit: EventSink;
   readonly signal: AbortSignal;
 }
@@ -83,6 +87,7 @@ export async function copyImage(
   }
   const documents = new Map<Digest, ImageDocument>();
   await collectDocuments(source, root, { documents, depth: 0, signal: options.signal });
+  if (options.withReferrers) await collectReferrers(source, documents, options.signal);
   const blobs = new Map<Digest, Descriptor>();
   for (const document of documents.values()) {
     for (const blob of listBlobs(document)) blobs.set(blob.digest, blob);
@@ -132,6 +137,26 @@ async function collectDocuments(
     parseManifest(document.bytes, `Cannot copy "${source.name}"`);
   }
   documents.set(document.descriptor.digest, document);
+}
+
+/** What is found joins the documents; referrers of referrers are looked for as deep as indexes may lie. */
+async function collectReferrers(
+  source: CopySource,
+  documents: Map<Digest, ImageDocument>,
+  signal: AbortSignal,
+): Promise<void> {
+  let subjects = [...documents.keys()];
+  for (let depth = 0; depth < INDEX_DEPTH_MAX && subjects.length > 0; depth++) {
+    const known = new Set(documents.keys());
+    for (const subject of subjects) {
+      for (const descriptor of (await source.listReferrers?.(subject)) ?? []) {
+        if (documents.has(descriptor.digest)) continue;
+        const bytes = await source.readManifest(descriptor);
+        await collectDocuments(source, { descriptor, bytes }, { documents, depth, signal });
+      }
+    }
+    subjects = [...documents.keys()].filter((digest) => !known.has(digest));
+  }
 }
 
 /** The image of an index that has but one, beside its attestations; else what was given. */

@@ -1,15 +1,19 @@
 import { BuildError } from "../errors/build-error.ts";
+import type { ImageAccess } from "../image/image-access.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
 import { formatImageReference, type ImageReference } from "../oci/reference.ts";
 import type { RegistryClient } from "../registry/registry-client.ts";
 import type { CopySource, CopyTarget } from "./copy-image.ts";
+import { mountKnownBlob, rememberOrigins } from "./mount-known-blob.ts";
 
 interface RegistryPlace {
   readonly registry: RegistryClient;
   readonly reference: ImageReference;
-  readonly signal: AbortSignal;
 }
 
-export function copyFromRegistry({ registry, reference, signal }: RegistryPlace): CopySource {
+type CopyAccess = Pick<ImageAccess, "store" | "signal">;
+
+export function copyFromRegistry({ signal }: CopyAccess, { registry, reference }: RegistryPlace): CopySource {
   const { tag: _, ...untagged } = reference;
   return {
     name: formatImageReference(reference),
@@ -18,24 +22,20 @@ export function copyFromRegistry({ registry, reference, signal }: RegistryPlace)
     readManifest: async ({ digest }) =>
       (await registry.resolveManifest({ ...untagged, digest }, { signal })).bytes,
     openBlob: (descriptor, onProgress) => registry.openBlob(reference, descriptor, { signal, onProgress }),
+    listReferrers: (digest) => registry.listReferrers(reference, digest, { signal }),
   };
 }
 
-export function copyToRegistry({ registry, reference, signal }: RegistryPlace): CopyTarget {
+/** Remembers which repository has which blob, so that a copy to another one of the registry need not carry it. */
+export function copyToRegistry(access: CopyAccess, { registry, reference }: RegistryPlace): CopyTarget {
+  const { signal } = access;
   const { tag: _, ...untagged } = reference;
+  const blobs: Descriptor[] = [];
   return {
     async writeBlob(descriptor, source, onProgress) {
-      const from = source.reference;
-      if (from?.registry === reference.registry) {
-        if (await registry.hasBlob(reference, descriptor.digest, { signal })) return "existed";
-        // That it may not be mounted is no failure: then it is carried over.
-        const isMounted = await registry
-          .mountBlob(reference, descriptor.digest, from.repository, { signal })
-          .catch((error: unknown) => {
-            if (error instanceof BuildError && !signal.aborted) return false;
-            throw error;
-          });
-        if (isMounted) return "existed";
+      blobs.push(descriptor);
+      if (await mountKnownBlob(access, registry, { reference, descriptor, from: source.reference })) {
+        return "existed";
       }
       return registry.pushBlob(reference, descriptor, () => source.openBlob(descriptor), {
         signal,
@@ -53,6 +53,7 @@ export function copyToRegistry({ registry, reference, signal }: RegistryPlace): 
         );
       }
       await registry.pushManifest(reference, mediaType, bytes, { signal });
+      rememberOrigins(access, { reference, blobs });
     },
   };
 }

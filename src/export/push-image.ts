@@ -1,14 +1,11 @@
 import { createReadStream } from "node:fs";
-import { BuildError } from "../errors/build-error.ts";
 import type { WrittenManifest } from "../image/assemble-image.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { familiarName, type ImageReference } from "../oci/reference.ts";
 import { failEvent } from "../progress/fail-event.ts";
-import type { RegistryClient } from "../registry/registry-client.ts";
-import { findBlobOrigins, recordBlobOrigins } from "../store/blob-origins.ts";
 import { hasBlob, readBlob } from "../store/blobs.ts";
-import { findDiffIdOfBlob } from "../store/layers.ts";
+import { mountKnownBlob, rememberOrigins } from "./mount-known-blob.ts";
 
 export interface PushRequest {
   readonly root: Descriptor;
@@ -75,57 +72,11 @@ export async function pushBlobOnce(
   const { reference, descriptor, insecure, fetch } = blob;
   const registry = await access.openRegistry({ insecure });
   await reportPush(access, { descriptor, reference }, async (onProgress) => {
-    if (await mountBlob(access, registry, { reference, descriptor })) return "existed";
+    if (await mountKnownBlob(access, registry, { reference, descriptor })) return "existed";
     if (!hasBlob(store, descriptor.digest)) await fetch?.();
     const open = () => createReadStream(store.blobPath(descriptor.digest));
     return registry.pushBlob(reference, descriptor, open, { signal, onProgress });
   });
-}
-
-/** Whether the repository has the blob now without an upload. A registry that does not want to mount it gets the bytes. */
-async function mountBlob(
-  { store, signal }: ImageAccess,
-  registry: RegistryClient,
-  { reference, descriptor }: { readonly reference: ImageReference; readonly descriptor: Descriptor },
-): Promise<boolean> {
-  const origins = findBlobOrigins(store, descriptor.digest).filter(
-    (origin) => origin.registry === reference.registry,
-  );
-  if (origins.length === 0) return false;
-  if (await registry.hasBlob(reference, descriptor.digest, { signal })) return true;
-  for (const { repository } of origins) {
-    if (repository === reference.repository) continue;
-    const isMounted = await registry
-      .mountBlob(reference, descriptor.digest, repository, { signal })
-      .catch((error: unknown) => {
-        // It may be a matter of who may read the other repository; the upload says what is wrong, if it is more.
-        if (error instanceof BuildError && !signal.aborted) return false;
-        throw error;
-      });
-    if (isMounted) return true;
-  }
-  return false;
-}
-
-/** For the next push to another repository of the same registry. */
-function rememberOrigins(
-  { store }: ImageAccess,
-  {
-    reference: { registry, repository },
-    blobs,
-  }: { readonly reference: ImageReference; readonly blobs: readonly Descriptor[] },
-): void {
-  recordBlobOrigins(
-    store,
-    blobs.map(({ digest, mediaType, size }) => ({
-      digest,
-      registry,
-      repository,
-      diffId: findDiffIdOfBlob(store, digest),
-      mediaType,
-      size,
-    })),
-  );
 }
 
 async function reportPush(

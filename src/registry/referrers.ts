@@ -6,15 +6,13 @@ import { MEDIA_TYPE } from "../oci/media-type.ts";
 import type { ImageReference } from "../oci/reference.ts";
 import { fetchManifest, readLimitedBytes } from "./fetch-manifest.ts";
 import { discardBody } from "./http-connections.ts";
+import { findNextPage, PAGES_MAX } from "./next-page.ts";
 import { putManifest } from "./put-manifest.ts";
 import type { RequestOptions } from "./registry-client.ts";
 import { makeAnswerError } from "./registry-error.ts";
 import type { RegistrySession } from "./registry-session.ts";
 
 // Distribution spec 1.1, "Listing Referrers" and "Referrers Tag Schema".
-
-/** Each may have 4 MiB: what is more is a registry that goes round in a circle. */
-const PAGES_MAX = 100;
 
 /** What a manifest with a `subject` tells about itself in a list of referrers. */
 export interface Subject {
@@ -65,8 +63,7 @@ export async function listReferrers(
     }
     if (response.status !== 200) throw await makeAnswerError(response, session.about(action));
     found.push(...parseIndex(await readLimitedBytes(response, { action, limits: session.limits }), action));
-    const next = /<([^>]+)>\s*;[^,]*rel="?next"?/.exec(response.headers.link ?? "")?.[1];
-    target = next === undefined ? undefined : (URL.parse(next, response.url.href) ?? undefined);
+    target = findNextPage(response);
   }
   // A registry need not filter, and the tag never does.
   return found.filter((entry) => artifactType === undefined || entry.artifactType === artifactType);

@@ -7,6 +7,7 @@ import type { ProxyEnvironment } from "./choose-proxy.ts";
 import type { CredentialsProvider } from "./credentials.ts";
 import { fetchManifest, headManifest } from "./fetch-manifest.ts";
 import { HttpConnections, type TlsOptions } from "./http-connections.ts";
+import { listTags } from "./list-tags.ts";
 import { openBlob } from "./open-blob.ts";
 import { ping } from "./ping.ts";
 import { hasBlob, mountBlob, pushBlob } from "./push-blob.ts";
@@ -81,6 +82,8 @@ export interface RegistryClient extends AsyncDisposable {
     descriptor: Descriptor,
     options?: TransferOptions,
   ): AsyncIterable<Uint8Array>;
+  /** All tags of the reference's repository. */
+  listTags(reference: ImageReference, options?: RequestOptions): Promise<readonly string[]>;
   hasBlob(reference: ImageReference, digest: Digest, options?: RequestOptions): Promise<boolean>;
   /** Makes a blob of another repository of the same registry appear in the reference's; false when the registry would not. */
   mountBlob(
@@ -179,6 +182,8 @@ export function makeRegistryClient(options: RegistryClientOptions = {}): Registr
       streamFromPlaces(placesOf(reference), (place) =>
         openBlob(sessionOf(place), { ...join(own), reference: place, descriptor }),
       ),
+    listTags: (reference, own) =>
+      tryPlaces(placesOf(reference), (place) => listTags(sessionOf(place), place, join(own))),
     hasBlob: async (reference, digest, own) => hasBlob(...homeOf(reference), { ...join(own), digest }),
     mountBlob: async (reference, digest, fromRepository, own) => {
       const [session, home] = homeOf(reference);

@@ -59,5 +59,5 @@ async function openSource(access: ImageAccess, source: CacheSource): Promise<Cop
     return copyFromLayout({ directory: source.directory, tag: source.selector, limits, signal });
   const reference = parseImageReference(source.reference);
   const registry = await access.openRegistry({ insecure: source.insecure });
-  return { ...copyFromRegistry({ registry, reference, signal }), name: familiarName(reference) };
+  return { ...copyFromRegistry(access, { registry, reference }), name: familiarName(reference) };
 }

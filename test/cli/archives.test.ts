@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import type { Descriptor } from "../../src/oci/descriptor.ts";
 import { runCommand, runSlipway, slipway } from "../slipway.ts";
 import { dockerMissing, type RunningDocker, startDocker } from "../start-docker.ts";
 import { registryMissing, startRegistry } from "../start-registry.ts";
@@ -99,6 +100,12 @@ async function saveWithDocker(docker: RunningDocker) {
   return { saved, ids };
 }
 
+async function skopeo(...args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await runCommand("skopeo", args);
+  assert.equal(code, 0, stderr);
+  return stdout;
+}
+
 test("load and copy take what an older docker saved, and docker loads what copy makes of it", {
   skip: dockerMissing || registryMissing,
   timeout: 600_000,
@@ -121,6 +128,17 @@ test("load and copy take what an older docker saved, and docker loads what copy 
     (await slipway(["copy", "-q", ...args], { root })).stdout.trim();
   const name = `${registry.host}/app:2`;
   const digest = await copy(`docker-archive:${saved}:app:2`, name);
+  // As skopeo and docker send it: compressed; and with the bytes of a push.
+  const layersOf = async (image: string) =>
+    JSON.parse(await skopeo("inspect", "--raw", "--tls-verify=false", `docker://${image}`)).layers.map(
+      (layer: Descriptor) => [layer.digest, /gzip$/.test(layer.mediaType)],
+    );
+  const pushed = `${registry.host}/pushed:2`;
+  await slipway(["tag", "app:2", pushed], { root });
+  await slipway(["push", "-q", pushed], { root });
+  const layers = await layersOf(name);
+  assert.deepEqual(layers, await layersOf(pushed));
+  assert.ok(layers.every(([, isGzip]: [string, boolean]) => isGzip));
   const pulled = makeRoot();
   await slipway(["pull", "-q", name], { root: pulled });
   await assertIsImage(pulled, name, ids[2]);
@@ -154,11 +172,6 @@ test("copy takes docker archives of skopeo, and skopeo reads those of copy", {
   const ours = join(work, "for-skopeo.tar");
   await slipway(["save", "-o", ours, "app:1"], { root });
   const theirs = join(work, "of-skopeo.tar");
-  const skopeo = async (...args: readonly string[]) => {
-    const { code, stdout, stderr } = await runCommand("skopeo", args);
-    assert.equal(code, 0, stderr);
-    return stdout;
-  };
   await skopeo("copy", "-q", `docker-archive:${ours}`, `docker-archive:${theirs}:app:1`);
   const archive = join(work, "copied.tar");
   await slipway(["copy", "-q", `docker-archive:${theirs}`, `docker-archive:${archive}:my/app:2`], { root });

@@ -63,6 +63,8 @@ test("create prints an id of 64 digits, under which and under whose name it is f
   const { ID, Names, Image } = rows.find((row) => row.Names === "other");
   assert.deepEqual([ID, Names, Image], [id.slice(0, 12), "other", "tree:latest"]);
   assert.match((await run("ps", "-a")).stdout, /^CONTAINER ID {3}IMAGE {9}CREATED .* STATUS {4}NAMES\n/);
+  const table = await run("ps", "--format", "table {{.Names}}\\t{{upper .State}}");
+  assert.match(table.stdout, /^NAMES {5}STATE\n(.*\n)?other {5}CREATED\n/);
   assert.equal((await run("container", "rm", id.slice(0, 12))).stdout, `${id.slice(0, 12)}\n`);
   assert.doesNotMatch((await run("ps")).stdout, /other/);
 });

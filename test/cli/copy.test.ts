@@ -7,6 +7,7 @@ import type { Descriptor } from "../../src/oci/descriptor.ts";
 import { digestHex } from "../../src/oci/digest.ts";
 import { digestBytes } from "../../src/oci/digest-bytes.ts";
 import { MEDIA_TYPE } from "../../src/oci/media-type.ts";
+import { makeRegistryClient } from "../../src/registry/registry-client.ts";
 import { runCommand, runSlipway, slipway } from "../slipway.ts";
 import { registryMissing, startRegistry } from "../start-registry.ts";
 import { makeTinyImage, writeTinyLayout } from "../tiny-image.ts";
@@ -142,4 +143,65 @@ test("copy says what it cannot read", async () => {
   assert.match(await fail("oci:", "oci:x"), /Cannot use "oci:": it is not oci:PATH\[:TAG\]/);
   assert.match(await fail("oci:/none:1", `oci:${work}/x`), /Cannot open "oci-layout:\/\/\/none:1"/);
   assert.match(await fail("oci-archive:/none.tar", `oci:${work}/x`), /Cannot read "\/none.tar"/);
+});
+
+test("copy from a layout mounts blobs that an earlier copy brought to another repository of the registry", {
+  skip,
+}, async () => {
+  await using registry = await startRegistry();
+  const { directory, index } = await makeIndexLayout();
+  await copy(`oci:${directory}:1`, `${registry.host}/from:1`);
+  const uploads = () => readFileSync(registry.logPath, "utf8").match(/"PUT \/v2\/[a-z]+\/blobs\/uploads/g);
+  const before = uploads()!.length;
+  assert.equal(await copy(`oci:${directory}:1`, `${registry.host}/to:1`), index.digest);
+  assert.equal(uploads()!.length, before);
+});
+
+test("copy --referrers brings signatures of an image and of its SBOM along, and copy without it does not", {
+  skip,
+}, async () => {
+  await using one = await startRegistry();
+  await using two = await startRegistry();
+  const { directory, first } = await makeIndexLayout();
+  await copy("--platform", "linux/amd64", `oci:${directory}:1`, `${one.host}/a:1`);
+  await using client = makeRegistryClient();
+  const repository = { registry: one.host, repository: "a" } as const;
+  const attach = async (subject: Descriptor, artifactType: string) => {
+    const config = Buffer.from("{}");
+    const descriptor = {
+      mediaType: "application/vnd.oci.empty.v1+json",
+      digest: digestBytes(config),
+      size: 2,
+    };
+    await client.pushBlob(repository, descriptor, async function* () {
+      yield config;
+    });
+    const manifest = {
+      schemaVersion: 2,
+      mediaType: MEDIA_TYPE.ociManifest,
+      artifactType,
+      config: descriptor,
+      layers: [descriptor],
+      subject,
+    };
+    const bytes = Buffer.from(JSON.stringify(manifest));
+    return client.pushManifest({ ...repository, digest: digestBytes(bytes) }, MEDIA_TYPE.ociManifest, bytes);
+  };
+  const sbom = await attach(first.descriptor, "application/spdx+json");
+  const signature = await attach(sbom, "application/vnd.example.signature");
+  const found = async (name: string, subject: Descriptor) =>
+    (await client.listReferrers({ registry: two.host, repository: name }, subject.digest)).map(
+      ({ digest, artifactType }) => [digest, artifactType],
+    );
+
+  await copy(`${one.host}/a:1`, `${two.host}/plain:1`);
+  assert.deepEqual(await found("plain", first.descriptor), []);
+  assert.equal(await copy("--referrers", `${one.host}/a:1`, `${two.host}/whole:1`), first.descriptor.digest);
+  assert.deepEqual(await found("whole", first.descriptor), [[sbom.digest, "application/spdx+json"]]);
+  assert.deepEqual(await found("whole", sbom), [[signature.digest, "application/vnd.example.signature"]]);
+  const { stderr } = await runSlipway(
+    ["copy", "--referrers", `${one.host}/a:1`, `oci:${join(work, "never")}`],
+    { root },
+  );
+  assert.match(stderr, /Cannot copy referrers: only from a registry to a registry/);
 });

@@ -12,6 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { MEDIA_TYPE } from "../../src/oci/media-type.ts";
 import { archiveLayout, writeLayeredLayout } from "../layered-image.ts";
 import { makeTar } from "../make-layers.ts";
 import { runSlipway, slipway } from "../slipway.ts";
@@ -187,6 +188,34 @@ test("image prune removes images without a name, with --all those that no contai
     `Deleted Images:\nuntagged: other:1\nuntagged: tree:latest\ndeleted: ${id}\n\nTotal reclaimed space: 0B\n`,
   );
   assert.match((await slipway(["images"], { root })).stdout, /^REPOSITORY.*\nused +latest /);
+});
+
+test("pull --all-tags pulls every tag that the registry has of a name, and no list of referrers", {
+  skip: registryMissing,
+}, async () => {
+  await using registry = await startRegistry();
+  const { run } = await openStore();
+  const name = `${registry.host}/a/tree`;
+  for (const tag of ["1", "2"]) await run("tag", "tree", `${name}:${tag}`);
+  await run("push", "--all-tags", "-q", name);
+  // What a client without the referrers API leaves behind (distribution spec 1.1, "Referrers Tag Schema").
+  const index = JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPE.ociIndex, manifests: [] });
+  const put = await fetch(`http://${registry.host}/v2/a/tree/manifests/sha256-${"0".repeat(64)}`, {
+    method: "PUT",
+    headers: { "content-type": MEDIA_TYPE.ociIndex },
+    body: index,
+  });
+  assert.equal(put.status, 201);
+  const other = join(mkdtempSync(join(work, "all-")), "store");
+  const { stdout } = await slipway(["pull", "-a", "-q", name], { root: other });
+  assert.equal(stdout, `${name}\n`);
+  const shown = await slipway(["images", "--format", "{{.Repository}}:{{.Tag}}"], { root: other });
+  assert.deepEqual(shown.stdout.trim().split("\n").sort(), [`${name}:1`, `${name}:2`]);
+  const tagged = await runSlipway(["pull", "-a", `${name}:1`], { root: other });
+  assert.match(tagged.stderr, /Cannot pull all tags of ".*:1": it names one of them/);
+  const missing = await runSlipway(["pull", "-a", `${registry.host}/none`], { root: other });
+  assert.equal(missing.code, 1);
+  assert.match(missing.stderr, /Cannot list the tags of ".*\/none"/);
 });
 
 test("push --all-tags pushes what the store has of a name", { skip: registryMissing }, async () => {

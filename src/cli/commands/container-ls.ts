@@ -5,10 +5,9 @@ import { listTags } from "../../store/images.ts";
 import type { Store } from "../../store/open-store.ts";
 import type { CommandContext } from "../command-context.ts";
 import { formatAge } from "../format-age.ts";
-import { formatTable } from "../format-table.ts";
+import { makeRowsFormatter } from "../format-rows.ts";
 import { shortId } from "../image-rows.ts";
 import { makeOption } from "../make-option.ts";
-import { parseListFormat } from "../parse-list-format.ts";
 import { withSession } from "../with-session.ts";
 
 interface ListOptions {
@@ -17,28 +16,32 @@ interface ListOptions {
   readonly format?: string;
 }
 
+const COLUMNS = "{{.ID}}\t{{.Image}}\t{{.CreatedSince}}\t{{.Status}}\t{{.Names}}";
+
+const HEADINGS = {
+  ID: "CONTAINER ID",
+  Image: "IMAGE",
+  CreatedAt: "CREATED AT",
+  CreatedSince: "CREATED",
+  Names: "NAMES",
+  State: "STATE",
+  Status: "STATUS",
+};
+
 export function defineContainerLs(command: Command, context: CommandContext): void {
   command
     .usage("[OPTIONS]")
     .addOption(makeOption("-a, --all", "all containers (they always are)", { isHidden: true }))
     .addOption(makeOption("-q, --quiet", "only the ids"))
     .addOption(makeOption("--no-trunc", "whole ids"))
-    .addOption(makeOption("--format <format>", "table, or json for one object a line"))
+    .addOption(makeOption("--format <format>", 'table, json, or a template like "{{.ID}} {{.Names}}"'))
     .action(async (options: ListOptions) => {
-      const isJson = parseListFormat(options.format) === "json";
+      const format = makeRowsFormatter(options.format, { columns: COLUMNS, headings: HEADINGS });
+      const isQuiet = options.quiet && (options.format === undefined || options.format === "table");
       const rows = await withSession(context, async ({ access: { store } }) =>
         listContainers(store).map((container) => describe(store, container, options)),
       );
-      context.stdout.write(
-        options.quiet
-          ? rows.map(({ ID }) => `${ID}\n`).join("")
-          : isJson
-            ? rows.map((row) => `${JSON.stringify(row)}\n`).join("")
-            : formatTable([
-                ["CONTAINER ID", "IMAGE", "CREATED", "STATUS", "NAMES"],
-                ...rows.map((row) => [row.ID, row.Image, row.CreatedSince, row.Status, row.Names]),
-              ]),
-      );
+      context.stdout.write(isQuiet ? rows.map(({ ID }) => `${ID}\n`).join("") : format(rows));
     });
 }
 

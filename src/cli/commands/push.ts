@@ -9,6 +9,7 @@ import { findImage as findStoredImage, findTags, listTags } from "../../store/im
 import type { CommandContext } from "../command-context.ts";
 import { findImage } from "../find-image.ts";
 import { makeOption } from "../make-option.ts";
+import { parseUntagged } from "../parse-untagged.ts";
 import { addRegistryFlags, type RegistryFlags, readRegistryFlags } from "../registry-flags.ts";
 import { openStoredManifest } from "../stored-manifests.ts";
 import { withProgress } from "../with-session.ts";
@@ -46,12 +47,7 @@ export function definePush(command: Command, context: CommandContext): void {
 
 /** The full names under a repository. */
 function listTagsOf(access: ImageAccess, text: string): readonly string[] {
-  const reference = parseImageReference(text);
-  if (/[:@][^/]*$/.test(text)) {
-    throw new BuildError("option-invalid", `Cannot push all tags of "${text}": it names one of them`);
-  }
-  const { tag: _, ...untagged } = reference;
-  const prefix = `${formatImageReference(untagged)}:`;
+  const prefix = `${formatImageReference(parseUntagged(text, "push"))}:`;
   const names = new Set(listTags(access.store).map(({ name }) => name));
   const found = [...names].filter((name) => name.startsWith(prefix));
   if (found.length > 0) return found;
