@@ -1,8 +1,9 @@
-import { createHash, type Hash } from "node:crypto";
+import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { BuildError } from "../errors/build-error.ts";
 import { DEFAULT_LIMITS, type InputLimits, makeExpansionCheck } from "../errors/input-limits.ts";
 import type { Digest } from "../oci/digest.ts";
+import { ContentHash } from "./content-hash.ts";
 import type { Entry } from "./entry.ts";
 import { DETECT_SIZE, detectCompression, type Inflater, makeInflater } from "./inflate.ts";
 import type { Layer } from "./layer.ts";
@@ -114,23 +115,18 @@ export async function* readFileChunks(path: string, chunkSize = 256 << 10): Asyn
   }
 }
 
-const EMPTY_HASH = createHash("sha256").digest();
-
 /** Adds the members of the tar that a writer gets to the writer's index; `checkSize` hears of each piece of a sparse file, in bytes. */
 export function collectEntries(
   writer: LayerWriter,
   checkSize: (moreBytes: number) => void = () => {},
 ): TarHandler {
   let entry: Entry | undefined;
-  let hash: Hash | undefined;
+  let hash: ContentHash | undefined;
   return {
     member(member, { dataOffset, isSparse }) {
       entry = layerEntryOf(member, isSparse ? writer.expanded.offset : dataOffset);
       if (isSparse && entry?.dataOffset !== undefined) entry = { ...entry, sparse: true };
-      // A native object for each of a million empty files is memory that the collector does not see.
-      const isEmpty = entry?.size === 0;
-      if (entry?.dataOffset !== undefined && isEmpty) entry = { ...entry, contentHash: EMPTY_HASH };
-      hash = entry?.dataOffset === undefined || isEmpty ? undefined : createHash("sha256");
+      hash = entry?.dataOffset === undefined ? undefined : new ContentHash(entry.size);
     },
     content(chunk) {
       hash?.update(chunk);

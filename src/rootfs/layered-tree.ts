@@ -145,7 +145,7 @@ export class LayeredTree implements UpperTree {
       : { entry: withoutMarks(first.entry), layer: first.layer };
   }
 
-  /** A hard link into a lower layer is a file of its own, with that file's bytes. */
+  /** A hard link into a lower layer is a file of its own, as that file is. DIFFERS: engines do not agree on what its header means. */
   #followForeignLink({ entry, layer }: TreeEntry): TreeEntry {
     const target = this.lower(layer).resolve(entry.hardLinkOf!, { followLast: false }).entry;
     if (target === undefined || target.entry.type === "directory") {

@@ -1,4 +1,3 @@
-import { createHash, type Hash } from "node:crypto";
 import { BuildError } from "../errors/build-error.ts";
 import {
   DEFAULT_LIMITS,
@@ -7,6 +6,7 @@ import {
   makeExpansionCheck,
   makeLimitError,
 } from "../errors/input-limits.ts";
+import { ContentHash } from "./content-hash.ts";
 import type { Entry } from "./entry.ts";
 import { detectArchiveCompression, inflateArchive } from "./inflate-archive.ts";
 import type { Layer } from "./layer.ts";
@@ -134,7 +134,7 @@ class MemberCollector implements TarHandler {
   readonly #writer: LayerWriter;
   readonly #checkSize: (plainBytes: number) => void;
   #entry: Entry | undefined;
-  #hash: Hash | undefined;
+  #hash: ContentHash | undefined;
   #padding = 0;
 
   constructor(writer: LayerWriter, checkSize: (plainBytes: number) => void) {
@@ -158,7 +158,7 @@ class MemberCollector implements TarHandler {
     this.#writer.write(encodeTarMember(member));
     this.#padding = tarPadding(member.size);
     this.#entry = memberEntry({ ...member, linkName }, path, this.#writer.offset);
-    if (this.#entry.dataOffset !== undefined) this.#hash = createHash("sha256");
+    if (this.#entry.dataOffset !== undefined) this.#hash = new ContentHash(this.#entry.size);
   }
 
   content(chunk: Uint8Array): void {
