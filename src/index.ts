@@ -1,5 +1,5 @@
 // biome-ignore-all lint/performance/noBarrelFile: the library's entry is what the package exports
-export { type Build, type BuildRequest, build, type SecretValue } from "./build/build.ts";
+export { type Build, type BuildRequest, build, type SecretValue, type SshValue } from "./build/build.ts";
 export type { BuildOptions, BuildResult, BuiltImage, StepFacts } from "./build/build-options.ts";
 export type { BuildOutput } from "./build/build-output.ts";
 export type { FileMap } from "./build/write-file-map.ts";

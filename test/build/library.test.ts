@@ -67,6 +67,24 @@ describe("the library", { skip: runMissing }, () => {
     });
   });
 
+  test("a signal that aborts without a reason, or with one, is an error with the code `aborted`", async () => {
+    for (const reason of [undefined, new Error("enough")]) {
+      const abort = new AbortController();
+      const running = build({
+        root: bench.root,
+        context: { files: {} },
+        dockerfile: "FROM busybox\nRUN echo begun; sleep 100\n",
+        signal: abort.signal,
+      });
+      for await (const event of running) if (event.kind === "log") abort.abort(reason);
+      await assert.rejects(running.result, (error: unknown) => {
+        assert.ok(error instanceof BuildError);
+        assert.deepEqual([error.code, error.cause], ["aborted", abort.signal.reason]);
+        return true;
+      });
+    }
+  });
+
   test("a path that leaves the context is refused", async () => {
     const running = build({
       root: bench.root,

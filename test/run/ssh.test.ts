@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
+import { build as buildImage } from "../../src/index.ts";
 import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
 
 const PROGRAMS = {
@@ -12,6 +14,11 @@ const PROGRAMS = {
   keygen: "/usr/bin/ssh-keygen",
 } as const;
 const sshMissing = runMissing || (!existsSync(PROGRAMS.agent) && "needs openssh-client");
+
+/** The process ids of what this process started. */
+function children(): string {
+  return readFileSync(`/proc/self/task/${process.pid}/children`, "utf8");
+}
 
 describe("RUN --mount=type=ssh", { skip: sshMissing }, () => {
   let bench: BuildBench;
@@ -70,6 +77,26 @@ describe("RUN --mount=type=ssh", { skip: sshMissing }, () => {
     assert.equal(code, 0, stderr);
     for (const name of ["ed25519", "rsa", "ecdsa"]) assert.match(stderr, new RegExp(`key-${name}$`, "m"));
     assert.equal(countProcesses(bench.root), 0);
+  });
+
+  it("takes a key that is no file from a program that builds, and the agent for it ends with the build", async () => {
+    const key = readFileSync(makeKey("fetched", "ed25519"));
+    const directories = () => readdirSync(tmpdir()).filter((name) => name.startsWith("slipway-ssh-"));
+    const before = [children(), directories()];
+    const request = { root: bench.root, context: { files: {} }, noCache: true };
+    const dockerfile = "FROM ssh\nRUN --mount=type=ssh ssh-add -l\n";
+    const running = buildImage({ ...request, dockerfile, ssh: { default: async () => key } });
+    let output = "";
+    for await (const event of running) if (event.kind === "log") output += Buffer.from(event.data).toString();
+    await running.result;
+    assert.match(output, /key-fetched \(ED25519\)/);
+    assert.deepEqual([children(), directories()], before);
+    const refused = buildImage({ ...request, dockerfile, ssh: { default: "no key" } });
+    await assert.rejects(refused.result, {
+      code: "option-invalid",
+      message: /^Cannot use the ssh key "default": /,
+    });
+    assert.deepEqual([children(), directories()], before);
   });
 
   it("gives the socket the owner and mode that the mount asks for, at its target", async () => {
