@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { loadLibc } from "./libc.ts";
 import { selectCopy } from "./select-copy.ts";
 
 /** More than a tick of the clock that stamps files. */
@@ -114,6 +115,24 @@ describe("selectCopy() with digests of files that were read before", () => {
     const before = cached();
     chmodSync(join(context, "a"), 0o755);
     assert.notEqual(cached().contentDigest, before.contentDigest);
+  });
+
+  it("sees attributes that come and go", async () => {
+    write("a", "12345");
+    await sleep(SETTLED_MS);
+    const path = join(context, "a");
+    const { contentDigest: without } = cached();
+    assert.equal(cached().contentDigest, without);
+    loadLibc().lsetxattr(path, "user.k", Buffer.from("v"));
+    await sleep(SETTLED_MS);
+    const { contentDigest: withOne } = cached();
+    assert.notEqual(withOne, without);
+    assert.equal(cached().contentDigest, withOne);
+    loadLibc().lsetxattr(path, "user.k", Buffer.from("w"));
+    await sleep(SETTLED_MS);
+    assert.equal(new Set([without, withOne, cached().contentDigest]).size, 3);
+    loadLibc().lremovexattr(path, "user.k");
+    assert.equal(cached().contentDigest, without);
   });
 
   it("reads everything when the digests cannot be read", () => {

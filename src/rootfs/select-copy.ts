@@ -139,7 +139,7 @@ class Selector implements Disposable {
   #tree(tree: CopyTree): SourceTree {
     let open = this.#trees.get(tree);
     if (open === undefined) {
-      open = openSourceTree(tree, this.#options.makeIgnoreMatcher);
+      open = openSourceTree(tree, this.#options.makeIgnoreMatcher, this.#digests);
       this.#trees.set(tree, open);
     }
     return open;
@@ -165,7 +165,7 @@ class Selector implements Disposable {
     const name = bytesFromText(source.name);
     const mayUnpack = this.#request.unpack === true;
     this.#addItem({ source: number, kind: "leaf", name, mtime: source.mtime, mayUnpack }, () => {
-      const contentHash = this.#hashNode(tree, node);
+      const contentHash = this.#contentHash(tree, node);
       this.#add({ entry: this.#adjust({ ...entry, contentHash }) }, path, { name });
     });
   }
@@ -253,7 +253,7 @@ class Selector implements Disposable {
   #addOne(walk: Walk, node: SourceNode, { role, name }: { role: EntryRole; name?: string }): void {
     const { tree, names, root } = walk;
     const isFile = node.entry.type === "file";
-    const contentHash = isFile ? (node.entry.contentHash ?? this.#hashNode(tree, node)) : undefined;
+    const contentHash = isFile ? this.#contentHash(tree, node) : undefined;
     const path = name === undefined ? relative(node.entry.path, root) : ROOT;
     const { dataOffset, hardLinkOf: _, ...entry } = this.#adjust(node.entry);
     const written: Entry = {
@@ -310,14 +310,12 @@ class Selector implements Disposable {
     return { ...entry, uid, gid, mode };
   }
 
-  /** A file that is as it was when it was last read is not read again. */
-  #hashNode(tree: SourceTree, node: SourceNode): Uint8Array {
-    const { stamp } = node;
-    if (stamp === undefined || this.#digests === undefined) return this.#hashContent(tree, node);
-    const known = this.#digests.find(stamp);
-    if (known !== undefined) return known;
+  /** Kept for the next build, for which the file is mostly as it was. */
+  #contentHash(tree: SourceTree, node: SourceNode): Uint8Array {
+    if (node.entry.contentHash !== undefined) return node.entry.contentHash;
     const hash = this.#hashContent(tree, node);
-    this.#digests.keep(stamp, hash);
+    if (node.stamp !== undefined)
+      this.#digests?.keep(node.stamp, { hash, hasXattrs: node.entry.xattrs !== undefined });
     return hash;
   }
 

@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { basename } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
 import { explainSystemError } from "../errors/explain-system-error.ts";
-import type { FileStamp } from "../store/file-digests.ts";
+import type { FileDigests, FileStamp } from "../store/file-digests.ts";
 import type { CopyTree, UnfilteredLayers } from "./copy-request.ts";
 import { type DiskEntry, listDiskDirectory, readDiskEntry } from "./disk-entry.ts";
 import { diskPath } from "./disk-path.ts";
@@ -39,19 +39,28 @@ export interface SourceTree extends Disposable {
   describePattern(path: RootfsPath): string;
 }
 
-export function openSourceTree(tree: CopyTree, makeIgnoreMatcher: MakeIgnoreMatcher): SourceTree {
-  const source = openAsItIs(tree, makeIgnoreMatcher);
+/** `digests`: entries of a directory's files have a content hash where they are as they were. */
+export function openSourceTree(
+  tree: CopyTree,
+  makeIgnoreMatcher: MakeIgnoreMatcher,
+  digests?: FileDigests,
+): SourceTree {
+  const source = openAsItIs(tree, makeIgnoreMatcher, digests);
   return tree.normalizeModes ? withNormalModes(source) : source;
 }
 
-function openAsItIs(tree: CopyTree, makeIgnoreMatcher: MakeIgnoreMatcher): SourceTree {
+function openAsItIs(
+  tree: CopyTree,
+  makeIgnoreMatcher: MakeIgnoreMatcher,
+  digests: FileDigests | undefined,
+): SourceTree {
   if (tree.kind === "layers") {
     const source = new LayersSource(openUnionTree(tree.layers));
     return tree.unfiltered === undefined
       ? source
       : withIgnored(source, tree.unfiltered, makeIgnoreMatcher(tree.unfiltered.ignorePatterns));
   }
-  return new DirectorySource(tree, makeIgnoreMatcher(tree.ignorePatterns));
+  return new DirectorySource(tree, makeIgnoreMatcher(tree.ignorePatterns), digests);
 }
 
 class LayersSource implements SourceTree {
@@ -149,6 +158,7 @@ class DirectorySource implements SourceTree {
   readonly #directory: string;
   readonly #matcher: IgnoreMatcher;
   readonly #ignoreFile: string;
+  readonly #digests: FileDigests | undefined;
   readonly #readXattrs: ReadXattrs = makeReadXattrs();
   /** Absent while a file is read. */
   #buffer: Buffer | undefined = Buffer.allocUnsafeSlow(CHUNK_SIZE);
@@ -156,8 +166,10 @@ class DirectorySource implements SourceTree {
   constructor(
     { directory, ignoreFile }: { readonly directory: string; readonly ignoreFile?: string },
     matcher: IgnoreMatcher,
+    digests: FileDigests | undefined,
   ) {
     this.#directory = directory;
+    this.#digests = digests;
     this.#matcher = matcher;
     this.#ignoreFile = ignoreFile === undefined ? "the ignore file" : basename(ignoreFile);
   }
@@ -215,8 +227,16 @@ class DirectorySource implements SourceTree {
   [Symbol.dispose](): void {}
 
   #makeNode({ entry, stats, filePath }: DiskEntry): SourceNode {
-    const xattrs = entry.type === "symlink" ? undefined : this.#readXattrs(asBytePath(filePath));
-    const owned: Entry = { ...entry, uid: 0, gid: 0, ...(xattrs === undefined ? {} : { xattrs }) };
+    const known = entry.type === "file" ? this.#digests?.find(stats) : undefined;
+    const hasNone = entry.type === "symlink" || known?.hasXattrs === false;
+    const xattrs = hasNone ? undefined : this.#readXattrs(asBytePath(filePath));
+    const owned: Entry = {
+      ...entry,
+      uid: 0,
+      gid: 0,
+      ...(xattrs === undefined ? {} : { xattrs }),
+      ...(known === undefined ? {} : { contentHash: known.hash }),
+    };
     const hasOthers = entry.type === "file" && stats.nlink > 1n;
     return { entry: owned, stamp: stats, ...(hasOthers ? { inode: `${stats.dev}:${stats.ino}` } : {}) };
   }

@@ -38,11 +38,18 @@ const TABLE = `
 /** What of a file's stats says that it is as it was. */
 export type FileStamp = Pick<BigIntStats, "dev" | "ino" | "size" | "mtimeNs" | "ctimeNs">;
 
-/** Digests of files by their stats. Disposing it writes what was kept. */
+/** What is known of a file that is as it was. */
+export interface KnownFile {
+  readonly hash: Uint8Array;
+  /** Has extended attributes that a layer carries: a change of theirs changes the ctime, so none need be asked for again. */
+  readonly hasXattrs: boolean;
+}
+
+/** What files held, by their stats. Disposing it writes what was kept. */
 export interface FileDigests extends Disposable {
-  find(stamp: FileStamp): Uint8Array | undefined;
+  find(stamp: FileStamp): KnownFile | undefined;
   /** `stamp` is from before the file was read. */
-  keep(stamp: FileStamp, hash: Uint8Array): void;
+  keep(stamp: FileStamp, file: KnownFile): void;
 }
 
 /** Beside the store's database, in a file of its own: worker threads write it, and nothing is lost with it. */
@@ -79,7 +86,14 @@ export function openFileDigests(path: string): FileDigests {
     }
     return bucket;
   };
+  let last: { readonly device: bigint; readonly number: bigint; readonly files: Buffer } | undefined;
   const read = (stamp: FileStamp): Buffer => {
+    const number = stamp.ino >> BUCKET_BITS;
+    if (last?.number !== number || last.device !== stamp.dev)
+      last = { device: stamp.dev, number, files: readBucket(stamp) };
+    return last.files;
+  };
+  const readBucket = (stamp: FileStamp): Buffer => {
     const name = nameBucket(stamp);
     let files = open.get(name);
     if (files !== undefined) return files;
@@ -104,11 +118,14 @@ export function openFileDigests(path: string): FileDigests {
       const files = read(stamp);
       const at = findRecord(files, stamp);
       if (at === undefined || !isSame(files, at, stamp)) return undefined;
-      return files.subarray(at + HASH_AT, at + RECORD_SIZE);
+      return {
+        hash: files.subarray(at + HASH_AT, at + RECORD_SIZE),
+        hasXattrs: (files[at + INODE_AT]! & HAS_NO_XATTRS) === 0,
+      };
     },
-    keep(stamp, hash) {
+    keep(stamp, file) {
       if (!isSettled(stamp, begun)) return;
-      freshBucket(stamp).files.push(makeRecord(stamp, hash));
+      freshBucket(stamp).files.push(makeRecord(stamp, file));
       if (++freshCount >= FRESH_MAX) writeFresh();
     },
     [Symbol.dispose]() {
@@ -133,25 +150,28 @@ function nameBucket({ dev, ino }: FileStamp): string {
 }
 
 /*
- * A record, little-endian: u64 size, i64 mtime, i64 ctime (nanoseconds), u8 the lowest bits of the inode, the hash.
+ * A record, little-endian: u64 size, i64 mtime, i64 ctime (nanoseconds), u8 the lowest bits of the inode and whether there are
+ * extended attributes, the hash.
  */
 const INODE_AT = 24;
+const HAS_NO_XATTRS = 1 << Number(BUCKET_BITS);
+const LOW_BITS = HAS_NO_XATTRS - 1;
 const HASH_AT = 25;
 const RECORD_SIZE = HASH_AT + 32;
 
-function makeRecord(stamp: FileStamp, hash: Uint8Array): Buffer {
+function makeRecord(stamp: FileStamp, { hash, hasXattrs }: KnownFile): Buffer {
   const record = Buffer.allocUnsafe(RECORD_SIZE);
   record.writeBigUInt64LE(stamp.size, 0);
   record.writeBigInt64LE(stamp.mtimeNs, 8);
   record.writeBigInt64LE(stamp.ctimeNs, 16);
-  record[INODE_AT] = lowBits(stamp);
+  record[INODE_AT] = lowBits(stamp) | (hasXattrs ? 0 : HAS_NO_XATTRS);
   record.set(hash, HASH_AT);
   return record;
 }
 
 function findRecord(files: Buffer, stamp: FileStamp): number | undefined {
   const low = lowBits(stamp);
-  for (let at = 0; at < files.length; at += RECORD_SIZE) if (files[at + INODE_AT] === low) return at;
+  for (let at = 0; at < files.length; at += RECORD_SIZE) if (inodeBits(files, at) === low) return at;
   return undefined;
 }
 
@@ -165,6 +185,10 @@ function isSame(files: Buffer, at: number, { size, mtimeNs, ctimeNs }: FileStamp
 
 function lowBits({ ino }: FileStamp): number {
   return Number(BigInt.asUintN(Number(BUCKET_BITS), ino));
+}
+
+function inodeBits(files: Buffer, at = 0): number {
+  return files[at + INODE_AT]! & LOW_BITS;
 }
 
 function isSettled({ mtimeNs, ctimeNs }: FileStamp, begun: number): boolean {
@@ -201,7 +225,7 @@ function splitRecords(files: Buffer): Buffer[] {
 
 /** One for each inode, the later one. */
 function mergeRecords(before: readonly Buffer[], after: readonly Buffer[]): Buffer {
-  const byInode = new Map([...before, ...after].map((record) => [record[INODE_AT], record]));
+  const byInode = new Map([...before, ...after].map((record) => [inodeBits(record), record]));
   return Buffer.concat([...byInode.values()]);
 }
 
