@@ -22,6 +22,7 @@ import {
 import { type Attestation, writeAttestations } from "../image/attestations.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
 import { type ImageReference, parseImageReference } from "../oci/reference.ts";
 import type { ArchiveOutput, BuildOutput, ImageForm, ImageOutput } from "./build-output.ts";
 
@@ -225,10 +226,12 @@ class Exporter {
       await this.#writeLayout(output, { ...written, names });
       return;
     }
+    let targetDigest: Digest | undefined;
     if (output.push) {
       const { root, manifests } = await this.#writeManifests(output, target);
       const { insecure, pushByDigest: byDigest } = output;
       for (const name of names) await pushImage(this.#access, name, { root, manifests, insecure, byDigest });
+      targetDigest = root.digest;
     }
     const images = await this.#assemble(target ?? this.#first, output);
     if (isFirst) this.#images ??= images;
@@ -236,7 +239,7 @@ class Exporter {
       const tagged = output.pushByDigest ? [] : texts;
       await Promise.all(images.map((image) => keepReachable(this.#access, image)));
       this.#tagging.push(async () => {
-        for (const image of images) await tagImage(this.#access, image, tagged);
+        for (const image of images) await tagImage(this.#access, image, { names: tagged, targetDigest });
       });
     }
   }

@@ -56,7 +56,7 @@ async function loadOciImages(access: ImageAccess, directory: string, platform: P
       const path = join(directory, "blobs/sha256", digestHex(blob));
       await writeBlob(access.store, await readWithin(access, path, "config-size"));
     }
-    await tagImage(access, image, names);
+    await tagImage(access, image, { names });
     writeImage(access.store, {
       configDigest: image.configDigest,
       manifestDigest: image.manifestDescriptor.digest,
@@ -91,7 +91,7 @@ async function loadDockerImages(access: ImageAccess, archive: UnpackedArchive): 
       config.rootfs.diff_ids.map((diffId, position) => load(diffId, layerPaths[position]!)),
     );
     const configDigest = await writeBlob(access.store, configBytes);
-    await tagImage(access, { platform: normalizePlatform(config), config, configDigest, layers }, names);
+    await tagImage(access, { platform: normalizePlatform(config), config, configDigest, layers }, { names });
     lines.push(...describe(names, configDigest));
   }
   return lines;

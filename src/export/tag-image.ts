@@ -1,5 +1,6 @@
 import type { AssembledImage } from "../image/assemble-image.ts";
 import type { ImageAccess, LazyLayer } from "../image/image-access.ts";
+import type { Digest } from "../oci/digest.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import { formatImageReference, parseImageReference } from "../oci/reference.ts";
 import { findOriginsOfLayer } from "../store/blob-origins.ts";
@@ -19,12 +20,13 @@ export async function keepReachable({ store }: ImageAccess, { layers }: Assemble
 
 /**
  * Puts an image into the store, under its id and any number of names. Nothing is compressed for it. What the names stand for is on the
- * disk before them: a power loss must not leave an image without its layers.
+ * disk before them: a power loss must not leave an image without its layers. `targetDigest`: what the names stand for at their registries, if
+ * the image was pushed.
  */
 export async function tagImage(
   { store }: ImageAccess,
   image: AssembledImage,
-  names: readonly string[],
+  { names, targetDigest }: { readonly names: readonly string[]; readonly targetDigest?: Digest },
 ): Promise<void> {
   await makeDurable(store);
   const platform = formatPlatform(image.platform);
@@ -34,6 +36,7 @@ export async function tagImage(
   const created = Date.parse(image.config.created ?? "") || 0;
   writeImage(store, { configDigest, platform, sizeBytes, created });
   for (const reference of references) {
-    writeTag(store, { name: formatImageReference(reference), platform, configDigest, updated: Date.now() });
+    const name = formatImageReference(reference);
+    writeTag(store, { name, platform, configDigest, targetDigest, updated: Date.now() });
   }
 }

@@ -229,6 +229,12 @@ test("push --all-tags pushes what the store has of a name", { skip: registryMiss
   const answer = await fetch(`http://${registry.host}/v2/a/tree/tags/list`);
   const { tags } = (await answer.json()) as { tags: string[] };
   assert.deepEqual(tags.sort(), ["1", "2"]);
+  // As docker remembers it.
+  const digest = /^1: digest: (\S+)/.exec(stdout)![1]!;
+  const shown = await run("images", "--digests", "--format", "{{.Tag}} {{.Digest}}", name);
+  assert.deepEqual(shown.stdout.trim().split("\n").sort(), [`1 ${digest}`, `2 ${digest}`]);
+  const inspected = await run("inspect", "-f", "{{json .RepoDigests}}", `${name}@${digest}`);
+  assert.deepEqual(JSON.parse(inspected.stdout), [`${name}@${digest}`]);
   assert.match(await fail("push", "-a", `${name}:1`), /it names one of them/);
   assert.match(await fail("push", "-a", "nothing"), /the store has none/);
 });

@@ -87,7 +87,7 @@ async function importRoot(access: ImageAccess, { file, name, options, context }:
         },
       ],
     });
-    await tagImage(access, image, name === undefined ? [] : [name]);
+    await tagImage(access, image, { names: name === undefined ? [] : [name] });
     return image.configDigest;
   } finally {
     if (spool !== undefined) await rm(spool, { force: true });

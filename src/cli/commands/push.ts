@@ -5,7 +5,7 @@ import { writeIndexOrManifest } from "../../image/assemble-image.ts";
 import type { ImageAccess } from "../../image/image-access.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { formatImageReference, parseImageReference } from "../../oci/reference.ts";
-import { findImage as findStoredImage, findTags, listTags } from "../../store/images.ts";
+import { findImage as findStoredImage, findTags, listTags, writeTag } from "../../store/images.ts";
 import type { CommandContext } from "../command-context.ts";
 import { findImage } from "../find-image.ts";
 import { makeOption } from "../make-option.ts";
@@ -68,5 +68,6 @@ async function push(
   const manifests = await Promise.all(images.map((image) => openStoredManifest(access, image, name)));
   const descriptor = await writeIndexOrManifest(access, manifests, { dockerTypes: true });
   await pushImage(access, reference, { root: descriptor, manifests });
+  for (const stored of tags) writeTag(access.store, { ...stored, targetDigest: descriptor.digest });
   return { descriptor, tag: reference.tag ?? reference.digest! };
 }
