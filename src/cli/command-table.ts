@@ -240,9 +240,32 @@ const GROUPS = ["buildx", "builder", "image", "system"];
 
 const OF_BUILDERS = ["create", "use", "ls", "inspect", "rm", "stop"];
 
+/** docker's commands for what only a daemon can have. */
+const OF_DAEMON = new Set(
+  "attach commit compose context events exec info kill network node pause port rename restart service stack start stats stop swarm top unpause update volume wait".split(
+    " ",
+  ),
+);
+
+const REMOTE_HINT =
+  "slipway pull NAME and slipway inspect NAME show an image; slipway copy takes it from place to place";
+
+/** What docker has instead of which something else is to be done here, by the words that it begins with. */
+const INSTEAD: Readonly<Record<string, string>> = {
+  "buildx imagetools": REMOTE_HINT,
+  manifest: REMOTE_HINT,
+  "buildx bake": "Bake files are not read: give each target's options to slipway build",
+};
+
 /** What is like docker's `buildx CMD` and is not there; undefined for what is no such thing. */
 export function describeMissing(args: readonly string[]): { message: string; hint: string } | undefined {
   const [group = "", name = ""] = args;
+  for (const words of [group, `${group} ${name}`]) {
+    const hint = OF_DAEMON.has(words)
+      ? "It needs docker: slipway has no daemon that keeps containers"
+      : INSTEAD[words];
+    if (hint !== undefined) return { message: `Unknown command "${words}"`, hint };
+  }
   if (!GROUPS.includes(group)) return undefined;
   const known = SPELLINGS.flatMap(([from]) =>
     from.startsWith(`${group} `) ? [from.slice(group.length + 1)] : [],

@@ -224,7 +224,10 @@ test("push --all-tags pushes what the store has of a name", { skip: registryMiss
   const name = `${registry.host}/a/tree`;
   for (const tag of ["1", "2"]) await run("tag", "tree", `${name}:${tag}`);
   await run("tag", "tree", `${name}2:3`);
-  const { stdout } = await run("push", "--all-tags", "-q", name);
+  // docker's cli/command/image/push.go: quiet prints the reference alone.
+  assert.equal((await run("push", "--all-tags", "-q", name)).stdout, `${name}\n`);
+  assert.equal((await run("push", "-q", `${name}:1`)).stdout, `${name}:1\n`);
+  const { stdout } = await run("push", "--all-tags", name);
   assert.match(stdout, /^1: digest: (\S+) size: \d+\n2: digest: \1 size: \d+\n$/);
   const answer = await fetch(`http://${registry.host}/v2/a/tree/tags/list`);
   const { tags } = (await answer.json()) as { tags: string[] };

@@ -27,7 +27,7 @@ test("run has docker's statuses for what cannot be started", { skip }, async () 
   assert.equal((await run(["run", "-u", "nobodyknows", "busybox", "true"])).code, 125);
   assert.match(
     (await run(["run", "--detach", "busybox"])).stderr,
-    /Cannot use --detach: it is not there yet/,
+    /Cannot use --detach: slipway run only starts a command and waits for it\n\nHint: Leave it out/,
   );
 });
 

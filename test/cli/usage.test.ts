@@ -50,6 +50,26 @@ for (const [args, message] of WRONG) {
   });
 }
 
+test("docker's commands that are not here say what to do instead: status 2", async () => {
+  for (const [args, message] of [
+    [
+      ["network", "create", "x"],
+      /^Error: Unknown command "network"\n\nHint: It needs docker: slipway has no daemon/,
+    ],
+    [["info"], /^Error: Unknown command "info"\n\nHint: It needs docker/],
+    [["buildx", "bake"], /^Error: Unknown command "buildx bake"\n\nHint: Bake files are not read/],
+    [
+      ["buildx", "imagetools", "inspect", "x"],
+      /^Error: Unknown command "buildx imagetools"\n\nHint: slipway pull/,
+    ],
+    [["manifest", "inspect", "x"], /^Error: Unknown command "manifest"\n\nHint: slipway pull/],
+  ] as const) {
+    const { code, stdout, stderr } = await run(...args);
+    assert.match(stderr, message);
+    assert.deepEqual([code, stdout], [2, ""]);
+  }
+});
+
 test("docker's other spellings are ours: buildx b, image build, version, system df, system prune", async () => {
   for (const spelling of ["build", "buildx build", "buildx b", "builder build", "image build"]) {
     const { stdout, stderr } = await run(...spelling.split(" "), "-q", ".");

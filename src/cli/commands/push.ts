@@ -25,7 +25,7 @@ export function definePush(command: Command, context: CommandContext): void {
     .argument("<name>", "NAME[:TAG]")
     .usage("[OPTIONS] NAME[:TAG]")
     .addOption(makeOption("-a, --all-tags", "all tags of the name that the store has"))
-    .addOption(makeOption("-q, --quiet", "no progress"))
+    .addOption(makeOption("-q, --quiet", "only the name, on stdout"))
     .addOption(makeOption("--disable-content-trust", "has no effect", { isHidden: true }))
     .action(async (name: string, options: PushFlags) => {
       await withProgress(
@@ -33,8 +33,10 @@ export function definePush(command: Command, context: CommandContext): void {
         async ({ access }) => {
           for (const each of options.allTags ? listTagsOf(access, name) : [name]) {
             const { descriptor, tag } = await push(access, each);
+            if (options.quiet) continue;
             context.stdout.write(`${tag}: digest: ${descriptor.digest} size: ${descriptor.size}\n`);
           }
+          if (options.quiet) context.stdout.write(`${fullName(name, options)}\n`);
         },
         {
           registry: readRegistryFlags(context, options),
@@ -43,6 +45,10 @@ export function definePush(command: Command, context: CommandContext): void {
         },
       );
     });
+}
+
+function fullName(name: string, { allTags }: PushFlags): string {
+  return formatImageReference(allTags ? parseUntagged(name, "push") : parseImageReference(name));
 }
 
 /** The full names under a repository. */

@@ -18,14 +18,15 @@ import { withSession } from "../with-session.ts";
 
 /** docker's status when the command was not even started. */
 const NOT_STARTED_STATUS = 125;
-/** Known from docker, and refused until they exist. */
-const LATER = [
-  "-d, --detach",
-  "--name <value>",
-  "-p, --publish <value>",
-  "-v, --volume <value>",
-  "--mount <value>",
-];
+/** Known from docker, and refused, with what to do instead. */
+const REFUSED = {
+  "-d, --detach":
+    "Leave it out, or run the image with docker: slipway build --load gives it to docker's engine",
+  "--name <value>": "Leave it out: nothing is left of the command that a name could be for",
+  "-p, --publish <value>": "Leave it out: the command has the network of this machine",
+  "-v, --volume <value>": "COPY the files into the image, or run it with docker: slipway build --load",
+  "--mount <value>": "COPY the files into the image, or run it with docker: slipway build --load",
+} as const;
 
 export function defineRun(command: Command, context: CommandContext): void {
   command
@@ -53,10 +54,12 @@ export function defineRun(command: Command, context: CommandContext): void {
         "never",
       ]),
     );
-  for (const flags of LATER) command.addOption(makeOption(flags, "not there yet", { isHidden: true }));
+  for (const flags of Object.keys(REFUSED)) {
+    command.addOption(makeOption(flags, "refused: run has no such thing", { isHidden: true }));
+  }
   command.action(async (image: string, args: readonly string[], flags: RunFlags) => {
     context.setFailureStatus(NOT_STARTED_STATUS);
-    refuseLater(flags);
+    refuseUnknown(flags);
     if (flags.tty && !context.stdin.isTTY) {
       throw new BuildError("option-invalid", "Cannot give the command a terminal: stdin is none", {
         hint: "Leave -t away",
@@ -137,11 +140,12 @@ function statusOf({ exitCode, runtimeMessage }: ContainerExit): number {
   return /permission denied|exec format/i.test(runtimeMessage) ? 126 : NOT_STARTED_STATUS;
 }
 
-function refuseLater(flags: RunFlags): void {
+function refuseUnknown(flags: RunFlags): void {
   const values = flags as unknown as Readonly<Record<string, unknown>>;
-  for (const later of LATER) {
-    const name = /--([a-z]+)/.exec(later)![1]!;
-    if (values[name] !== undefined)
-      throw new BuildError("unsupported", `Cannot use --${name}: it is not there yet`);
+  for (const [refused, hint] of Object.entries(REFUSED)) {
+    const name = /--([a-z]+)/.exec(refused)![1]!;
+    if (values[name] === undefined) continue;
+    const reason = "slipway run only starts a command and waits for it";
+    throw new BuildError("unsupported", `Cannot use --${name}: ${reason}`, { hint });
   }
 }
