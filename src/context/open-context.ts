@@ -43,8 +43,7 @@ export async function openContext(
   if (kind === "git") {
     const directory = await checkOut(context, options, request.keepGitDir);
     const title = redactRemote(context);
-    const { tree, dockerfile } = await openDirectory(directory, inside(directory, choice), { limits, title });
-    return { tree, dockerfile: { ...dockerfile, file: nameInside(directory, dockerfile.file) } };
+    return openDirectory(directory, inside(directory, choice), { limits, title });
   }
   return openUrl(context, choice, options);
 }
@@ -86,11 +85,6 @@ async function checkOut(url: string, options: ContextOptions, keepGitDir?: boole
   return source.checkOut();
 }
 
-/** As the repository calls it; another name (`-`) stays. */
-function nameInside(directory: string, file: string): string {
-  return file.startsWith(`${directory}/`) ? file.slice(directory.length + 1) : file;
-}
-
 /** A path in a repository: `..` stays inside. */
 function inside(directory: string, choice: DockerfileChoice): DockerfileChoice {
   const { dockerfilePath: path } = choice;
@@ -120,12 +114,11 @@ async function openUrl(
   const file = await remotes.download({ url, sizeLimit: "context-size", signal });
   const opened = await openArchive(file.filePath, choice, options);
   if (opened !== undefined) return opened;
+  const dockerfile =
+    choice.dockerfile ?? (await readDockerfile(file.filePath, { file: redactUrl(url), limits }));
   // BuildKit's name for the file; that of the user's -f says nothing here.
   const directory = await placeFile(file, "context", options);
-  return {
-    dockerfile: choice.dockerfile ?? (await readDockerfile(file.filePath, { file: redactUrl(url), limits })),
-    tree: { kind: "directory", directory, ignorePatterns: [] },
-  };
+  return { dockerfile, tree: { kind: "directory", directory, ignorePatterns: [] } };
 }
 
 async function openStream(

@@ -1,5 +1,5 @@
 import { readdir, stat } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { parseIgnoreFile } from "../dockerfile/make-ignore-matcher.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { explainSystemError } from "../errors/explain-system-error.ts";
@@ -19,24 +19,28 @@ export async function openDirectory(
   choice: DockerfileChoice,
   options: {
     readonly limits: InputLimits;
-    /** What messages call the directory, where the user does not know its name. */
+    /** What messages call the directory, where the user does not know its name; its files are then called as in it. */
     readonly title?: string;
   },
 ): Promise<OpenedContext> {
-  const { limits, title = name } = options;
+  const { limits, title } = options;
   const directory = resolve(name);
   await refuseUnlessDirectory(directory, name);
   const { ignore } = choice;
+  const isForeign = title !== undefined;
   if (choice.dockerfile !== undefined) {
-    return { dockerfile: choice.dockerfile, tree: await openDirectoryTree(directory, { limits, ignore }) };
+    const tree = await openDirectoryTree(directory, { limits, ignore, isForeign });
+    return { dockerfile: choice.dockerfile, tree };
   }
-  const path = choice.dockerfilePath ?? (await findDockerfile(directory, title));
-  const bytes = await readDockerfile(path, { directory, limits });
+  const path = choice.dockerfilePath ?? (await findDockerfile(directory, title ?? name));
+  const file = isForeign ? relative(directory, path) : path;
+  const bytes = await readDockerfile(path, { directory, limits, name: file });
   return {
-    dockerfile: { file: path, bytes },
+    dockerfile: { file, bytes },
     tree: await openDirectoryTree(directory, {
       limits,
       ignore,
+      isForeign,
       ownIgnoreFile: `${resolve(path)}.dockerignore`,
     }),
   };
@@ -49,8 +53,11 @@ export async function openDirectoryTree(
     limits,
     ignore,
     ownIgnoreFile,
+    isForeign = false,
   }: {
     readonly limits: InputLimits;
+    /** The user does not know the directory's name: messages have the names of files in it. */
+    readonly isForeign?: boolean;
     readonly ignore?: DockerfileChoice["ignore"];
     readonly ownIgnoreFile?: string;
   },
@@ -64,7 +71,8 @@ export async function openDirectoryTree(
     join(directory, ".dockerignore"),
   ];
   for (const ignoreFile of candidates) {
-    const text = await readIfThere(ignoreFile, { directory, limits });
+    const name = isForeign ? relative(directory, ignoreFile) : ignoreFile;
+    const text = await readIfThere(ignoreFile, { directory, limits, name });
     if (text !== undefined) {
       return { kind: "directory", directory, ignorePatterns: parseIgnoreFile(text), ignoreFile };
     }
@@ -116,22 +124,29 @@ export function nearestDockerfile(names: readonly string[]): string | undefined 
   return like ?? names.find((name) => suggestNearest("Dockerfile", [stem(name)]) !== undefined);
 }
 
-async function readDockerfile(path: string, options: InputOptions): Promise<Uint8Array> {
+async function readDockerfile(
+  path: string,
+  options: InputOptions & { readonly name: string },
+): Promise<Uint8Array> {
   try {
     return await readInputFile(path, options);
   } catch (error) {
     if (error instanceof BuildError) throw error;
-    throw new BuildError("context", `Cannot read the Dockerfile "${path}": ${explainSystemError(error)}`, {
-      hint: await nearestSibling(path),
-      cause: error,
-    });
+    throw new BuildError(
+      "context",
+      `Cannot read the Dockerfile "${options.name}": ${explainSystemError(error)}`,
+      {
+        hint: await nearestSibling(path, options.name),
+        cause: error,
+      },
+    );
   }
 }
 
-async function nearestSibling(path: string): Promise<string | undefined> {
+async function nearestSibling(path: string, shown: string): Promise<string | undefined> {
   const names = await readdir(dirname(path)).catch(() => []);
   const near = suggestNearest(basename(path), names);
-  return near && `Did you mean "${join(dirname(path), near)}"?`;
+  return near && `Did you mean "${join(dirname(shown), near)}"?`;
 }
 
 async function readIfThere(path: string, options: InputOptions): Promise<string | undefined> {

@@ -32,7 +32,16 @@ export async function readIgnoreFile(
  */
 export async function readInputFile(
   path: string,
-  { directory, limits }: { readonly directory?: string; readonly limits: InputLimits },
+  {
+    directory,
+    limits,
+    name = path,
+  }: {
+    readonly directory?: string;
+    readonly limits: InputLimits;
+    /** What messages call it. */
+    readonly name?: string;
+  },
 ): Promise<Uint8Array> {
   const isStrange = directory !== undefined && isInside(path, directory);
   if (isStrange) {
@@ -40,10 +49,8 @@ export async function readInputFile(
     if (!isInside(real, await realpath(directory))) {
       throw new BuildError(
         "context",
-        `Cannot read "${path}": it is a symlink that leads out of the build context`,
-        {
-          hint: `If you trust it, name it with -f ${real}`,
-        },
+        `Cannot read "${name}": it is a symlink that leads out of the build context`,
+        { hint: name === path ? `If you trust it, name it with -f ${real}` : undefined },
       );
     }
   }
@@ -51,7 +58,7 @@ export async function readInputFile(
   await using file = await open(path, constants.O_RDONLY | (isStrange ? constants.O_NONBLOCK : 0));
   const stats = await file.stat();
   if (!stats.isFile() && isStrange) {
-    throw new BuildError("context", `Cannot read "${path}": it is no regular file`);
+    throw new BuildError("context", `Cannot read "${name}": it is no regular file`);
   }
   const pieces: Uint8Array[] = [];
   let size = 0;
@@ -59,7 +66,7 @@ export async function readInputFile(
     const { bytesRead, buffer } = await file.read(Buffer.alloc(65_536), 0, 65_536);
     if (bytesRead === 0) return Buffer.concat(pieces);
     size += bytesRead;
-    checkInputSize(size, path, limits);
+    checkInputSize(size, name, limits);
     pieces.push(buffer.subarray(0, bytesRead));
   }
 }

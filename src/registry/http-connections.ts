@@ -97,13 +97,13 @@ async function makeDispatcher(proxy: string | undefined, tls: TlsOptions | undef
   // Here and not above: loading the client takes longer than most commands that never need it.
   // By its default: a bundler does not know the names that a CommonJS module exports.
   const { Agent, ProxyAgent } = (await import("undici")).default;
-  const timeouts = { headersTimeout: ANSWER_TIMEOUT_MS, bodyTimeout: STALL_TIMEOUT_MS };
+  const options = { headersTimeout: ANSWER_TIMEOUT_MS, bodyTimeout: STALL_TIMEOUT_MS, allowH2: false };
   const connect = {
     timeout: CONNECT_TIMEOUT_MS,
     ...(tls && { rejectUnauthorized: tls.verify, secureContext: await makeSecureContext(tls) }),
   };
-  if (proxy === undefined) return new Agent({ ...timeouts, connect, allowH2: false });
-  return new ProxyAgent({ ...timeouts, uri: proxy, requestTls: connect, proxyTunnel: tls !== undefined });
+  if (proxy === undefined) return new Agent({ ...options, connect });
+  return new ProxyAgent({ ...options, uri: proxy, requestTls: connect, proxyTunnel: tls !== undefined });
 }
 
 /**

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { gzipSync } from "node:zlib";
@@ -8,6 +8,7 @@ import { DEFAULT_LIMITS } from "../../src/errors/input-limits.ts";
 import { type BuildBench, openBuildBench } from "../build-bench.ts";
 import { makeTar } from "../make-layers.ts";
 import { rawMember } from "../raw-tar.ts";
+import { git, gitMissing, serveGit } from "../serve-git.ts";
 
 /** A pax header of 600 kB without a member behind it. */
 function makePaxHeader(): Buffer {
@@ -84,6 +85,26 @@ describe("an archive that is a bomb is stopped by a limit, which the error names
     assert.match((await bench.run(["build", context])).stderr, /the limit of 16 MiB \(dockerfile-size\)/);
     const raised = await bench.run(["--limit", "dockerfile-size=20m", "check", context]);
     assert.doesNotMatch(raised.stderr, /dockerfile-size/);
+  });
+
+  it("a Dockerfile or an ignore file of a gigabyte in git, by its name there", {
+    skip: gitMissing,
+  }, async () => {
+    await using server = await serveGit(join(bench.directory, "served"));
+    for (const name of ["Dockerfile", ".dockerignore"]) {
+      const repository = join(bench.directory, "served", name);
+      mkdirSync(repository, { recursive: true });
+      git(repository, "init", "--quiet");
+      writeFileSync(join(repository, "Dockerfile"), "FROM scratch\nCOPY . /\n");
+      writeFileSync(join(repository, name), Buffer.alloc(17 << 20, "# a comment\n"));
+      git(repository, "add", "-A");
+      git(repository, "commit", "--quiet", "-m", "one");
+      const { stderr } = await bench.run(["build", `${server.url}/${name}/.git`]);
+      assert.ok(
+        stderr.includes(`Error: Cannot read "${name}": it is larger than the limit of 16 MiB`),
+        stderr,
+      );
+    }
   });
 
   it("CVE-2023-25153: an image archive that is larger than it looks, from a pipe", async () => {
