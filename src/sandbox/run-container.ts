@@ -151,16 +151,12 @@ function copyRootMetadata(tree: UnionTree, upperDirectory: string): void {
   chmodSync(upperDirectory, root.mode);
 }
 
-/** /etc/hosts and /etc/resolv.conf as docker gives them: mounted, so that no layer keeps them. */
+/** /etc/hosts and /etc/resolv.conf as BuildKit gives them: mounted, so that no layer keeps them. */
 function makeHostFiles({ hostname, extraHosts, network }: ContainerOptions): MemoryFile[] {
   const owner = { mode: 0o644, uid: 0, gid: 0 };
   const hosts = [
     `127.0.0.1\tlocalhost ${hostname}`,
     "::1\tlocalhost ip6-localhost ip6-loopback",
-    "fe00::0\tip6-localnet",
-    "ff00::0\tip6-mcastprefix",
-    "ff02::1\tip6-allnodes",
-    "ff02::2\tip6-allrouters",
     ...extraHosts.map(({ host, ip }) => `${ip}\t${host}`),
   ];
   return [

@@ -181,11 +181,17 @@ describe("mounts of a RUN", { skip: runMissing }, () => {
   it("hosts, resolv.conf and the host's name leave no trace", async () => {
     const text = await printed(
       `FROM busybox
-       RUN hostname && grep -q buildkitsandbox /etc/hosts && grep example /etc/hosts && echo more >> /etc/hosts && echo ok
+       RUN hostname && cat /etc/hosts && echo more >> /etc/hosts && echo ok
        RUN [ ! -s /etc/hosts ] || ! grep -q more /etc/hosts && echo forgotten`,
       { args: ["--add-host", "example.test:10.1.2.3"] },
     );
-    assert.match(text, /^buildkitsandbox\n10\.1\.2\.3\texample\.test\nok$/m);
+    // As BuildKit has them (executor/oci/hosts.go).
+    const hosts = [
+      "127.0.0.1\tlocalhost buildkitsandbox",
+      "::1\tlocalhost ip6-localhost ip6-loopback",
+      "10.1.2.3\texample.test",
+    ];
+    assert.ok(text.includes(`\nbuildkitsandbox\n${hosts.join("\n")}\nok\n`), text);
     assert.match(text, /^forgotten$/m);
     const named = await printed("FROM busybox\nRUN hostname", {
       args: ["--build-arg", "BUILDKIT_SANDBOX_HOSTNAME=me"],

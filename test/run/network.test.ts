@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
 import { runCommand, slipwayPath } from "../slipway.ts";
@@ -47,6 +49,31 @@ async function startNeighbour(): Promise<AsyncDisposable & { readonly address: s
   };
 }
 
+/** A resolver on an address of the loopback, as systemd-resolved is one; every name has the address. */
+async function startResolver(loopback: string, address: readonly number[]): Promise<AsyncDisposable> {
+  const socket = createSocket("udp4");
+  socket.on("message", (query, from) => {
+    // RFC 1035, 4.1: the question ends four bytes after its name; type 1 is A.
+    const end = query.indexOf(0, 12) + 5;
+    const isAddress = query.readUInt16BE(end - 4) === 1;
+    const header = Buffer.from([...query.subarray(0, 2), 0x81, 0x80, 0, 1, 0, isAddress ? 1 : 0, 0, 0, 0, 0]);
+    const record = isAddress ? [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, ...address] : [];
+    socket.send(
+      Buffer.concat([header, query.subarray(12, end), Buffer.from(record)]),
+      from.port,
+      from.address,
+    );
+  });
+  socket.bind(53, loopback);
+  await once(socket, "listening");
+  return {
+    async [Symbol.asyncDispose]() {
+      socket.close();
+      await once(socket, "close");
+    },
+  };
+}
+
 describe("a step on the default network", { skip: missing }, () => {
   let bench: BuildBench;
   before(async () => {
@@ -65,6 +92,22 @@ describe("a step on the default network", { skip: missing }, () => {
     const alone = await bench.build(`FROM busybox\nRUN --network=none ${ask}\n`, { args: ["--no-cache"] });
     assert.equal(alone.code, 1);
     assert.match(alone.stderr, /Network is unreachable/i);
+  });
+
+  it("finds names through a resolver on this machine's loopback, which it cannot reach itself", async () => {
+    const loopback = `127.${process.pid & 255}.${(process.pid >> 8) & 255}.77`;
+    await using _resolver = await startResolver(loopback, [198, 51, 100, 7]);
+    const settings = join(bench.directory, "resolv.conf");
+    writeFileSync(settings, `nameserver ${loopback}\nsearch example.test\n`);
+    const context = bench.context({
+      Dockerfile: `FROM busybox\nRUN cat /etc/resolv.conf; nslookup any.example; ! nc -w 1 ${loopback} 53\n`,
+    });
+    const build = `mount --bind ${settings} /etc/resolv.conf && exec ${slipwayPath} --root ${bench.root} build --progress=plain ${context}`;
+    const { code, stderr } = await runCommand("unshare", ["--mount", "sh", "-c", build]);
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /Address: 198\.51\.100\.7$/m);
+    assert.match(stderr, / search example\.test$/m);
+    assert.doesNotMatch(stderr, new RegExp(` nameserver ${loopback}$`, "m"));
   });
 
   it("has its loopback on a machine without a way out, and says so when the command fails", async () => {
