@@ -2,6 +2,7 @@ import type { Option } from "commander";
 import { makeOption, type OptionSettings } from "./make-option.ts";
 import { RESOURCES } from "./parse-resources.ts";
 import { makeRegistryFlags, type RegistryFlags } from "./registry-flags.ts";
+import { PROGRESS_MODES } from "./start-progress.ts";
 
 /** What commander makes of them; lists are empty, others undefined where an option is not given. */
 export interface BuildFlags extends RegistryFlags {
@@ -72,6 +73,8 @@ export interface BuildFlags extends RegistryFlags {
   readonly provenance?: string;
   readonly sbom?: string;
 }
+
+const NETWORKS = ["default", "none", "host"];
 
 const SOURCE = "Source:";
 const RESULT = "Result:";
@@ -168,7 +171,7 @@ export function makeBuildOptions(): Option[] {
     makeOption("--secret <attributes>", "id=ID,src=FILE or id=ID,env=NAME", many(RUN)),
     makeOption("--allow <entitlement>", "network.host, security.insecure, device or device=NAME", many(RUN)),
     makeOption("--ssh <agent>", "default, ID=SOCKET or ID=KEYFILE for RUN --mount=type=ssh", many(RUN)),
-    makeOption("--network <mode>", "default, none or host", { group: RUN }),
+    makeOption("--network <mode>", "default, none or host", { group: RUN, values: NETWORKS }),
     makeOption("--add-host <host:address>", "line for /etc/hosts", many(RUN)),
     makeOption("--shm-size <size>", "size of /dev/shm, like 64m", { group: RUN }),
     makeOption("--ulimit <limit>", "like nofile=1024:2048", many(RUN)),
@@ -195,7 +198,7 @@ export function makeBuildOptions(): Option[] {
     makeOption(
       "--progress <mode>",
       "auto, plain, tty, quiet or rawjson (BuildKit's events, one JSON object a line)",
-      { group: TELL },
+      { group: TELL, values: PROGRESS_MODES },
     ),
     makeOption("--explain", "tell what changed for each step that is not in the cache", { group: TELL }),
     makeOption("-q, --quiet", "nothing but the image id, on stdout", { group: TELL }),
@@ -203,7 +206,7 @@ export function makeBuildOptions(): Option[] {
     makeOption(
       "--call <method>",
       "build, check, outline (what the target takes) or targets, each with ,format=json",
-      { group: TELL },
+      { group: TELL, values: ["build", "check", "outline", "targets"] },
     ),
     ...WITHOUT_EFFECT.map((flags) => makeOption(flags, "has no effect", { isHidden: true })),
     makeOption("--builder <name>", "there are none", { isHidden: true }),

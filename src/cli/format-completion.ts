@@ -7,7 +7,7 @@ export function formatCompletion(
   shell: (typeof SHELLS)[number],
   commands: readonly CommandDescription[],
 ): string {
-  const entries = commands.map((command) => ({
+  const entries = commands.flatMap(withSpellings).map((command) => ({
     ...command,
     options: command.options.filter(({ isHidden }) => !isHidden),
   }));
@@ -21,8 +21,30 @@ export function formatCompletion(
   }
 }
 
+/** `history ls` is docker's word for `builds ls`. */
+function withSpellings(command: CommandDescription): CommandDescription[] {
+  const [group, inner] = command.words;
+  if (group !== "builds" || inner === undefined) return [command];
+  return [command, { ...command, words: ["history", inner] }];
+}
+
+/** Options of few values, with the words of their command: `build --progress`. */
+function listValues(
+  entries: readonly CommandDescription[],
+): { places: string[]; values: readonly string[] }[] {
+  return entries.flatMap(({ words, options }) =>
+    options
+      .filter(({ values }) => values.length > 0)
+      .map(({ names, values }) => ({ places: names.map((name) => [...words, name].join(" ")), values })),
+  );
+}
+
 function formatBash(entries: readonly CommandDescription[]): string {
   const namesOf = ({ options }: CommandDescription) => options.flatMap((option) => option.names).join(" ");
+  const valueCases = listValues(entries).map(
+    ({ places, values }) =>
+      `    ${places.map(quote).join("|")}) COMPREPLY=($(compgen -W ${quote(values.join(" "))} -- "$current")); return ;;`,
+  );
   const cases = listNamed(entries).map((entry) => {
     const { words } = entry;
     const inner = listInner(entries, words);
@@ -30,7 +52,7 @@ function formatBash(entries: readonly CommandDescription[]): string {
   });
   return `# bash completion for slipway
 _slipway() {
-  local current=\${COMP_WORDS[COMP_CWORD]} word place='' at options=${quote(namesOf(findRoot(entries)))} commands=${quote(
+  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} word place='' at options=${quote(namesOf(findRoot(entries)))} commands=${quote(
     listInner(entries, [])
       .map(({ words }) => words[0]!)
       .join(" "),
@@ -42,6 +64,12 @@ _slipway() {
 ${cases.join("\n")}
     esac
   done
+  # bash cuts words at =
+  [[ $previous == = ]] && previous=\${COMP_WORDS[COMP_CWORD-2]}
+  [[ $current == = ]] && current=''
+  case "$place $previous" in
+${valueCases.join("\n")}
+  esac
   if [[ $current == -* ]]; then
     COMPREPLY=($(compgen -W "$options" -- "$current"))
   elif [[ -n $commands ]]; then
@@ -67,6 +95,10 @@ function formatZsh(entries: readonly CommandDescription[]): string {
     const inner = listInner(entries, words);
     return `    ${quote(words.join(" "))}) options=(${namesOf(entry)}) commands=(${describe(inner)}) ;;`;
   });
+  const valueCases = listValues(entries).map(
+    ({ places, values }) =>
+      `    ${places.map(quote).join("|")}) compadd -- ${values.map(quote).join(" ")}; return ;;`,
+  );
   return `#compdef slipway
 _slipway() {
   local place='' word at
@@ -81,6 +113,14 @@ _slipway() {
 ${cases.join("\n")}
     esac
   done
+  local previous=$words[CURRENT-1]
+  if [[ $words[CURRENT] == --*=* ]]; then
+    previous=\${words[CURRENT]%%=*}
+    compset -P '*='
+  fi
+  case "$place $previous" in
+${valueCases.join("\n")}
+  esac
   if [[ $words[CURRENT] == -* ]]; then
     _describe -o option options
   elif (( $#commands )); then
@@ -101,11 +141,11 @@ function formatFish(entries: readonly CommandDescription[]): string {
       ...(name === undefined
         ? []
         : [`complete -c slipway -f -n ${when} -a ${quote(name)} -d ${quote(summary)}`]),
-      ...options.map(({ names, summary, hasValue }) => {
+      ...options.map(({ names, summary, hasValue, values }) => {
         const flags = names.map((name) =>
           name.startsWith("--") ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`,
         );
-        return `complete -c slipway -n ${quote(seen(words))} ${flags.join(" ")}${hasValue ? " -r" : ""} -d ${quote(summary)}`;
+        return `complete -c slipway -n ${quote(seen(words))} ${flags.join(" ")}${hasValue ? " -r" : ""}${values.length > 0 ? ` -f -a ${quote(values.join(" "))}` : ""} -d ${quote(summary)}`;
       }),
     ];
   });

@@ -20,6 +20,8 @@ export interface OptionDescription {
   readonly names: readonly string[];
   readonly summary: string;
   readonly hasValue: boolean;
+  /** All values that it may have, where they are few. */
+  readonly values: readonly string[];
   /** Not in `--help`. */
   readonly isHidden: boolean;
 }
@@ -55,6 +57,7 @@ function describe(command: Command, words: readonly string[], summary: string): 
       names: [option.long, option.short].filter((one) => one !== undefined),
       summary: option.description,
       hasValue: option.required,
+      values: option.argChoices ?? [],
       isHidden: option.hidden,
     })),
   };

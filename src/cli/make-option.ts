@@ -5,6 +5,8 @@ export interface OptionSettings {
   readonly isRepeatable?: boolean;
   /** The heading in `--help`. */
   readonly group?: string;
+  /** What completions offer for its value. */
+  readonly values?: readonly string[];
   /** Not shown in `--help`. */
   readonly isHidden?: boolean;
 }
@@ -15,6 +17,7 @@ export function makeOption(flags: string, summary: string, settings: OptionSetti
   // commander would read --no-cache as the opposite of --cache, and --no-cache-filter too.
   option.negate = false;
   if (settings.group !== undefined) option.helpGroup(settings.group);
+  if (settings.values !== undefined) option.argChoices = [...settings.values];
   if (settings.isRepeatable) {
     option.default([]).argParser((value, before: readonly string[]) => [...before, value]);
   }

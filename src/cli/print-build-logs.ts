@@ -24,6 +24,8 @@ interface ShownStep {
 /**
  * Writes what the steps of a build printed, and of one that runs what it has printed so far; with `isFollowing` until it ends. Every
  * line begins with the number of its step.
+ *
+ * @returns how the build ended; undefined when it was forgotten meanwhile.
  */
 export async function printBuildLogs(
   store: Store,
@@ -37,7 +39,7 @@ export async function printBuildLogs(
     readonly signal: AbortSignal;
     readonly isFollowing: boolean;
   },
-): Promise<void> {
+): Promise<StoredBuild["outcome"] | undefined> {
   const shown = new Map<number, ShownStep>();
   let current: number | undefined;
   const show = ({ number, stage, name }: StoredBuildStep, lines: readonly string[]) => {
@@ -51,13 +53,13 @@ export async function printBuildLogs(
   try {
     for (;;) {
       const build = listBuilds(store).find((one) => one.id === id);
-      if (build === undefined) return;
+      if (build === undefined) return undefined;
       for (const step of listBuildSteps(store, id)) {
         const state = shown.get(step.number) ?? makeShownStep();
         shown.set(step.number, state);
         if (!state.isDone) show(step, readNew(store, build, { step, state }));
       }
-      if (!isFollowing || build.outcome !== "running") return;
+      if (!isFollowing || build.outcome !== "running") return build.outcome;
       await sleep(LOOK_EVERY_MS, undefined, { signal });
     }
   } finally {

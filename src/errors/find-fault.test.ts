@@ -31,6 +31,11 @@ test("findFault() marks nothing where the text is not told, stands twice, is a p
   assert.equal(mark('Cannot copy "/a": it is not there', "COPY a a /b"), undefined);
   assert.equal(mark('Cannot copy "/a": it is not there', "COPY --chown=ab ba /b"), undefined);
   assert.equal(mark("Cannot run it", "RUN x"), undefined);
+  const command = 'echo "::x"; false';
+  assert.equal(
+    mark(`Cannot run "/bin/sh -c ${command}": it ended with exit code 1`, `RUN ${command}`),
+    undefined,
+  );
 });
 
 test("findFault() keeps a place that is known", () => {

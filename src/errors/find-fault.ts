@@ -35,7 +35,7 @@ export function findFault(
 
 /** What stands in quotes, the most telling first: what comes after the colon, then the value that could not be used. */
 function quotedTexts(message: string): readonly string[] {
-  const value = /^[^"]*"(.*?)"(?::|$)/s.exec(message)?.[1];
+  const value = /^[^"]*"(.*?)"(?:: |$)/s.exec(message)?.[1];
   const reason = value === undefined ? message : message.slice(message.indexOf(value) + value.length + 1);
   const texts = [...reason.matchAll(/"([^"]+)"|'([^']+)'/g)].map(([, double, single]) => (double ?? single)!);
   if (value !== undefined) texts.push(value, value.replace(/^\//, ""));

@@ -37,6 +37,10 @@ test("bash completes commands, commands of commands, options and files", async (
   assert.deepEqual(await complete("container", ""), ["cp", "create", "ls", "rm"]);
   assert.deepEqual(await complete("build", "--no-c"), ["--no-cache", "--no-cache-filter"]);
   assert.deepEqual(await complete("builds", "logs", "--f"), ["--follow"]);
+  assert.deepEqual(await complete("history", "logs", "--f"), ["--follow"]);
+  assert.deepEqual(await complete("build", "--progress", "p"), ["plain"]);
+  assert.deepEqual(await complete("build", "--progress", "=", "r"), ["rawjson"]);
+  assert.deepEqual(await complete("build", "--network", ""), ["default", "host", "none"]);
   assert.deepEqual(await complete("--"), [
     "--debug",
     "--help",
@@ -66,6 +70,14 @@ test("fish completes options", { skip: !existsSync("/usr/bin/fish") && "fish is 
     },
   );
   assert.match(stdout, /^--no-cache\tr?.*\n--no-cache-filter/m);
+  const values = await runCommand(
+    "fish",
+    ["-c", `source ${script}; complete -C "slipway build --progress r"`],
+    {
+      env: { HOME: work },
+    },
+  );
+  assert.match(values.stdout, /^rawjson\b[^\n]*\n$/);
   const globals = await runCommand("fish", ["-c", `source ${script}; complete -C "slipway --"`], {
     env: { HOME: work },
   });

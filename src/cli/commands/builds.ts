@@ -60,7 +60,7 @@ export function defineBuilds(command: Command, context: CommandContext): void {
         const build = findBuild(store, id, { verb: "show", prefer: "ended" });
         const steps = listBuildSteps(store, build.id);
         if (!isJson) return showBuild(build, steps);
-        return `${JSON.stringify({ ...buildJson(build, steps), Steps: steps.map(stepJson) }, undefined, 2)}\n`;
+        return `${JSON.stringify({ ...buildJson(build, steps), Steps: steps.map((step) => stepJson(build, step)) }, undefined, 2)}\n`;
       });
       context.stdout.write(text);
     });
@@ -70,7 +70,7 @@ export function defineBuilds(command: Command, context: CommandContext): void {
     .argument("[build]", "its id, or the beginning of it (default: one that runs, else the last)")
     .addOption(makeOption("-f, --follow", "go on until the build ends"))
     .action(async (id: string | undefined, { follow }: { readonly follow?: true }) => {
-      await withStore((store) => {
+      const outcome = await withStore((store) => {
         const build = findBuild(store, id, { verb: "print the logs of", prefer: "running" });
         const { signal, stdout } = context;
         return printBuildLogs(store, build, {
@@ -79,6 +79,7 @@ export function defineBuilds(command: Command, context: CommandContext): void {
           write: (text) => stdout.write(text),
         });
       });
+      if (follow && outcome === "killed") context.stderr.write("The build was killed\n");
     });
   command
     .command("rm")
@@ -122,14 +123,15 @@ function tableRow(build: StoredBuild, steps: readonly StoredBuildStep[]): string
 }
 
 function showBuild(build: StoredBuild, steps: readonly StoredBuildStep[]): string {
-  const head = `Build ${build.id}, ${formatAge(Date.now() - build.created)} ago, ${build.outcome}, ${duration(build.created, build.ended)}\n\n`;
+  const took = duration(build.created, build.ended);
+  const head = `Build ${build.id}, ${formatAge(Date.now() - build.created)} ago, ${build.outcome}${took && `, ${took}`}\n\n`;
   return (
     head +
     formatTable([
       ["STEP", "OUTCOME", "TIME", "RESULT", "INSTRUCTION"],
       ...steps.map(({ number, stage, name, outcome, started, ended, recordId }) => [
         String(number),
-        outcome === "hit" ? "cached" : outcome === "miss" ? "done" : outcome,
+        describeOutcome(build, outcome),
         outcome === "hit" ? "" : duration(started, ended),
         (recordId ?? "").slice(0, 8),
         `${/^\d*$/.test(stage) ? "" : `[${stage}] `}${cleanLine(name.replace(/\s+/g, " ")).slice(0, 80)}`,
@@ -149,12 +151,18 @@ function buildJson({ id, created, ended, outcome }: StoredBuild, steps: readonly
   };
 }
 
-function stepJson({ number, stage, name, outcome, key, recordId, content, started, ended }: StoredBuildStep) {
+function describeOutcome(build: StoredBuild, outcome: StoredBuildStep["outcome"]): string {
+  if (outcome === "running" && build.outcome === "killed") return "killed";
+  return outcome === "hit" ? "cached" : outcome === "miss" ? "done" : outcome;
+}
+
+function stepJson(build: StoredBuild, step: StoredBuildStep) {
+  const { number, stage, name, outcome, key, recordId, content, started, ended } = step;
   return {
     Number: number,
     Stage: stage,
     Name: name,
-    Outcome: outcome,
+    Outcome: outcome === "running" ? describeOutcome(build, outcome) : outcome,
     ...(started !== null && { StartedAt: new Date(started).toISOString() }),
     ...(ended !== null && { EndedAt: new Date(ended).toISOString() }),
     Key: key,
