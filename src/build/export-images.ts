@@ -1,4 +1,3 @@
-import { BuildError } from "../errors/build-error.ts";
 import type { EngineAddress } from "../export/engine-address.ts";
 import { pushImage } from "../export/push-image.ts";
 import { keepReachable, tagImage } from "../export/tag-image.ts";
@@ -52,23 +51,6 @@ export interface ExportResult {
   readonly manifests: readonly WrittenManifest[];
   /** What a name stands for: the manifest, or the index over several. */
   readonly root?: Descriptor;
-}
-
-/** Checks what can be checked before anything is built. @throws BuildError `option-invalid`. */
-export function checkOutputs(outputs: readonly BuildOutput[], tags: readonly string[]): void {
-  for (const name of tags) parseImageReference(name);
-  for (const output of outputs) {
-    if (!("names" in output)) continue;
-    for (const name of output.names) {
-      const { tag } = parseImageReference(name);
-      if (output.type === "image" && output.pushByDigest && tag !== undefined && /:[^/]*$/.test(name)) {
-        throw new BuildError(
-          "option-invalid",
-          `Cannot push "${name}" by digest: it has the tag "${tag}", which would not be set`,
-        );
-      }
-    }
-  }
 }
 
 /**
@@ -255,13 +237,6 @@ class Exporter {
   ): Promise<void> {
     const { images, root, manifests, names } = written;
     const isDocker = output.type === "docker";
-    if (isDocker && images.length > 1) {
-      throw new BuildError(
-        "unsupported",
-        `Cannot write a docker archive of ${images.length} platforms: docker's format has no index`,
-        { hint: "Use type=oci, or build for one platform" },
-      );
-    }
     const layout: LayoutOptions = {
       images: [{ root, manifests, names }],
       forDocker: isDocker,

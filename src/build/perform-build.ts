@@ -5,8 +5,8 @@ import type { Plan } from "../plan/plan.ts";
 import { solvePlan } from "../solve/solve-plan.ts";
 import { measureLayers } from "../store/layers.ts";
 import type { BuildOptions, BuildResult } from "./build-options.ts";
-import type { BuildOutput } from "./build-output.ts";
-import { checkOutputs, exportImages } from "./export-images.ts";
+import { checkOutputs, checkPlannedOutputs } from "./check-outputs.ts";
+import { exportImages } from "./export-images.ts";
 import { lintBuild } from "./lint-build.ts";
 import { allContexts, openInputs } from "./open-inputs.ts";
 import { planInputs } from "./plan-inputs.ts";
@@ -38,7 +38,7 @@ export async function performBuild(options: BuildOptions): Promise<Omit<BuildRes
   tellAboutPlan(plan, access.emit);
   lintBuild(inputs, { plan, bases });
   checkSquash(plan, options.squash);
-  checkTargets(outputs, [...new Set(plan.outputs.map(({ target }) => target))]);
+  checkPlannedOutputs(outputs, plan.outputs, { hasAttestations: options.provenance !== undefined });
 
   const results = await solvePlan(plan, {
     access,
@@ -103,17 +103,6 @@ export async function performBuild(options: BuildOptions): Promise<Omit<BuildRes
     }),
     leftOut: plan.leftOut.map(({ name }) => name),
   };
-}
-
-function checkTargets(outputs: readonly BuildOutput[], targets: readonly string[]): void {
-  for (const { target } of outputs) {
-    if (target === undefined || targets.includes(target.toLowerCase())) continue;
-    throw new BuildError(
-      "option-invalid",
-      `Cannot write an output of "${target}": it is not one of the targets of this build`,
-      { hint: hintNearest(target, targets) ?? `Add --target ${target}` },
-    );
-  }
 }
 
 /** A stage of which no output has a layer would be squashed without effect. */

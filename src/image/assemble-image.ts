@@ -1,10 +1,9 @@
-import { BuildError } from "../errors/build-error.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { HistoryEntry, ImageConfig } from "../oci/image-config.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import { type Compression, MEDIA_TYPE } from "../oci/media-type.ts";
-import { formatPlatform, type Platform } from "../oci/platform.ts";
+import type { Platform } from "../oci/platform.ts";
 import { blobSize, writeBlob } from "../store/blobs.ts";
 import { type Annotation, selectAnnotations } from "./annotations.ts";
 import { rewriteLayers, type Squash, squashImage, type TimeRewrite } from "./change-layers.ts";
@@ -182,28 +181,16 @@ export function layerMediaType(compression: Compression, dockerTypes: boolean): 
   }
 }
 
-/**
- * The manifest itself for one image, an index over them for several.
- *
- * @throws BuildError `option-invalid` for annotations of an index where there is none, or of a platform that is not built.
- */
+/** The manifest itself for one image, an index over them for several. */
 export async function writeIndexOrManifest(
   access: ImageAccess,
   manifests: readonly WrittenManifest[],
   { dockerTypes, annotations = [] }: Pick<ManifestOptions, "dockerTypes" | "annotations">,
 ): Promise<Descriptor> {
-  checkPlatforms(manifests, annotations);
   const onIndex = selectAnnotations(annotations, { level: "index" });
   const onDescriptor = selectAnnotations(annotations, { level: "index-descriptor" });
   const [first, second] = manifests;
   if (second === undefined) {
-    if (onIndex !== undefined || onDescriptor !== undefined) {
-      throw new BuildError(
-        "option-invalid",
-        "Cannot annotate the index: index annotations are not supported for one platform, whose image has no index",
-        { hint: "Write manifest: or manifest-descriptor: in place of index: or index-descriptor:" },
-      );
-    }
     const { platform: _, ...descriptor } = first!.descriptor;
     return descriptor;
   }
@@ -217,16 +204,4 @@ export async function writeIndexOrManifest(
   const bytes = Buffer.from(JSON.stringify(index));
   const digest = await writeBlob(access.store, bytes);
   return { mediaType, digest, size: bytes.length, ...(onDescriptor && { annotations: onDescriptor }) };
-}
-
-function checkPlatforms(manifests: readonly WrittenManifest[], annotations: readonly Annotation[]): void {
-  const built = manifests.map(({ descriptor }) => formatPlatform(descriptor.platform!));
-  for (const { platform } of annotations) {
-    if (platform === undefined || built.includes(platform)) continue;
-    throw new BuildError(
-      "option-invalid",
-      `Cannot annotate the image for ${platform}: it is not built for that platform`,
-      { hint: `Platforms are ${built.join(", ")}` },
-    );
-  }
 }

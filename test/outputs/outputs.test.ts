@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
@@ -131,6 +131,12 @@ describe("outputs of a build", () => {
       ["-o", "type=oci,annotation-index.a=b,dest=x"],
       /index annotations are not supported for one platform/,
     );
+    const early = place();
+    await refused(
+      ["-o", `type=local,dest=${early}`, "-o", "type=oci,annotation-index.a=b,dest=x"],
+      /index annotations are not supported for one platform/,
+    );
+    assert.ok(!existsSync(early));
     await refused(["-o", "type=oci,annotation-x.a=b,dest=x"], /there is no level "x"/);
     await refused(
       ["-o", "nobody=type=cacheonly"],
@@ -209,8 +215,12 @@ describe("outputs of a build", () => {
     assert.equal(image!.layers.length, 2);
     // The stage that both stand on is built once.
     assert.equal(stderr.match(/^#\d+ \[base .*COPY a \/a$/gm)?.length, 1, stderr);
-    const { stdout } = await bench.run(["images", "-q", "several"]);
-    assert.equal(stdout.trim().split("\n").length, 1);
+    // Each is said with its own places.
+    const said = stderr.match(/^\w+ linux\/\S+ sha256:.*$/gm);
+    const lines = said?.map((line) => line.replace(/linux\/\S+ sha256:[0-9a-f]{64}/, "IMAGE"));
+    assert.deepEqual(lines, [`app IMAGE  several, written to ${app}`, `test IMAGE  written to ${test}`]);
+    const listed = await bench.run(["images", "-q", "several"]);
+    assert.equal(listed.stdout.trim().split("\n").length, 1);
   });
 
   it("squash to one layer, and leave the cache as it is", async () => {
