@@ -28,7 +28,12 @@ export async function login(
     ...options.client,
     credentials: async () => ({ kind: "password", username, password }),
   });
-  await client.ping(registryHost, { signal });
+  await client.ping(registryHost, { signal }).catch((error: unknown) => {
+    if (!(error instanceof BuildError) || error.code !== "authentication") throw error;
+    // They are not stored ones, as elsewhere.
+    const hint = "The user name or the password is wrong";
+    throw new BuildError(error.code, error.message, { hint, cause: error });
+  });
 
   const path = authFilePath(options);
   const content = (await readAuthFile(path))?.content ?? {};

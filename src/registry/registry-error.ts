@@ -86,7 +86,11 @@ export function makeTransportError(cause: unknown, about: RegistryAction): unkno
 
 function describeTransportError(cause: unknown, registry: string) {
   const errorCode = codeOf(cause);
-  const message = cause instanceof Error ? cause.message : String(cause);
+  // Without Node's advice on its own options.
+  const message = (cause instanceof Error ? cause.message : String(cause)).replace(
+    /; if the root CA .*$/,
+    "",
+  );
   const code: BuildErrorCode = "registry";
   if (errorCode === "ECONNREFUSED") {
     return {

@@ -103,6 +103,7 @@ test("login warns of a password among the arguments, and refuses a wrong one", {
   const stderr = await fail(["login", "-u", "tester", "-p", "wrong-pass", registry.host]);
   assert.match(stderr, /^WARNING! Using --password via the CLI is insecure\. Use --password-stdin\.\n/);
   assert.match(stderr, /Error: Cannot log in to registry/);
+  assert.match(stderr, /Hint: The user name or the password is wrong/);
   assert.doesNotMatch(stderr, /wrong-pass/);
   assert.ok(!existsSync(path));
   assert.match(
