@@ -32,10 +32,15 @@ const rows = [...runRows, ...imageRows, ...contextRows].filter(
 if (rows.length === 0) throw new Error(`there are no such rows: ${chosen.join(" ")}`);
 
 installPackages(["docker.io", "buildah", "docker-registry", "busybox-static", "crun", "runc", "passt"]);
-await using place = await openPlace();
-await using slipway = await openSlipway(place.directory);
-await using docker = await openDocker();
-await using buildah = await openBuildah(place.directory);
+await using opened = new AsyncDisposableStack();
+// A daemon would go on without the benchmark.
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => void opened.disposeAsync().finally(() => process.exit(1)));
+}
+const place = opened.use(await openPlace());
+const slipway = opened.use(await openSlipway(place.directory));
+const docker = opened.use(await openDocker());
+const buildah = opened.use(await openBuildah(place.directory));
 const tools = [slipway, docker, buildah].filter(({ name }) => values.without?.includes(name) !== true);
 
 const start = await measureStart();
