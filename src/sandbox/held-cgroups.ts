@@ -24,6 +24,12 @@ export interface HeldCgroup {
   remove(): void;
 }
 
+/**
+ * How much more memory the inner cgroup has, in bytes, a page of any kernel. Programs read its limit to know their own; the outer one's
+ * must be reached first, for of the inner one's no event comes up.
+ */
+const INNER_SLACK = 64 << 10;
+
 const EFD_CLOEXEC_NONBLOCK = 0o2004000;
 
 /**
@@ -53,11 +59,9 @@ export function openCgroup(
     };
   }
   const watch = watchMemory(outer, resources.memory);
-  // The limit is on the outer one, or its event would not come.
-  const { memory: _, ...others } = resources;
   return {
     ...inner,
-    resources: others,
+    resources: { ...resources, memory: { limit: resources.memory.limit + INNER_SLACK } },
     ranOutOfMemory: watch.hasFired,
     remove() {
       watch.close();

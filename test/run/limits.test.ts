@@ -84,6 +84,9 @@ describe("limits of a RUN", { skip: limitsMissing }, () => {
     assert.match(text, /^Cpus_allowed_list:\t0\nMems_allowed_list:\t0$/m);
     assert.match(text, existsSync(V1) ? /^512$/m : /^20$/m);
     assert.match(text, existsSync(V1) ? /^50000$/m : /^max 50000$/m);
+    // What programs take for their own: a little more where the limit itself is on the cgroup around it.
+    if (existsSync(V1))
+      assert.match(await print(`cat ${V1}/memory.limit_in_bytes`, ["-m", "64m"]), /^67174400$/m);
     // Only where the kernel counts swap is there such a file.
     if (existsSync(`${V1}/memory.memsw.limit_in_bytes`))
       assert.match(text, /^hierarchical_memsw_limit 100663296$/m);
