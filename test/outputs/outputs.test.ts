@@ -218,7 +218,10 @@ describe("outputs of a build", () => {
     // Each is said with its own places.
     const said = stderr.match(/^\w+ linux\/\S+ sha256:.*$/gm);
     const lines = said?.map((line) => line.replace(/linux\/\S+ sha256:[0-9a-f]{64}/, "IMAGE"));
-    assert.deepEqual(lines, [`app IMAGE  several:latest, written to ${app}`, `test IMAGE  written to ${test}`]);
+    assert.deepEqual(lines, [
+      `app IMAGE  several:latest, written to ${app}`,
+      `test IMAGE  written to ${test}`,
+    ]);
     const listed = await bench.run(["images", "-q", "several"]);
     assert.equal(listed.stdout.trim().split("\n").length, 1);
   });
