@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { type Compression, compressionOf } from "../oci/media-type.ts";
+import { type LongWork, tellLongWork } from "../progress/tell-long-work.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import { DEFAULT_LEVEL } from "../rootfs/pack-layer.ts";
 import { adoptBlob, temporaryPath } from "../store/blobs.ts";
@@ -88,24 +89,21 @@ function findKnownForm(access: ImageAccess, layer: LazyLayer, wanted: WantedForm
   return blobs.find((blob) => blob.encoder === "foreign" && (!force || blob.compression === compression));
 }
 
-async function packForm(
-  { store, work, signal }: ImageAccess,
-  layer: Layer,
-  wanted: WantedForm,
-): Promise<LayerBlob> {
+async function packForm(access: ImageAccess, layer: Layer, wanted: WantedForm): Promise<LayerBlob> {
+  const { store, work, signal } = access;
   const { compression, level } = wanted;
   const encoder = nameEncoder(wanted);
   const blobPath = temporaryPath(store);
   try {
-    const packed = await work.packLayer(
-      {
-        layer,
-        compression,
-        blobPath,
-        reuse: { ...packedBlocksPlace(store), encoder },
-        ...(level !== undefined && { level }),
-      },
-      { signal },
+    const request = {
+      layer,
+      compression,
+      blobPath,
+      reuse: { ...packedBlocksPlace(store), encoder },
+      ...(level !== undefined && { level }),
+    };
+    const packed = await tellLongWork(access, describePacking(access, layer, wanted), (onProgress) =>
+      work.packLayer(request, { signal, onProgress }),
     );
     await adoptBlob(store, blobPath, packed.digest);
     recordDiffId(store, layer.id, packed.diffId, packed.tarSizeBytes);
@@ -115,6 +113,22 @@ async function packForm(
   } finally {
     await rm(blobPath, { force: true });
   }
+}
+
+function describePacking(
+  { store }: ImageAccess,
+  { id, diffId, content }: Layer,
+  wanted: WantedForm,
+): LongWork {
+  const { compression } = wanted;
+  const digest = (diffId ?? `layer ${id}`).slice(0, 19);
+  const isCompressed = compression !== "uncompressed";
+  return {
+    id: `pack ${id} ${nameEncoder(wanted)}`,
+    name: isCompressed ? `compress ${digest} with ${compression}` : `write ${digest} as a tar`,
+    label: isCompressed ? "compressed" : "written",
+    totalBytes: content.kind === "tar" ? findLayer(store, id)?.sizeBytes : undefined,
+  };
 }
 
 /** Says how our own blobs are made: the same tar gives the same bytes with the same encoder. */

@@ -84,11 +84,13 @@ export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
 const PROGRESS_INTERVAL_MS = 100;
 
 function reportProgress(context: TaskContext, totalBytes?: number): (doneBytes: number) => void {
-  let last = 0;
-  return (doneBytes) => {
+  let last = performance.now();
+  return (bytes) => {
     const now = performance.now();
     if (now - last < PROGRESS_INTERVAL_MS) return;
     last = now;
+    // Headers and padding of a tar are no part of the total.
+    const doneBytes = Math.min(bytes, totalBytes ?? bytes);
     context.emit({ doneBytes, ...(totalBytes === undefined ? {} : { totalBytes }) });
   };
 }

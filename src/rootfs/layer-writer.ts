@@ -27,6 +27,7 @@ export class LayerWriter implements Disposable {
   readonly #layersDirectory: string;
   readonly #directory: string;
   readonly #limit: EntryLimit | undefined;
+  readonly #onProgress: ((doneBytes: number) => void) | undefined;
   readonly #fd: number;
   readonly #sorter: RecordSorter;
   readonly #hash = createHash("sha256");
@@ -37,7 +38,9 @@ export class LayerWriter implements Disposable {
   #offset = 0;
   #isOpen = true;
 
-  constructor(layersDirectory: string, limit?: EntryLimit) {
+  /** `onProgress` is called with the length of the tar, as it grows. */
+  constructor(layersDirectory: string, limit?: EntryLimit, onProgress?: (doneBytes: number) => void) {
+    this.#onProgress = onProgress;
     this.#layersDirectory = layersDirectory;
     this.#limit = limit;
     this.#directory = join(layersDirectory, `.new-${randomBytes(9).toString("hex")}`);
@@ -56,6 +59,7 @@ export class LayerWriter implements Disposable {
   /** Appends to the tar. The chunk may be used again afterwards. */
   write(chunk: Uint8Array): void {
     this.#offset += chunk.length;
+    this.#onProgress?.(this.#offset);
     if (this.#fill + chunk.length > BUFFER_SIZE) this.#flush();
     if (chunk.length >= BUFFER_SIZE) {
       this.#writeOut(chunk);

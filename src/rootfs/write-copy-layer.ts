@@ -62,14 +62,13 @@ export async function writeCopyLayer(
       if (!item.mayUnpack || !(await layArchive(layout, item))) layItem(layout, item);
       options.throwIfAborted?.();
     }
-    using writer = new LayerWriter(layersDirectory);
+    using writer = new LayerWriter(layersDirectory, undefined, options.onProgress);
     const merge = new Merge({ tree, placed, sources, writer });
     const made = madeDirectories(request, tree, destination.touched);
     const steps = mergeSorted<Step>([made, placed.groups()], (a, b) => comparePaths(a.path, b.path));
     for (const step of steps) {
       options.throwIfAborted?.();
       merge.write(step);
-      options.onProgress?.(writer.offset);
     }
     writeTarEnd(writer);
     return writer.finish();

@@ -9,8 +9,8 @@ export interface StepReport {
   note(message: string): void;
   /** The result came from the cache. */
   cached(): void;
-  /** How far a transfer is. */
-  progress(doneBytes: number, totalBytes?: number): void;
+  /** How far a transfer is; `label` says what is done with the bytes. */
+  progress(label: string, progress: { readonly doneBytes: number; readonly totalBytes?: number }): void;
 }
 
 /** Tells that a step begins, and how it ends. */
@@ -31,8 +31,7 @@ export async function reportStep<T>(
       cached() {
         outcome = "cached";
       },
-      progress: (doneBytes, totalBytes) =>
-        emit({ kind: "progress", time: Date.now(), id, label: "downloaded", doneBytes, totalBytes }),
+      progress: (label, progress) => emit({ kind: "progress", time: Date.now(), id, label, ...progress }),
     });
   } catch (error) {
     failure = failEvent(id, error, signal);

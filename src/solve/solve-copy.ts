@@ -33,10 +33,20 @@ async function copyFiles(missing: MissingStep, keyed: KeyedCopy, context: SolveC
         settle: (layers) => work.settleDestination({ selection, layers }, { signal }),
         onlyIndexes: true,
       });
+  const { totalBytes } = selection;
+  let isTold = false;
+  const onProgress = (progress: { readonly doneBytes: number }) => {
+    isTold = true;
+    missing.report.progress("copied", progress);
+  };
   return runOnce(missing, context, async () => {
     const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
-      work.writeCopyLayer({ selection, base, layersDirectory, mtime: context.epochSeconds }, { signal }),
+      work.writeCopyLayer(
+        { selection, base, layersDirectory, mtime: context.epochSeconds },
+        { signal, onProgress },
+      ),
     );
+    if (isTold) missing.report.progress("copied", { doneBytes: totalBytes, totalBytes });
     return keepRecord(store, layer, missing);
   });
 }

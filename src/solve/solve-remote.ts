@@ -28,7 +28,9 @@ export function solveRemote(step: SourceStep, source: RemoteSource, context: Sou
       const open = () => remotes.download({ ...source, signal });
       return { kind: "download", recordId: `http ${source.checksum}`, open };
     }
-    const file = await remotes.download({ ...source, signal, onProgress: progress });
+    const onProgress = (doneBytes: number, totalBytes?: number) =>
+      progress("downloaded", { doneBytes, totalBytes });
+    const file = await remotes.download({ ...source, signal, onProgress });
     return { kind: "download", recordId: `http ${file.digest}`, open: async () => file };
   });
 }

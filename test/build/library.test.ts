@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
@@ -83,6 +84,32 @@ describe("the library", { skip: runMissing }, () => {
         return true;
       });
     }
+  });
+
+  test("copies and compressions that take their time tell their bytes", async () => {
+    const size = 64 << 20;
+    const running = build({
+      root: bench.root,
+      context: { files: { blob: randomBytes(size) } },
+      dockerfile: "FROM scratch\nCOPY blob /\n",
+      outputs: [{ type: "oci", names: [], dest: join(bench.directory, "out.tar"), tar: true }],
+    });
+    const told = new Map<string, number>();
+    const names: string[] = [];
+    for await (const event of running) {
+      if (event.kind === "start") names.push(event.name);
+      if (event.kind !== "progress") continue;
+      assert.ok(event.doneBytes >= (told.get(event.label) ?? 0));
+      assert.ok(event.doneBytes <= event.totalBytes! && event.totalBytes! >= size);
+      told.set(event.label, event.doneBytes);
+    }
+    await running.result;
+    assert.deepEqual([...told.keys()].sort(), ["compressed", "copied"]);
+    assert.equal(told.get("copied"), size);
+    assert.ok(
+      names.some((name) => /^compress sha256:[0-9a-f]{12} with gzip$/.test(name)),
+      names.join(),
+    );
   });
 
   test("a path that leaves the context is refused", async () => {
