@@ -263,6 +263,29 @@ test("save and load are inverse, and others read the archive", async () => {
   }
 });
 
+test("save needs no registry for an image that was pulled in two forms and is here in one", {
+  skip: registryMissing,
+}, async () => {
+  const { run, id } = await openStore();
+  const other = join(mkdtempSync(join(work, "forms-")), "store");
+  const archive = join(work, "forms.tar");
+  {
+    await using registry = await startRegistry();
+    const names = ["gzip", "zstd"].map((form) => `${registry.host}/${form}:1`);
+    await run("tag", "tree", names[0]!);
+    await run("push", "-q", names[0]!);
+    execFileSync("skopeo", [
+      ...["copy", "-q", "--src-tls-verify=false", "--dest-tls-verify=false", "--format=oci"],
+      ...["--dest-compress-format=zstd", "--dest-compress", `docker://${names[0]}`, `docker://${names[1]}`],
+    ]);
+    for (const name of names) await slipway(["pull", "-q", name], { root: other });
+  }
+  await slipway(["save", "-o", archive, id], { root: other });
+  const loaded = join(mkdtempSync(join(work, "forms-")), "store");
+  await slipway(["load", "-i", archive], { root: loaded });
+  assert.equal((await slipway(["images", "-q", "--no-trunc"], { root: loaded })).stdout, `${id}\n`);
+});
+
 test("load takes the archives of other programs", {
   skip: !existsSync("/usr/bin/skopeo") && "needs skopeo",
 }, async () => {

@@ -58,7 +58,7 @@ async function openImages(
   }
   return Promise.all(
     [...images.values()].map(async ({ text, image, names }) => {
-      const manifest = await openStoredManifest(access, image, text);
+      const manifest = await openStoredManifest(access, image, text, { isLocal: true });
       const { platform: _, ...root } = manifest.descriptor;
       return { root, manifests: [manifest], names };
     }),
