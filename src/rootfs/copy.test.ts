@@ -175,6 +175,32 @@ test("COPY of a directory copies its contents; the destination keeps its mode, o
   ]);
 });
 
+test("COPY makes directories as docker's mkdir(2) does: setgid and the group above are handed on", async (t) => {
+  const bench = new Bench(t);
+  bench.file("d/sub/f", "F");
+  await bench.baseOf([{ name: "shared/", mode: 0o2775, uid: 5, gid: 6 }]);
+  const shared = "shared 2775 5:6 directory";
+  const file = bench.fromContext("/d/sub/f");
+  assert.deepEqual(await bench.copy(file, "/shared/a/b/"), [
+    shared,
+    "shared/a 2755 0:6 directory",
+    "shared/a/b 2755 0:6 directory",
+    'shared/a/b/f 644 "F"',
+  ]);
+  assert.deepEqual(await bench.copy(file, "/shared/a/", { chown: "7:8" }), [
+    shared,
+    "shared/a 2755 7:8 directory",
+    'shared/a/f 644 7:8 "F"',
+  ]);
+  // What is copied is given its own owner and mode.
+  assert.deepEqual(await bench.copy(bench.fromContext("/d"), "/shared/a"), [
+    shared,
+    "shared/a 2755 0:6 directory",
+    "shared/a/sub 755 directory",
+    'shared/a/sub/f 644 "F"',
+  ]);
+});
+
 test("COPY from a context belongs to 0:0, from layers to whom it belonged", {
   skip: skipUnlessRoot,
 }, async (t) => {

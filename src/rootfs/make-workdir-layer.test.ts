@@ -6,6 +6,7 @@ import { digestBytes } from "../oci/digest-bytes.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
 import { IndexReader } from "./index-reader.ts";
 import { makeWorkdirLayer } from "./make-workdir-layer.ts";
+import type { Owner } from "./resolve-owner.ts";
 import { pathFromText } from "./rootfs-path.ts";
 import { openUnionTree } from "./union-tree.ts";
 
@@ -13,12 +14,13 @@ const members: readonly MemberLike[] = [
   { name: "srv/", mode: 0o1770, uid: 3, gid: 4, mtime: 55, xattrs: { "user.x": Buffer.from("y") } },
   { name: "link", type: "symlink", linkName: "/srv" },
   { name: "f" },
+  { name: "shared/", mode: 0o2775, uid: 5, gid: 6, mtime: 55 },
 ];
 
-async function workdir(t: TestContext, path: string) {
+async function workdir(t: TestContext, path: string, owner: Owner | null = { uid: 7, gid: 8 }) {
   const layersDirectory = makeTemporaryDirectory(t);
   const base = [await makeLayer(layersDirectory, members)];
-  const made = makeWorkdirLayer({ base, path, uid: 7, gid: 8, layersDirectory, mtime: 99 });
+  const made = makeWorkdirLayer({ base, path, owner: owner ?? undefined, layersDirectory, mtime: 99 });
   using index = new IndexReader(made.layer.indexPath);
   const listed = [...index.scan("" as RootfsPath)].filter((entry) => !entry.implicit);
   return { ...made, base, listed };
@@ -46,6 +48,22 @@ test("makeWorkdirLayer() follows links, and is empty for a directory that exists
     assert.deepEqual(readFileSync(layer.content.tarPath), Buffer.alloc(1024));
     assert.equal(diffId, digestBytes(Buffer.alloc(1024)));
   }
+});
+
+test("makeWorkdirLayer() hands setgid and the group on, as mkdir(2) does in docker's builder", async (t) => {
+  const nobodyNamed = (await workdir(t, "/shared/a/b", null)).listed.map(summary);
+  assert.deepEqual(nobodyNamed, [
+    ["shared", 0o2775, 5, 6, 55],
+    ["shared/a", 0o2755, 0, 6, 99],
+    ["shared/a/b", 0o2755, 0, 6, 99],
+  ]);
+  assert.deepEqual((await workdir(t, "/shared/c")).listed.map(summary).at(-1), [
+    "shared/c",
+    0o2755,
+    7,
+    8,
+    99,
+  ]);
 });
 
 test("makeWorkdirLayer() refuses a path through a file", async (t) => {

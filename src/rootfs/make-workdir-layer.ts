@@ -3,6 +3,8 @@ import type { WrittenLayer } from "./copy-request.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
 import type { Layer } from "./layer.ts";
 import { LayerWriter } from "./layer-writer.ts";
+import { newDirectory } from "./new-directory.ts";
+import type { Owner } from "./resolve-owner.ts";
 import { bytesFromText, parentPath, pathToText, ROOT } from "./rootfs-path.ts";
 import { openUnionTree, type UnionTree } from "./union-tree.ts";
 import { writeEntry, writeTarEnd } from "./write-entry.ts";
@@ -11,8 +13,8 @@ export interface WorkdirRequest {
   readonly base: readonly Layer[];
   /** Text, absolute and clean. */
   readonly path: string;
-  readonly uid: number;
-  readonly gid: number;
+  /** The USER in force; absent where there is none. */
+  readonly owner?: Owner;
   readonly layersDirectory: string;
   /** Seconds since 1970, of the directories that are made. */
   readonly mtime: number;
@@ -34,20 +36,10 @@ export function makeWorkdirLayer(request: WorkdirRequest): WrittenLayer {
     );
   }
   if (entry === undefined) {
-    const { uid, gid, mtime } = request;
+    let parent = tree.lookup(ROOT)?.entry;
     for (const directory of directoriesOf(path)) {
-      const existing = existingDirectory(tree, directory);
-      const made: Entry = {
-        path: directory,
-        type: "directory",
-        mode: 0o755,
-        uid,
-        gid,
-        size: 0,
-        mtime,
-        mtimeNs: 0,
-      };
-      writeEntry(writer, existing ?? made);
+      parent = existingDirectory(tree, directory) ?? newDirectory(directory, { ...request, parent });
+      writeEntry(writer, parent);
     }
   }
   writeTarEnd(writer);

@@ -16,11 +16,12 @@ import type { MakeIgnoreMatcher } from "./ignore-matcher.ts";
 import type { Layer } from "./layer.ts";
 import { LayerWriter } from "./layer-writer.ts";
 import { mergeSorted } from "./merge-sorted.ts";
+import { newDirectory } from "./new-directory.ts";
 import { parseModeChange } from "./parse-mode-change.ts";
 import { placeArchive } from "./place-archive.ts";
 import { RecordSorter, type Sequenced } from "./record-sorter.ts";
 import { isNumericOwner, type Owner, resolveOwner } from "./resolve-owner.ts";
-import { comparePaths, isWithin, joinPath, pathToText } from "./rootfs-path.ts";
+import { comparePaths, isWithin, joinPath, parentPath, pathToText } from "./rootfs-path.ts";
 import type { PlainSelection } from "./select-copy.ts";
 import { type SelectedEntry, SelectionReader, SelectionWriter } from "./selection-file.ts";
 import { openSourceTree, type SourceTree } from "./source-tree.ts";
@@ -208,13 +209,18 @@ function madeDirectories(
   touched: ReadonlyMap<RootfsPath, TouchedDirectory>,
 ): Step[] {
   const { chown, chmod } = selection.request;
-  const owner = chown ? resolveNewOwner(chown, selection.request) : { uid: 0, gid: 0 };
-  const mode = chmod ? parseModeChange(chmod)(0o755, true) : 0o755;
+  const owner = chown ? resolveNewOwner(chown, selection.request) : undefined;
+  const mode = chmod ? parseModeChange(chmod)(0o755, true) : undefined;
+  const made = new Map<RootfsPath, Entry>();
+  // A parent comes before what lies in it.
   return [...touched]
     .sort(([a], [b]) => comparePaths(a, b))
     .map(([path, directory]): Step => {
       const below = directory.isNew ? undefined : tree.lookup(path)!.entry;
-      const entry: Entry = below ?? { path, type: "directory", mode, ...owner, size: 0, mtime, mtimeNs: 0 };
+      const above = parentPath(path);
+      const parent = made.get(above) ?? tree.lookup(above)?.entry;
+      const entry = below ?? newDirectory(path, { parent, mode, owner, mtime });
+      made.set(path, entry);
       const time = directory.mtime === undefined ? {} : { mtime: directory.mtime };
       return { kind: "made", path, entry: { ...entry, ...time } };
     });

@@ -25,14 +25,11 @@ export async function solveWorkdir(step: WorkdirStep, context: SolveContext): Pr
       { layers: keyed.base.layers, paths: [step.path], onlyEntries: true },
       context.access,
     );
-    const { uid, gid } = await findOwner(keyed.base, step.user, context);
+    const owner = await findOwner(keyed.base, step.user, context);
     const mtime = context.epochSeconds ?? Math.floor(Date.now() / 1000);
     return runOnce(missing, context, async () => {
       const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
-        work.makeWorkdirLayer(
-          { base: layers, path: step.path, uid, gid, layersDirectory, mtime },
-          { signal },
-        ),
+        work.makeWorkdirLayer({ base: layers, path: step.path, owner, layersDirectory, mtime }, { signal }),
       );
       return keepRecord(store, layer, missing);
     });
@@ -41,7 +38,7 @@ export async function solveWorkdir(step: WorkdirStep, context: SolveContext): Pr
 }
 
 async function findOwner({ layers }: SolvedRootfs, user: string, { access }: SolveContext) {
-  if (user === "") return { uid: 0, gid: 0 };
+  if (user === "") return undefined;
   using tree = openUnionTree(await loadUserLayers(layers, access));
   return resolveUser(tree, user);
 }
