@@ -1,6 +1,8 @@
 import type { SourceSpan } from "../errors/build-error.ts";
+import type { Confinement } from "../oci/confinement.ts";
 import type { ImageConfig } from "../oci/image-config.ts";
 import type { Platform } from "../oci/platform.ts";
+import type { ResourceLimits } from "../oci/resource-limits.ts";
 
 /** Index of a step in `Plan.steps`. */
 export type StepId = number;
@@ -161,38 +163,11 @@ export interface RunStep extends StepCommon {
   readonly shmSizeBytes?: number;
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   /** How much of the machine the command may use; it changes nothing in the result, and is in no key. */
-  readonly resources?: RunResources;
+  readonly resources?: ResourceLimits;
   /** Where it is not docker's default. */
-  readonly confinement?: RunConfinement;
+  readonly confinement?: Confinement;
   /** Of `--add-host`: lines for /etc/hosts. */
   readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
-}
-
-/** Of `--resource` and `--cgroup-parent`. */
-export interface RunResources {
-  readonly memoryBytes?: number;
-  /** Memory and swap together; -1 is no limit. */
-  readonly memorySwapBytes?: number;
-  /** Relative weight, 1024 for everybody else. */
-  readonly cpuShares?: number;
-  readonly cpuPeriodMicroseconds?: number;
-  readonly cpuQuotaMicroseconds?: number;
-  /** A list as `0-2,4`. */
-  readonly cpusetCpus?: string;
-  readonly cpusetMems?: string;
-  readonly cgroupParent?: string;
-}
-
-/** Of `--cap-add`, `--cap-drop` and `--security-opt`: how far commands are kept from the machine. */
-export interface RunConfinement {
-  /** `CAP_CHOWN`, or `ALL` that this machine lets anybody have. */
-  readonly addCapabilities: readonly string[];
-  /** These are not added. `ALL`: there are only those that are added. */
-  readonly dropCapabilities: readonly string[];
-  /** Any system call may be made. */
-  readonly isSeccompOff: boolean;
-  /** Programs do not get the privileges that their files have (setuid bits, file capabilities). */
-  readonly hasNoNewPrivileges: boolean;
 }
 
 /** A file or directory of this machine that commands see: what is in it is in no key. */
@@ -270,8 +245,8 @@ export interface PlanOptions {
   readonly network?: "default" | "none" | "host";
   readonly shmSizeBytes?: number;
   readonly ulimits?: RunStep["ulimits"];
-  readonly resources?: RunResources;
-  readonly confinement?: RunConfinement;
+  readonly resources?: ResourceLimits;
+  readonly confinement?: Confinement;
   /** Mounted in every RUN, below the mounts of its own. */
   readonly volumes?: readonly VolumeMount[];
   readonly extraHosts?: RunStep["extraHosts"];

@@ -1,5 +1,5 @@
 import { type Stats, statSync } from "node:fs";
-import type { DeviceRule } from "./resource-limits.ts";
+import type { DeviceRule } from "./runtime-resources.ts";
 
 /** A device node of a container: `linux.devices` of the OCI runtime spec 1.1. */
 export interface ContainerDevice {

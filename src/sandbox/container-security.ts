@@ -1,7 +1,8 @@
 import { BuildError } from "../errors/build-error.ts";
+import type { Confinement } from "../oci/confinement.ts";
 import type { ContainerDevice } from "./container-device.ts";
 import { makeSeccompProfile, type SeccompProfile } from "./make-seccomp-profile.ts";
-import type { DeviceRule } from "./resource-limits.ts";
+import type { DeviceRule } from "./runtime-resources.ts";
 
 /** How far a command is kept from the machine. */
 export interface ContainerSecurity {
@@ -55,16 +56,6 @@ const READONLY_PATHS = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/pro
 
 /** Without a name or address, none is allowed but those that every container has, which the runtime adds. */
 const NO_DEVICE: DeviceRule = { allow: false, access: "rwm" };
-
-/** What is asked for in place of the default. */
-export interface Confinement {
-  /** `CAP_CHOWN`, or `ALL` that the machine has. */
-  readonly addCapabilities: readonly string[];
-  /** They win over added ones; `ALL`: over the default alone. */
-  readonly dropCapabilities: readonly string[];
-  readonly isSeccompOff: boolean;
-  readonly hasNoNewPrivileges: boolean;
-}
 
 export interface SecurityRequest {
   /** `--security=insecure`. */

@@ -3,8 +3,8 @@ import { BuildError } from "../errors/build-error.ts";
 import { type CdiDevice, type CdiEdits, findCdiDevices, readCdiDevices } from "./cdi-devices.ts";
 import { allowDevice, type ContainerDevice, readDevice } from "./container-device.ts";
 import type { RuntimeHooks } from "./holder-protocol.ts";
-import type { DeviceRule } from "./resource-limits.ts";
 import type { ContainerOptions } from "./run-container.ts";
+import type { DeviceRule } from "./runtime-resources.ts";
 
 /** What `--device` adds to a container. */
 export interface FoundDevices {

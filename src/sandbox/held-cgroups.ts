@@ -11,7 +11,7 @@ import {
 import { dirname, join } from "node:path";
 import { loadLibc } from "../rootfs/libc.ts";
 import { CGROUP_ROOT, type CgroupVersion } from "./cgroup-view.ts";
-import type { RuntimeResources } from "./resource-limits.ts";
+import type { RuntimeResources } from "./runtime-resources.ts";
 
 /** The cgroup of one command. */
 export interface HeldCgroup {

@@ -1,7 +1,7 @@
 import type { CgroupVersion } from "./cgroup-view.ts";
 import type { ContainerDevice } from "./container-device.ts";
 import type { SeccompProfile } from "./make-seccomp-profile.ts";
-import type { RuntimeResources } from "./resource-limits.ts";
+import type { RuntimeResources } from "./runtime-resources.ts";
 
 /** What slipway and its holder process say to each other, over the IPC channel that Node gives a child. */
 export type HolderRequest =

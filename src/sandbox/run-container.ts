@@ -2,10 +2,11 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
+import type { Confinement } from "../oci/confinement.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import { ROOT } from "../rootfs/rootfs-path.ts";
 import { openUnionTree, type UnionTree } from "../rootfs/union-tree.ts";
-import { type Confinement, containerSecurity } from "./container-security.ts";
+import { containerSecurity } from "./container-security.ts";
 import type {
   AgentSocket,
   ContainerExit,

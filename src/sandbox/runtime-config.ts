@@ -1,9 +1,10 @@
+import type { ResourceLimits } from "../oci/resource-limits.ts";
 import type { CgroupVersion } from "./cgroup-view.ts";
 import type { ContainerDevice } from "./container-device.ts";
 import type { ContainerSecurity } from "./container-security.ts";
 import type { RuntimeConfig, RuntimeHooks, RuntimeMount } from "./holder-protocol.ts";
 import type { ResolvedUser } from "./resolve-user.ts";
-import { type DeviceRule, makeRuntimeResources, type ResourceLimits } from "./resource-limits.ts";
+import { type DeviceRule, makeRuntimeResources } from "./runtime-resources.ts";
 
 const DEFAULT_SHM_BYTES = 64 * 1024 * 1024;
 

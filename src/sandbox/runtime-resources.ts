@@ -1,18 +1,4 @@
-/** What a command may use at most. */
-export interface ResourceLimits {
-  readonly memoryBytes?: number;
-  /** Memory and swap together; -1 is no limit. Twice the memory when absent, as docker has it. */
-  readonly memorySwapBytes?: number;
-  /** Relative weight, 1024 for everybody else. */
-  readonly cpuShares?: number;
-  readonly cpuPeriodMicroseconds?: number;
-  readonly cpuQuotaMicroseconds?: number;
-  /** A list as `0-2,4`. */
-  readonly cpusetCpus?: string;
-  readonly cpusetMems?: string;
-  /** Absolute, or relative to the root, in each hierarchy of cgroups. */
-  readonly cgroupParent?: string;
-}
+import type { ResourceLimits } from "../oci/resource-limits.ts";
 
 /** `linux.resources` of the OCI runtime spec 1.1, as far as slipway sets them. */
 export interface RuntimeResources {
