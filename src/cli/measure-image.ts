@@ -8,6 +8,7 @@ import { type DirectorySize, measureDirectories } from "../rootfs/measure-direct
 import { pathToText, ROOT } from "../rootfs/rootfs-path.ts";
 import { openUnionTree } from "../rootfs/union-tree.ts";
 import type { StoredImage } from "../store/images.ts";
+import { findLayerBlobs } from "../store/layers.ts";
 import { countFiles } from "./count-files.ts";
 import { keepLargest } from "./keep-largest.ts";
 import { measureStages, type StageMeasure } from "./measure-stages.ts";
@@ -75,7 +76,8 @@ export async function measureImage(
   const createdBy = listLayerInstructions(config);
   const measured: LayerMeasure[] = [];
   for (const [position, layer] of layers.entries()) {
-    const compressedBytes = lazy[position]!.blob?.size;
+    const compressedBytes =
+      lazy[position]!.blob?.size ?? findPackedSize(access, config.rootfs.diff_ids[position]!);
     measured.push({
       layer: position + 1,
       createdBy: createdBy[position]!,
@@ -97,6 +99,11 @@ export async function measureImage(
     hidden: hidden.list(),
     ...(leftBehind !== undefined && { leftBehind }),
   };
+}
+
+/** Of a layer that was made here and pushed or exported since. */
+function findPackedSize({ store }: ImageAccess, diffId: Digest): number | undefined {
+  return findLayerBlobs(store, diffId).find(({ compression }) => compression !== "uncompressed")?.size;
 }
 
 async function listDirectories(

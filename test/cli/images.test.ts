@@ -236,6 +236,13 @@ test("push --all-tags pushes what the store has of a name", { skip: registryMiss
   const digest = /^1: digest: (\S+)/.exec(stdout)![1]!;
   const shown = await run("images", "--digests", "--format", "{{.Tag}} {{.Digest}}", name);
   assert.deepEqual(shown.stdout.trim().split("\n").sort(), [`1 ${digest}`, `2 ${digest}`]);
+  // What the registry has is the size that the layer has, compressed.
+  const manifest = await fetch(`http://${registry.host}/v2/a/tree/manifests/1`, {
+    headers: { accept: MEDIA_TYPE.dockerManifest },
+  });
+  const { layers } = (await manifest.json()) as { layers: { size: number }[] };
+  const measured = JSON.parse((await run("size", "--format", "json", `${name}:1`)).stdout);
+  assert.equal(measured.layers[0].compressedBytes, layers[0]!.size);
   const inspected = await run("inspect", "-f", "{{json .RepoDigests}}", `${name}@${digest}`);
   assert.deepEqual(JSON.parse(inspected.stdout), [`${name}@${digest}`]);
   assert.match(await fail("push", "-a", `${name}:1`), /it names one of them/);
