@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { lstatSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** A directory of the host that nothing of a build may read or change, with one file. */
@@ -14,7 +14,9 @@ export interface Canary {
 
 const SECRET = "nobody outside may read this";
 
+/** Takes the place of one that an earlier test left there. */
 export function placeCanary(directory: string): Canary {
+  rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory);
   const file = join(directory, "secret");
   writeFileSync(file, SECRET, { mode: 0o640 });

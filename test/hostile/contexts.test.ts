@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
@@ -15,7 +15,6 @@ describe("a context or a Dockerfile that reaches for the host", () => {
   });
   after(() => bench[Symbol.dispose]());
   beforeEach(() => {
-    rmSync(join(bench.directory, "outside"), { recursive: true, force: true });
     canary = placeCanary(join(bench.directory, "outside"));
   });
 
