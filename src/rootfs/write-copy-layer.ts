@@ -1,30 +1,22 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
 import { CopyDestination, type TouchedDirectory } from "./copy-destination.ts";
-import type {
-  CopyRequestSource,
-  CopyTree,
-  SelectCopyRequest,
-  SelectedItem,
-  WriteCopyRequest,
-  WrittenLayer,
-} from "./copy-request.ts";
+import type { SelectCopyRequest, SelectedItem, WriteCopyRequest, WrittenLayer } from "./copy-request.ts";
+import { CopySources } from "./copy-sources.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
 import type { MakeIgnoreMatcher } from "./ignore-matcher.ts";
-import type { Layer } from "./layer.ts";
 import { LayerWriter } from "./layer-writer.ts";
 import { mergeSorted } from "./merge-sorted.ts";
 import { newDirectory } from "./new-directory.ts";
 import { parseModeChange } from "./parse-mode-change.ts";
 import { placeArchive } from "./place-archive.ts";
-import { RecordSorter, type Sequenced } from "./record-sorter.ts";
+import { PlacedEntries, type PlacedGroup } from "./placed-entries.ts";
 import { isNumericOwner, type Owner, resolveOwner } from "./resolve-owner.ts";
 import { comparePaths, isWithin, joinPath, parentPath, pathToText } from "./rootfs-path.ts";
 import type { PlainSelection } from "./select-copy.ts";
-import { type SelectedEntry, SelectionReader, SelectionWriter } from "./selection-file.ts";
-import { openSourceTree, type SourceTree } from "./source-tree.ts";
+import type { SelectedEntry } from "./selection-file.ts";
 import { openUnionTree, type UnionTree } from "./union-tree.ts";
 import { unpackArchive } from "./unpack-archive.ts";
 import { ContentChanged, writeEntry, writeTarEnd } from "./write-entry.ts";
@@ -55,7 +47,7 @@ export async function writeCopyLayer(
   mkdirSync(workDirectory, { mode: 0o700 });
   try {
     using tree = openUnionTree(selection.request.link ? [] : request.base);
-    using sources = new Sources(request, options.makeIgnoreMatcher);
+    using sources = new CopySources(selection.request, options.makeIgnoreMatcher);
     using placed = new PlacedEntries(workDirectory, selection.selectionPath);
     const destination = new CopyDestination(tree, selection.request.destination);
     const layout: Layout = { request, tree, sources, destination, placed, workDirectory };
@@ -81,7 +73,7 @@ export async function writeCopyLayer(
 interface Layout {
   readonly request: PlainWriteCopyRequest;
   readonly tree: UnionTree;
-  readonly sources: Sources;
+  readonly sources: CopySources;
   readonly destination: CopyDestination;
   readonly placed: PlacedEntries;
   readonly workDirectory: string;
@@ -122,85 +114,7 @@ async function layArchive(layout: Layout, item: SelectedItem): Promise<boolean> 
   return true;
 }
 
-type Step =
-  | { readonly kind: "made"; readonly path: RootfsPath; readonly entry: Entry }
-  | { readonly kind: "placed"; readonly path: RootfsPath; readonly group: readonly Sequenced[] };
-
-/** Everything that was given a place, sorted by it; bytes and metadata stay where they are. */
-class PlacedEntries implements Disposable {
-  readonly selection: SelectionReader;
-  readonly #sorter: RecordSorter;
-  /** Members of archives: they are in no selection file. */
-  readonly #membersPath: string;
-  readonly #members: SelectionWriter;
-  #memberReader: SelectionReader | undefined;
-  readonly #starts: { readonly sequence: number; readonly item: SelectedItem }[] = [];
-
-  constructor(workDirectory: string, selectionPath: string) {
-    this.selection = new SelectionReader(selectionPath);
-    this.#sorter = new RecordSorter(join(workDirectory, "sort"));
-    this.#membersPath = join(workDirectory, "members");
-    this.#members = new SelectionWriter(this.#membersPath);
-  }
-
-  /** What is added from now on is the item's. */
-  startItem(item: SelectedItem): void {
-    this.#starts.push({ sequence: this.#sorter.count, item });
-  }
-
-  addSelected(path: RootfsPath, offset: number): void {
-    this.#sorter.add({ ...PLACE, path, dataOffset: offset });
-  }
-
-  addMember(path: RootfsPath, selected: SelectedEntry): void {
-    this.#sorter.add({ ...PLACE, path, dataOffset: this.#members.offset, implicit: true });
-    this.#members.add(selected);
-  }
-
-  *groups(): Generator<Step> {
-    this.#members.finish();
-    let group: Sequenced[] = [];
-    for (const next of this.#sorter.sorted()) {
-      const path = group[0]?.entry.path;
-      if (path !== undefined && path !== next.entry.path) {
-        yield { kind: "placed", path, group };
-        group = [];
-      }
-      group.push(next);
-    }
-    if (group.length > 0) yield { kind: "placed", path: group[0]!.entry.path, group };
-  }
-
-  read({ entry, sequence }: Sequenced): { readonly selected: SelectedEntry; readonly item: SelectedItem } {
-    if (entry.implicit) this.#memberReader ??= new SelectionReader(this.#membersPath);
-    const reader = entry.implicit ? this.#memberReader! : this.selection;
-    return { selected: reader.read(entry.dataOffset!).selected, item: this.#itemOf(sequence) };
-  }
-
-  [Symbol.dispose](): void {
-    this.selection[Symbol.dispose]();
-    this.#sorter[Symbol.dispose]();
-    this.#members[Symbol.dispose]();
-    this.#memberReader?.[Symbol.dispose]();
-  }
-
-  #itemOf(sequence: number): SelectedItem {
-    let low = 0;
-    let high = this.#starts.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#starts[middle]!.sequence <= sequence) low = middle + 1;
-      else high = middle;
-    }
-    return this.#starts[low - 1]!.item;
-  }
-}
-
-/**
- * What is sorted is a path and, as its data offset, where the record stands: in the file of members when it is `implicit`,
- * else in the selection file.
- */
-const PLACE = { type: "file", mode: 0, uid: 0, gid: 0, size: 0, mtime: 0, mtimeNs: 0 } as const;
+type Step = { readonly kind: "made"; readonly path: RootfsPath; readonly entry: Entry } | PlacedGroup;
 
 /** The directories above what is copied, in order: new ones, and those below as they are. */
 function madeDirectories(
@@ -240,7 +154,7 @@ function resolveNewOwner(chown: string, { base = [] }: SelectCopyRequest): Owner
 interface MergeParts {
   readonly tree: UnionTree;
   readonly placed: PlacedEntries;
-  readonly sources: Sources;
+  readonly sources: CopySources;
   readonly writer: LayerWriter;
 }
 
@@ -318,51 +232,6 @@ function meet(path: RootfsPath, current: Entry | undefined, { entry, role }: Sel
   // A directory that only leads to something changes no more than the mode of one that is there.
   if (current !== undefined && role === "parent") return { ...current, mode: entry.mode };
   return { ...entry, path };
-}
-
-/** The trees that the items' bytes come from, opened when they are needed. */
-class Sources implements Disposable {
-  readonly #request: SelectCopyRequest;
-  readonly #makeIgnoreMatcher: MakeIgnoreMatcher;
-  readonly #trees = new Map<CopyTree | CopyRequestSource, SourceTree>();
-  readonly #archives: SourceTree[] = [];
-
-  constructor({ selection }: PlainWriteCopyRequest, makeIgnoreMatcher: MakeIgnoreMatcher) {
-    this.#request = selection.request;
-    this.#makeIgnoreMatcher = makeIgnoreMatcher;
-  }
-
-  /** The number that members of the archive have as their layer. */
-  addArchive(layer: Layer): number {
-    this.#archives.push(openSourceTree({ kind: "layers", layers: [layer] }, this.#makeIgnoreMatcher));
-    return this.#archives.length - 1;
-  }
-
-  read(item: SelectedItem, { entry, role, layer, dataPath }: SelectedEntry): Iterable<Uint8Array> {
-    if (role === "unpacked") return this.#archives[layer!]!.read({ entry, layer: 0 });
-    const source = this.#request.sources[item.source]!;
-    if (source.kind === "inline") return [Buffer.from(source.content, "utf8")];
-    const tree = source.kind === "file" ? directoryOf(source.filePath) : source.tree;
-    return this.#open(source.kind === "file" ? source : source.tree, tree).read({ entry, dataPath, layer });
-  }
-
-  [Symbol.dispose](): void {
-    for (const tree of [...this.#archives, ...this.#trees.values()]) tree[Symbol.dispose]();
-  }
-
-  #open(key: CopyTree | CopyRequestSource, tree: CopyTree): SourceTree {
-    let open = this.#trees.get(key);
-    if (open === undefined) {
-      open = openSourceTree(tree, this.#makeIgnoreMatcher);
-      this.#trees.set(key, open);
-    }
-    return open;
-  }
-}
-
-/** As `selectCopy` reads a downloaded file. */
-function directoryOf(filePath: string): CopyTree {
-  return { kind: "directory", directory: dirname(filePath), ignorePatterns: [] };
 }
 
 function collision(path: RootfsPath, isDirectory: boolean): BuildError {
