@@ -10,7 +10,7 @@ const bench: BuildBench = await openBuildBench();
 after(() => bench[Symbol.dispose]());
 
 const guide = readFileSync(join(repository, "docs/library.md"), "utf8");
-const EXAMPLE = /^## (.*)\n\n```js\n([^]*?)^```\n\n```text\n([^]*?)^```$/gm;
+const EXAMPLE = /^## ([^\n]*)\n\n```js\n(.*?)^```\n\n```text\n(.*?)^```$/gms;
 
 for (const [, title, program, expected] of guide.matchAll(EXAMPLE)) {
   test(`the library's example prints what its page says: ${title}`, { skip: runMissing }, async () => {
