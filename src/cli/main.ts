@@ -10,6 +10,7 @@ import {
   FAILURE_STATUS,
   USAGE_STATUS,
 } from "./command-context.ts";
+import { formatExamples } from "./command-examples.ts";
 import { COMMANDS, describeMissing, respell } from "./command-table.ts";
 import { addGlobalOptions, countGlobals, withGlobalFlags } from "./global-options.ts";
 import { makeOption, takeGoSpellings } from "./make-option.ts";
@@ -131,6 +132,8 @@ function defineProgram(program: Command, context: CommandContext): Command {
   }
   program.hook("preSubcommand", async (_, command) => {
     const define = await COMMANDS.find(({ name }) => name === command.name())!.load();
+    const examples = formatExamples(command.name());
+    if (examples !== "") command.addHelpText("after", examples);
     define(command, context);
     prepare(command);
   });

@@ -15,7 +15,7 @@ test("--version prints the package's version", async () => {
   assert.deepEqual(await run("--version"), { code: 0, stdout: `${version}\n`, stderr: "" });
 });
 
-test("--help lists the commands, and each command has its own", async () => {
+test("--help lists the commands, and each command has its own, with an example", async () => {
   const { code, stdout } = await run("--help");
   assert.equal(code, 0);
   const commands = [...stdout.matchAll(/^ {2}([a-z]+) {2,}[A-Z]/gm)].map(([, name]) => name!);
@@ -24,6 +24,7 @@ test("--help lists the commands, and each command has its own", async () => {
     const help = await run(name, "--help");
     assert.equal(help.code, 0, name);
     assert.match(help.stdout, new RegExp(`^Usage: slipway ${name} `), name);
+    assert.match(help.stdout, /^Examples:\n {2}slipway /m, name);
     assert.equal((await run("help", name)).stdout, help.stdout);
   }
 });
