@@ -1,6 +1,7 @@
 import { BuildError } from "../errors/build-error.ts";
 import { hintNearest } from "../errors/suggest-nearest.ts";
-import type { UnionTree } from "./union-tree.ts";
+import type { Layer } from "./layer.ts";
+import { openUnionTree, type UnionTree } from "./union-tree.ts";
 
 export interface Owner {
   readonly uid: number;
@@ -12,10 +13,16 @@ export const DATABASE_LIMIT = 16 << 20;
 
 /**
  * `--chown`: `user`, `user:group` or `:group`, names or numbers. A user by name brings the primary group, one by number the
- * group of the same number. Names are looked up in the `/etc/passwd` and `/etc/group` of the tree that is copied into.
+ * group of the same number. Names are looked up in the `/etc/passwd` and `/etc/group` of the layers that are copied into, with
+ * `--link`, too; for numbers they are not opened.
  * @throws BuildError `option-invalid` for a name that is not there.
  */
-export function resolveOwner(text: string, openTree: () => UnionTree): Owner {
+export function resolveOwnerIn(text: string, layers: readonly Layer[] = []): Owner {
+  using tree = isNumericOwner(text) ? undefined : openUnionTree(layers);
+  const openTree = () => {
+    if (tree === undefined) throw new Error("a number needs no database");
+    return tree;
+  };
   const colon = text.indexOf(":");
   const user = colon < 0 ? text : text.slice(0, colon);
   const group = colon < 0 ? "" : text.slice(colon + 1);
@@ -24,7 +31,7 @@ export function resolveOwner(text: string, openTree: () => UnionTree): Owner {
 }
 
 /** True when no file is needed to know who it is. */
-export function isNumericOwner(text: string): boolean {
+function isNumericOwner(text: string): boolean {
   return /^[0-9]*(:[0-9]*)?$/.test(text);
 }
 

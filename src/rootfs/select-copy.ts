@@ -17,7 +17,7 @@ import type { IgnoreMatcher, MakeIgnoreMatcher } from "./ignore-matcher.ts";
 import { hasWildcard } from "./match-glob.ts";
 import { WHITEOUT_PREFIX } from "./member-entry.ts";
 import { type ModeChange, parseModeChange } from "./parse-mode-change.ts";
-import { type Owner, resolveOwner } from "./resolve-owner.ts";
+import { type Owner, resolveOwnerIn } from "./resolve-owner.ts";
 import { resolvePath } from "./resolve-path.ts";
 import {
   baseName,
@@ -30,7 +30,6 @@ import {
 } from "./rootfs-path.ts";
 import { type EntryRole, SelectionWriter } from "./selection-file.ts";
 import { openSourceTree, type SourceNode, type SourceTree } from "./source-tree.ts";
-import { openUnionTree } from "./union-tree.ts";
 
 export interface SelectOptions {
   readonly makeIgnoreMatcher: MakeIgnoreMatcher;
@@ -94,7 +93,7 @@ class Selector implements Disposable {
     this.#writer = writer;
     const { chown, chmod, exclude = [], fileDigestsPath } = request;
     this.#digests = fileDigestsPath === undefined ? undefined : openFileDigests(fileDigestsPath);
-    this.#owner = chown === undefined || chown === "" ? undefined : ownerOf(chown, request);
+    this.#owner = chown === undefined || chown === "" ? undefined : resolveOwnerIn(chown, request.base);
     this.#changeMode = chmod === undefined || chmod === "" ? undefined : parseModeChange(chmod);
     this.#exclude = exclude.length === 0 ? undefined : options.makeIgnoreMatcher(exclude);
   }
@@ -357,27 +356,4 @@ const REGULAR_FILE: Entry = {
 
 function relative(path: RootfsPath, root: RootfsPath): RootfsPath {
   return (root === ROOT ? path : path.slice(root.length + 1)) as RootfsPath;
-}
-
-function ownerOf(chown: string, request: SelectCopyRequest): Owner {
-  using base = new LazyTree(request);
-  return resolveOwner(chown, () => base.open());
-}
-
-class LazyTree implements Disposable {
-  readonly #request: SelectCopyRequest;
-  #tree: ReturnType<typeof openUnionTree> | undefined;
-
-  constructor(request: SelectCopyRequest) {
-    this.#request = request;
-  }
-
-  open() {
-    this.#tree ??= openUnionTree(this.#request.base ?? []);
-    return this.#tree;
-  }
-
-  [Symbol.dispose](): void {
-    this.#tree?.[Symbol.dispose]();
-  }
 }

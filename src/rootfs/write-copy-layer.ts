@@ -3,7 +3,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
 import { CopyDestination, type TouchedDirectory } from "./copy-destination.ts";
-import type { SelectCopyRequest, SelectedItem, WriteCopyRequest, WrittenLayer } from "./copy-request.ts";
+import type { SelectedItem, WriteCopyRequest, WrittenLayer } from "./copy-request.ts";
 import { CopySources } from "./copy-sources.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
 import type { MakeIgnoreMatcher } from "./ignore-matcher.ts";
@@ -13,7 +13,7 @@ import { newDirectory } from "./new-directory.ts";
 import { parseModeChange } from "./parse-mode-change.ts";
 import { placeArchive } from "./place-archive.ts";
 import { PlacedEntries, type PlacedGroup } from "./placed-entries.ts";
-import { isNumericOwner, type Owner, resolveOwner } from "./resolve-owner.ts";
+import { resolveOwnerIn } from "./resolve-owner.ts";
 import { comparePaths, isWithin, joinPath, parentPath, pathToText } from "./rootfs-path.ts";
 import type { PlainSelection } from "./select-copy.ts";
 import type { SelectedEntry } from "./selection-file.ts";
@@ -107,7 +107,7 @@ async function layArchive(layout: Layout, item: SelectedItem): Promise<boolean> 
     number: sources.addArchive(layer),
     place: destination.placeArchive(),
     tree,
-    owner: chown ? resolveNewOwner(chown, request.selection.request) : undefined,
+    owner: chown ? resolveOwnerIn(chown, request.selection.request.base) : undefined,
     mtime: request.mtime ?? 0,
   };
   for (const { path, selected: member } of placeArchive(archive)) placed.addMember(path, member);
@@ -123,7 +123,7 @@ function madeDirectories(
   touched: ReadonlyMap<RootfsPath, TouchedDirectory>,
 ): Step[] {
   const { chown, chmod } = selection.request;
-  const owner = chown ? resolveNewOwner(chown, selection.request) : undefined;
+  const owner = chown ? resolveOwnerIn(chown, selection.request.base) : undefined;
   const mode = chmod ? parseModeChange(chmod)(0o755, true) : undefined;
   const made = new Map<RootfsPath, Entry>();
   // A parent comes before what lies in it.
@@ -138,17 +138,6 @@ function madeDirectories(
       const time = directory.mtime === undefined ? {} : { mtime: directory.mtime };
       return { kind: "made", path, entry: { ...entry, ...time } };
     });
-}
-
-function resolveNewOwner(chown: string, { base = [] }: SelectCopyRequest): Owner {
-  if (isNumericOwner(chown)) {
-    return resolveOwner(chown, () => {
-      throw new Error("a number needs no database");
-    });
-  }
-  // With --link too: names are those of the image that is copied into.
-  using tree = openUnionTree(base);
-  return resolveOwner(chown, () => tree);
 }
 
 interface MergeParts {
