@@ -91,7 +91,7 @@ async function checkUnpacked({ store, work, signal }: ImageAccess, report: Repor
 
 async function checkRecords({ store }: ImageAccess, report: Report): Promise<void> {
   const rows = store.database
-    .prepare("SELECT id FROM records WHERE layer_id NOT IN (SELECT id FROM layers)")
+    .prepare("SELECT id FROM records WHERE layer_id <> '' AND layer_id NOT IN (SELECT id FROM layers)")
     .all();
   for (const { id } of rows) await report({ kind: "record", id: String(id), what: "its layer is missing" });
 }

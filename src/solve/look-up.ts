@@ -1,9 +1,9 @@
 import type { StepKey } from "../cache/step-key.ts";
 import type { Step } from "../plan/plan.ts";
-import type { StepRecord } from "../store/records.ts";
+import type { BareRecord, StepRecord } from "../store/records.ts";
 import type { KeyContext } from "./solve-plan.ts";
 import type { SolvedRootfs } from "./solved.ts";
-import { type ImportedRecord, reuseImported, reuseRecord } from "./step-record.ts";
+import { type ImportedRecord, reuseBare, reuseImported, reuseRecord } from "./step-record.ts";
 
 /** A step whose inputs are solved. */
 export interface KeyedStep {
@@ -13,13 +13,15 @@ export interface KeyedStep {
   keys(): AsyncIterable<StepKey> | Iterable<StepKey>;
 }
 
-/** What the caches have for a step: one of the two, or nothing. */
+/** What the caches have for a step: one of the three, or nothing. */
 export interface LookedUp {
   /** Those that were tried: the last one led to the record, or decides who does the work when there is none. */
   readonly keys: readonly StepKey[];
   readonly record?: StepRecord;
   /** Of an imported cache. */
   readonly imported?: ImportedRecord;
+  /** Of the store, which has removed its layer: the step runs when somebody wants its files. */
+  readonly bare?: BareRecord;
 }
 
 /** Looks a step up in the store and in the imported caches, by each of its keys. */
@@ -35,6 +37,8 @@ export async function lookUp(
     if (record !== undefined) return { keys: tried, record };
     const imported = reuseImported(step, key, context);
     if (imported !== undefined) return { keys: tried, imported };
+    const bare = reuseBare(step, key, context);
+    if (bare !== undefined) return { keys: tried, bare };
   }
   return { keys: tried };
 }

@@ -10,7 +10,7 @@ import { findChanges, plainName, TOLD_NOT_TO, type TracedStep } from "./find-cha
 import { keyCopy } from "./key-copy.ts";
 import { keyRun } from "./key-run.ts";
 import { type KeyedStep, lookUp } from "./look-up.ts";
-import { asRootfs, type KeyContext, type SourceContext, withSpan } from "./solve-plan.ts";
+import { asRootfs, type KeyContext, type SourceContext, stepsOfOutputs, withSpan } from "./solve-plan.ts";
 import { solveSource } from "./solve-source.ts";
 import { keyWorkdir } from "./solve-workdir.ts";
 import type { Solved, SolvedRootfs } from "./solved.ts";
@@ -40,7 +40,9 @@ export interface PredictedStep {
   readonly dependsOn?: string;
 }
 
-export interface PredictOptions extends Omit<SourceContext, "trace">, Omit<KeyContext, "solve"> {}
+export interface PredictOptions
+  extends Omit<SourceContext, "trace">,
+    Omit<KeyContext, "solve" | "ofOutputs"> {}
 
 /** Where a key hangs on bytes that are not there. */
 class Undecided extends Error {
@@ -81,7 +83,12 @@ class Predictor {
   constructor(plan: Plan, options: PredictOptions) {
     this.#plan = plan;
     this.#options = options;
-    this.#context = { ...options, trace: { time() {} }, solve: (id) => this.#solve(id) };
+    this.#context = {
+      ...options,
+      trace: { time() {} },
+      solve: (id) => this.#solve(id),
+      ofOutputs: stepsOfOutputs(plan),
+    };
   }
 
   async predict(): Promise<void> {
@@ -152,9 +159,9 @@ class Predictor {
 
   async #lookUp(step: MadeStep, base: SolvedRootfs): Promise<SolvedRootfs> {
     await using keyed = await keyStep(step, this.#context);
-    const { keys, record, imported } = await lookUp(step, keyed.keys(), this.#context);
+    const { keys, record, imported, bare } = await lookUp(step, keyed.keys(), this.#context);
     const key = keys.at(-1)!;
-    const found = record ?? imported;
+    const found = record ?? imported ?? bare;
     const recordId = found?.id ?? (step.kind === "run" ? `not made yet: ${step.id}` : key.key);
     const outcome = found === undefined ? "run" : "hit";
     if (outcome === "run" && step.kind === "run") this.#fresh.add(step.id);

@@ -2,7 +2,7 @@ import { attachSpan } from "../errors/build-error.ts";
 import type { LazyLayer } from "../image/image-access.ts";
 import type { Step } from "../plan/plan.ts";
 import type { Layer } from "../rootfs/layer.ts";
-import { type StepRecord, writeRecord } from "../store/records.ts";
+import { type BareRecord, type StepRecord, writeRecord } from "../store/records.ts";
 import { type KeyedStep, type LookedUp, lookUp } from "./look-up.ts";
 import { reportStep } from "./report-step.ts";
 import type { MissingStep } from "./run-once.ts";
@@ -38,13 +38,15 @@ interface HitContext {
   readonly context: SolveContext;
 }
 
-/** What was found, with a layer; from now on the keys that did not lead to it do. */
+/** What was found, with a way to its layer; from now on the keys that did not lead to it do. */
 function takeHit(found: LookedUp, hit: HitContext): StepResult | undefined {
-  const { keys, record, imported } = found;
-  if (record !== undefined) {
-    for (const earlier of keys.slice(0, -1)) aliasRecord(hit.context.access.store, record, earlier);
-    return resultOf(record, hit.context);
+  const { keys, record, imported, bare } = found;
+  const stored = record ?? bare;
+  if (stored !== undefined) {
+    for (const earlier of keys.slice(0, -1)) aliasRecord(hit.context.access.store, stored, earlier);
   }
+  if (record !== undefined) return resultOf(record, hit.context);
+  if (bare !== undefined) return { ...bare, layer: makeRerunLayer(bare, found, hit) };
   if (imported === undefined) return undefined;
   const layer =
     imported.layer === undefined
@@ -75,7 +77,7 @@ function keepWhenLoaded(
  * missing with another.
  */
 function makeRerunLayer(
-  { id, created }: ImportedRecord,
+  { id, created }: BareRecord,
   { keys }: LookedUp,
   { step, make, context }: HitContext,
 ): LazyLayer {
@@ -83,7 +85,7 @@ function makeRerunLayer(
   const rerun = async (): Promise<Layer> => {
     try {
       return await reportStep(step, context, async (report) => {
-        report.note("the cache that its result was found in has no files of it, so it runs here");
+        report.note("the cache knows its result, but has no files of it any more, so it runs again");
         const { layer: made } = resultOf(await make({ step, keys, report, recordId: id }), context);
         context.ledger?.add({ id, created, layer: made });
         return made.load();

@@ -52,6 +52,20 @@ export interface KeyContext
   extends Pick<SolveOptions, "access" | "epochSeconds" | "cacheTtlMs" | "imports" | "ledger"> {
   /** The result of a step that the current one stands on; solved once, whoever asks. */
   readonly solve: (id: StepId) => Promise<Solved>;
+  /** Steps whose layers are needed whatever is found. */
+  readonly ofOutputs: ReadonlySet<StepId>;
+}
+
+/** The steps whose layers outputs consist of. */
+export function stepsOfOutputs({ steps, outputs }: Plan): ReadonlySet<StepId> {
+  const found = new Set<StepId>();
+  for (const { rootfs } of outputs) {
+    for (let step = steps[rootfs]; step !== undefined && !found.has(step.id); ) {
+      found.add(step.id);
+      step = step.kind === "source" ? undefined : steps[step.base];
+    }
+  }
+  return found;
 }
 
 /** What it takes to know what a source is. */
@@ -85,6 +99,7 @@ export async function solvePlan(plan: Plan, options: SolveOptions): Promise<Solv
       cacheTtlMs: options.cacheTtlMs,
     }),
     begunAnew: new Set(),
+    ofOutputs: stepsOfOutputs(plan),
     limitRuns: makeLimit(options.jobs),
     solve(id) {
       let result = results.get(id);

@@ -4,7 +4,14 @@ import { openStepLayer } from "../image/lazy-layer.ts";
 import type { Step } from "../plan/plan.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import type { Store } from "../store/open-store.ts";
-import { addKey, findRecord, type StepRecord, writeRecord } from "../store/records.ts";
+import {
+  addKey,
+  type BareRecord,
+  findBareRecord,
+  findRecord,
+  type StepRecord,
+  writeRecord,
+} from "../store/records.ts";
 import type { KeyContext } from "./solve-plan.ts";
 import type { SolvedRootfs } from "./solved.ts";
 
@@ -36,6 +43,15 @@ export function reuseImported(step: Step, { key }: StepKey, context: KeyContext)
   return wanted(step, context.imports?.find(key), context);
 }
 
+/**
+ * A step's result whose layer was removed, where the layer may not be needed: not for a step that an output stands on, nor when a cache
+ * of the build is written.
+ */
+export function reuseBare(step: Step, { key }: StepKey, context: KeyContext): BareRecord | undefined {
+  if (context.ofOutputs.has(step.id) || context.ledger !== undefined) return undefined;
+  return wanted(step, findBareRecord(context.access.store, key), context);
+}
+
 function wanted<Found extends { readonly created: number }>(
   { ignoreCache }: Step,
   found: Found | undefined,
@@ -65,7 +81,7 @@ export function keepRecord(
 }
 
 /** A record that was found by one key is found by another from now on. */
-export function aliasRecord(store: Store, record: StepRecord, { key, parts }: StepKey): void {
+export function aliasRecord(store: Store, record: BareRecord, { key, parts }: StepKey): void {
   addKey(store, record, key, parts);
 }
 

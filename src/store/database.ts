@@ -28,7 +28,7 @@ const TABLES = `
     name INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, layer_id TEXT NOT NULL, used INTEGER NOT NULL,
     durable INTEGER NOT NULL, boot_id TEXT NOT NULL
   ) STRICT;
-  -- Results of steps, and the keys that lead to them. parts is the JSON of what went into the key.
+  -- Results of steps, and the keys that lead to them. layer_id is empty when the layer was removed. parts is the JSON of what went into the key.
   CREATE TABLE records (
     id TEXT PRIMARY KEY, layer_id TEXT NOT NULL, created INTEGER NOT NULL, used INTEGER NOT NULL,
     durable INTEGER NOT NULL, boot_id TEXT NOT NULL

@@ -4,7 +4,8 @@ import type { DatabaseSync } from "node:sqlite";
 import { inTransaction } from "./database.ts";
 import type { Store } from "./open-store.ts";
 
-const TABLES = ["layers", "materialised", "records"] as const;
+/** Records first: a layer is written before its record, so whoever sees the record to mark it sees its layer, too. */
+const TABLES = ["records", "layers", "materialised"] as const;
 
 /**
  * Makes everything that is finished outlive a power loss: one sync of the store's file system, then the rows say so. A

@@ -1,6 +1,7 @@
 import { inTransaction } from "./database.ts";
 import { dropDeadLeases } from "./lease.ts";
 import type { Store } from "./open-store.ts";
+import { dropBareRecords } from "./records.ts";
 import { removeItem } from "./remove-item.ts";
 import { type ItemKind, listItems, type StoreItem } from "./store-items.ts";
 import { findKeepTime } from "./use-time.ts";
@@ -14,7 +15,7 @@ export interface ReclaimOptions {
   readonly kinds?: readonly ItemKind[];
   /** Only what has an id that begins like one of these; a digest's without `sha256:`. */
   readonly ids?: readonly string[];
-  /** Also what only saves time: unpacked layers, kept indexes, cache mounts, git repositories. */
+  /** Also what only saves time: unpacked layers, kept indexes, cache mounts, git repositories, records without a layer. */
   readonly all?: boolean;
   /** This process has done its work: what it used may go, too. */
   readonly ignoreOwn?: boolean;
@@ -79,6 +80,8 @@ async function removeUnneeded(store: Store, options: ReclaimOptions): Promise<Re
   const mayTakeIndexes = maxBytes === undefined ? all : leftBytes > maxBytes;
   // Also those that the layers just left.
   if (mayTakeIndexes) await remove((await listItems(store)).filter(isIndex));
+  const isEverything = options.all === true && options.kinds === undefined && options.ids === undefined;
+  dropBareRecords(store, keepTime, { all: isEverything });
   return { items: removed, freedBytes, leftBytes };
 }
 

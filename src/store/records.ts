@@ -10,6 +10,12 @@ export interface StepRecord {
   readonly created: number;
 }
 
+/** What is left of a record whose layer was removed. It leads the keys of later steps on, as if the layer were here. */
+export type BareRecord = Omit<StepRecord, "layerId">;
+
+/** How many bare records are kept: those that were used last. */
+const MOST_BARE = 2_000;
+
 /** The record that `key` leads to, if its layer is still here. */
 export function findRecord(store: Store, key: string): StepRecord | undefined {
   const record = lookUp(store, key);
@@ -20,6 +26,38 @@ export function findRecord(store: Store, key: string): StepRecord | undefined {
     .prepare("UPDATE records SET used = ? WHERE id = ?")
     .run(useTime(store), record.id);
   return changes === 0 ? undefined : lookUp(store, key);
+}
+
+/** The record that `key` leads to, if its layer was removed. */
+export function findBareRecord(store: Store, key: string): BareRecord | undefined {
+  const row = store.database
+    .prepare(
+      `UPDATE records SET used = ? WHERE layer_id = '' AND id = (SELECT record_id FROM keys WHERE key = ?) RETURNING id, created`,
+    )
+    .get(useTime(store), key);
+  return row as BareRecord | undefined;
+}
+
+/** Within the transaction that removes a layer. */
+export function makeRecordsBare({ database }: Store, layerId: string): void {
+  database
+    .prepare("DELETE FROM logs WHERE record_id IN (SELECT id FROM records WHERE layer_id = ?)")
+    .run(layerId);
+  database.prepare("UPDATE records SET layer_id = '' WHERE layer_id = ?").run(layerId);
+}
+
+/** Removes bare records that were last used before `keepTime`: all of them, or those beyond a fixed number. */
+export function dropBareRecords(
+  { database }: Store,
+  keepTime: number,
+  { all }: { readonly all: boolean },
+): void {
+  database
+    .prepare(
+      `DELETE FROM records WHERE layer_id = '' AND used < :keep AND id NOT IN
+       (SELECT id FROM records WHERE layer_id = '' ORDER BY used DESC LIMIT :most)`,
+    )
+    .run({ keep: keepTime, most: all ? 0 : MOST_BARE });
 }
 
 function lookUp(store: Store, key: string): (StepRecord & { readonly used: number }) | undefined {
@@ -50,7 +88,7 @@ export function writeRecord(
 }
 
 /** A further key for a record that exists: a step hit by its content. */
-export function addKey(store: Store, record: StepRecord, key: string, parts: string): void {
+export function addKey(store: Store, record: BareRecord, key: string, parts: string): void {
   inTransaction(store.database, () => addKeys(store, record.id, [{ key, parts }]));
 }
 

@@ -4,6 +4,7 @@ import { temporaryPath } from "./blobs.ts";
 import { inTransaction } from "./database.ts";
 import { keepIndex } from "./kept-indexes.ts";
 import type { Store } from "./open-store.ts";
+import { makeRecordsBare } from "./records.ts";
 import { removeTree } from "./remove-tree.ts";
 import { hasRow, type StoreItem } from "./store-items.ts";
 
@@ -63,7 +64,7 @@ function dropRows(store: Store, item: StoreItem, keepTime: number): string[] {
   });
 }
 
-/** A layer goes with the records that lead to it and its unpacked forms. */
+/** A layer goes with its unpacked forms; the records that led to it stay, bare. */
 function dropLayer(store: Store, { id, path }: StoreItem, keepTime: number): string[] {
   const { database } = store;
   const isUsed = database
@@ -76,7 +77,7 @@ function dropLayer(store: Store, { id, path }: StoreItem, keepTime: number): str
   if (isUsed !== undefined) return [];
   const names = database.prepare("SELECT name FROM materialised WHERE layer_id = ?").all(id);
   database.prepare("DELETE FROM materialised WHERE layer_id = ?").run(id);
-  database.prepare("DELETE FROM records WHERE layer_id = ?").run(id);
+  makeRecordsBare(store, id);
   database.prepare("DELETE FROM layers WHERE id = ?").run(id);
   return forgetSizes(store, [path, ...names.map(({ name }) => `m/${(name as number).toString(36)}`)]);
 }

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, test } from "node:test";
+import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
+
+describe("a build after a prune that left what its tag needs", { skip: runMissing }, () => {
+  let bench: BuildBench;
+  let directory: string;
+  beforeEach(async () => {
+    bench = await openBuildBench();
+    directory = bench.context({
+      Dockerfile: `FROM busybox AS builder
+RUN echo tools > /tools
+COPY source other /
+RUN --mount=type=cache,target=/runs date +%N > /runs/$(date +%s%N); cat /tools /source > /binary; cp /other /asset
+FROM busybox
+COPY --from=builder /binary /bin/app
+COPY --from=builder /asset /asset
+RUN cp /bin/app /tested
+`,
+      source: "one\n",
+      other: "asset\n",
+    });
+    await build();
+    await succeed(["prune"]);
+  });
+  afterEach(() => bench[Symbol.dispose]());
+
+  const succeed = async (args: readonly string[]) => {
+    const result = await bench.run(args);
+    assert.equal(result.code, 0, result.stderr);
+    return result;
+  };
+  const build = async (...args: readonly string[]): Promise<string> =>
+    (await succeed(["build", "--progress=plain", "-t", "app", ...args, directory])).stderr;
+  const count = (text: string, pattern: RegExp) => text.match(pattern)?.length ?? 0;
+  const stepLayers = async () =>
+    count((await succeed(["du", "--format", "json"])).stdout, /"Kind":"step-layer"/g);
+  const read = async (path: string) => (await succeed(["run", "--rm", "app", "cat", path])).stdout;
+
+  test("takes every step from the cache and runs nothing", async () => {
+    assert.equal(await stepLayers(), 3);
+    const text = await build();
+    assert.equal(count(text, /CACHED/g), 6, text);
+    assert.doesNotMatch(text, /runs again/);
+    assert.equal(await stepLayers(), 3);
+    const { stdout } = await succeed(["plan", "--format", "json", directory]);
+    assert.equal(count(stdout, /"outcome": ?"hit"/g), 6, stdout);
+    await succeed(["verify"]);
+  });
+
+  test("runs the builder when its source has changed, on top of what is made again", async () => {
+    writeFileSync(join(directory, "source"), "two\n");
+    const text = await build();
+    assert.match(text, /RUN echo tools > \/tools: the cache knows its result.*runs again/);
+    assert.equal(await read("/tested"), "tools\ntwo\n");
+    assert.equal(await read("/asset"), "asset\n");
+    assert.equal(count(await build(), /CACHED/g), 6);
+    await succeed(["verify"]);
+  });
+
+  test("makes what a cache to write needs, and forgets all after prune --all", async () => {
+    const cache = join(bench.directory, "cache");
+    const text = await build("--cache-to", `type=local,dest=${cache},mode=max`);
+    assert.equal(await stepLayers(), 6, text);
+    assert.ok(existsSync(join(cache, "index.json")));
+    await succeed(["prune"]);
+    await succeed(["prune", "--all"]);
+    assert.equal(count(await build(), /CACHED/g), 3);
+    await succeed(["verify"]);
+  });
+});
