@@ -33,7 +33,6 @@ export interface BuildInputs extends AsyncDisposable {
 export async function openInputs(options: BuildOptions): Promise<BuildInputs> {
   await using opened = new AsyncDisposableStack();
   const session = opened.use(openSession(options));
-  session.warmThreads();
   const { access } = session;
   const secrets = options.secrets ?? new Map<string, Uint8Array>();
   const remotes = opened.use(

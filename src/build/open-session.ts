@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { type ContextWork, makeContextWork } from "../context/context-work.ts";
+import { makeIgnoreMatcher } from "../dockerfile/make-ignore-matcher.ts";
 import { DEFAULT_LIMITS, type InputLimits } from "../errors/input-limits.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import type { ResourceLimits } from "../oci/resource-limits.ts";
@@ -49,8 +50,6 @@ export interface SessionOptions {
 export interface Session extends AsyncDisposable {
   readonly access: ImageAccess;
   readonly contextWork: ContextWork;
-  /** Files will be looked into: a worker thread starts now. */
-  warmThreads(): void;
   /** `stdio: "inherit"` gives commands the terminal of this process. Throws BuildError `environment` without an OCI runtime. */
   openSandbox(options?: { readonly stdio?: "pipe" | "inherit" }): Sandbox;
 }
@@ -59,7 +58,7 @@ export interface Session extends AsyncDisposable {
 export function openSession(options: SessionOptions = {}): Session {
   const store = openStore(options.root ?? defaultStoreRoot(process.env));
   const pool = makeThreadPool({ entry: workerEntry() });
-  const work = makeLayerWork(pool, options.limits);
+  const work = makeLayerWork(pool, { limits: options.limits, makeIgnoreMatcher });
   const { storeMaxBytes: maxBytes, emit = () => {} } = options;
   const sizeWatch = maxBytes === undefined ? undefined : watchStoreSize(store, { maxBytes, emit });
   const registries = new Map<boolean, Promise<RegistryClient>>();
@@ -120,7 +119,6 @@ export function openSession(options: SessionOptions = {}): Session {
       },
     },
     contextWork: makeContextWork(pool),
-    warmThreads: () => pool.warm(),
     openSandbox({ stdio } = {}) {
       sandbox ??= makeSandbox(stdio);
       return sandbox;

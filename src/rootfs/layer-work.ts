@@ -5,6 +5,7 @@ import type { CheckLayerRequest } from "./check-layer.ts";
 import type { CopySelection, SelectCopyRequest, WriteCopyRequest, WrittenLayer } from "./copy-request.ts";
 import type { LayerDigest } from "./digest-layer.ts";
 import type { DigestedSubtree, DigestSubtreeRequest } from "./digest-subtree.ts";
+import type { MakeIgnoreMatcher } from "./ignore-matcher.ts";
 import type { ChangesRequest, IndexedChanges } from "./index-changes.ts";
 import type { UpperRequest } from "./index-upper-directory.ts";
 import type { IngestedLayer, IngestRequest } from "./ingest-layer.ts";
@@ -13,6 +14,7 @@ import type { WorkdirRequest } from "./make-workdir-layer.ts";
 import type { MaterialiseRequest } from "./materialise-layer.ts";
 import type { PackedLayer, PackRequest } from "./pack-layer.ts";
 import type { RewriteTimesRequest } from "./rewrite-times.ts";
+import type { PlainSelection } from "./select-copy.ts";
 import type { SettleDestinationRequest } from "./settle-destination.ts";
 import type { LayersNeeded, SettlePathsRequest } from "./settle-paths.ts";
 import type { SquashRequest } from "./squash-layers.ts";
@@ -82,8 +84,14 @@ export interface LayerWork {
   writeTreeTar(request: WriteTreeTarRequest, options?: WorkOptions): Promise<void>;
 }
 
-/** `limits` hold for what comes from outside. */
-export function makeLayerWork(pool: ThreadPool, limits?: InputLimits): LayerWork {
+/** `limits` hold for what comes from outside. With `makeIgnoreMatcher` small selections take no thread. */
+export function makeLayerWork(
+  pool: ThreadPool,
+  {
+    limits,
+    makeIgnoreMatcher,
+  }: { readonly limits?: InputLimits; readonly makeIgnoreMatcher?: MakeIgnoreMatcher } = {},
+): LayerWork {
   const run = <Result>(name: string, input: unknown, options: WorkOptions = {}): Promise<Result> =>
     pool.run<Result>(name, input, {
       signal: options.signal,
@@ -105,7 +113,9 @@ export function makeLayerWork(pool: ThreadPool, limits?: InputLimits): LayerWork
       return run("settleDestination", { selection: plain, layers }, options);
     },
     async selectCopy(request, options) {
-      const found = await run<Omit<CopySelection, keyof AsyncDisposable>>("selectCopy", request, options);
+      const found =
+        (makeIgnoreMatcher && (await selectWithoutThread(request, makeIgnoreMatcher))) ??
+        (await run<PlainSelection>("selectCopy", request, options));
       const dispose = () => rm(found.selectionPath, { force: true });
       return { ...found, [Symbol.asyncDispose]: dispose };
     },
@@ -131,4 +141,12 @@ export function makeLayerWork(pool: ThreadPool, limits?: InputLimits): LayerWork
     writeTreeDirectory: (request, options) => run("writeTreeDirectory", request, options),
     writeTreeTar: (request, options) => run("writeTreeTar", request, options),
   };
+}
+
+async function selectWithoutThread(
+  request: SelectCopyRequest,
+  makeIgnoreMatcher: MakeIgnoreMatcher,
+): Promise<PlainSelection | undefined> {
+  const { selectSmallCopy } = await import("./select-small-copy.ts");
+  return selectSmallCopy(request, makeIgnoreMatcher);
 }

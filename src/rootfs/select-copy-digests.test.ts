@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   renameSync,
   rmSync,
   statSync,
@@ -16,9 +17,16 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadLibc } from "./libc.ts";
 import { selectCopy } from "./select-copy.ts";
+import { selectSmallCopy } from "./select-small-copy.ts";
 
 /** More than a tick of the clock that stamps files. */
 const SETTLED_MS = 120;
+
+const ignoreNothing = () => ({
+  excludes: () => false,
+  canSkipDirectory: () => false,
+  findPattern: () => undefined,
+});
 
 describe("selectCopy() with digests of files that were read before", () => {
   let root: string;
@@ -43,11 +51,7 @@ describe("selectCopy() with digests of files that were read before", () => {
         ...(fileDigestsPath && { fileDigestsPath }),
       },
       {
-        makeIgnoreMatcher: () => ({
-          excludes: () => false,
-          canSkipDirectory: () => false,
-          findPattern: () => undefined,
-        }),
+        makeIgnoreMatcher: ignoreNothing,
         onProgress: (done) => {
           readBytes = done;
         },
@@ -115,6 +119,36 @@ describe("selectCopy() with digests of files that were read before", () => {
     const before = cached();
     chmodSync(join(context, "a"), 0o755);
     assert.notEqual(cached().contentDigest, before.contentDigest);
+  });
+
+  it("needs no thread for few files that are as they were, and one for what must be read", async () => {
+    const request = {
+      sources: [
+        { kind: "path", tree: { kind: "directory", directory: context, ignorePatterns: [] }, path: "/" },
+      ],
+      destination: "/",
+      temporaryDirectory: root,
+      fileDigestsPath: join(root, "digests.sqlite"),
+    } as const;
+    const small = () => {
+      const found = selectSmallCopy(request, ignoreNothing);
+      if (found !== undefined) rmSync(found.selectionPath);
+      return found?.contentDigest;
+    };
+    mkdirSync(join(context, "directory"));
+    write("directory/a", "12345");
+    await sleep(SETTLED_MS);
+    assert.equal(small(), undefined);
+    const { contentDigest } = cached();
+    assert.equal(small(), contentDigest);
+    write("directory/a", "54321");
+    assert.equal(small(), undefined);
+    for (let n = 0; n < 250; n++) write(`directory/${n}`, "1");
+    await sleep(SETTLED_MS);
+    cached();
+    assert.equal(small(), undefined);
+    // What was begun is not left.
+    assert.deepEqual(readdirSync(root).sort(), ["context", "digests.sqlite"]);
   });
 
   it("sees attributes that come and go", async () => {

@@ -29,9 +29,9 @@ import {
   textFromBytes,
 } from "./rootfs-path.ts";
 import { type EntryRole, SelectionWriter } from "./selection-file.ts";
-import { openSourceTree, type SourceNode, type SourceTree } from "./source-tree.ts";
+import { openSourceTree, type SourceNode, type SourceTree, type SourceTreeOptions } from "./source-tree.ts";
 
-export interface SelectOptions {
+export interface SelectOptions extends Pick<SourceTreeOptions, "onLook" | "onRead"> {
   readonly makeIgnoreMatcher: MakeIgnoreMatcher;
   readonly throwIfAborted?: () => void;
   /** Called with the number of bytes of files that were read. */
@@ -138,7 +138,11 @@ class Selector implements Disposable {
   #tree(tree: CopyTree): SourceTree {
     let open = this.#trees.get(tree);
     if (open === undefined) {
-      open = openSourceTree(tree, this.#options.makeIgnoreMatcher, this.#digests);
+      open = openSourceTree(tree, this.#options.makeIgnoreMatcher, {
+        digests: this.#digests,
+        onLook: this.#options.onLook,
+        onRead: this.#options.onRead,
+      });
       this.#trees.set(tree, open);
     }
     return open;

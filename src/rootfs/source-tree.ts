@@ -39,20 +39,28 @@ export interface SourceTree extends Disposable {
   describePattern(path: RootfsPath): string;
 }
 
-/** `digests`: entries of a directory's files have a content hash where they are as they were. */
+export interface SourceTreeOptions {
+  /** Entries of a directory's files have a content hash where they are as they were. */
+  readonly digests?: FileDigests;
+  /** Called with all that is looked at on the disk, what is left out included. */
+  readonly onLook?: (entry: DiskEntry) => void;
+  /** Called before a file's content or the attributes of a file or directory are read. */
+  readonly onRead?: () => void;
+}
+
 export function openSourceTree(
   tree: CopyTree,
   makeIgnoreMatcher: MakeIgnoreMatcher,
-  digests?: FileDigests,
+  options: SourceTreeOptions = {},
 ): SourceTree {
-  const source = openAsItIs(tree, makeIgnoreMatcher, digests);
+  const source = openAsItIs(tree, makeIgnoreMatcher, options);
   return tree.normalizeModes ? withNormalModes(source) : source;
 }
 
 function openAsItIs(
   tree: CopyTree,
   makeIgnoreMatcher: MakeIgnoreMatcher,
-  digests: FileDigests | undefined,
+  options: SourceTreeOptions,
 ): SourceTree {
   if (tree.kind === "layers") {
     const source = new LayersSource(openUnionTree(tree.layers));
@@ -60,7 +68,7 @@ function openAsItIs(
       ? source
       : withIgnored(source, tree.unfiltered, makeIgnoreMatcher(tree.unfiltered.ignorePatterns));
   }
-  return new DirectorySource(tree, makeIgnoreMatcher(tree.ignorePatterns), digests);
+  return new DirectorySource(tree, makeIgnoreMatcher(tree.ignorePatterns), options);
 }
 
 class LayersSource implements SourceTree {
@@ -152,13 +160,15 @@ function withInode(found: SourceNode): SourceNode {
 }
 
 const CHUNK_SIZE = 256 << 10;
+/** In place of a directory's hash. */
+const NO_CONTENT = Buffer.alloc(32);
 
 /** A directory on disk. What is ignored is not there; everything belongs to 0:0. */
 class DirectorySource implements SourceTree {
   readonly #directory: string;
   readonly #matcher: IgnoreMatcher;
   readonly #ignoreFile: string;
-  readonly #digests: FileDigests | undefined;
+  readonly #options: SourceTreeOptions;
   readonly #readXattrs: ReadXattrs = makeReadXattrs();
   /** Absent while a file is read. */
   #buffer: Buffer | undefined = Buffer.allocUnsafeSlow(CHUNK_SIZE);
@@ -166,10 +176,10 @@ class DirectorySource implements SourceTree {
   constructor(
     { directory, ignoreFile }: { readonly directory: string; readonly ignoreFile?: string },
     matcher: IgnoreMatcher,
-    digests: FileDigests | undefined,
+    options: SourceTreeOptions,
   ) {
     this.#directory = directory;
-    this.#digests = digests;
+    this.#options = options;
     this.#matcher = matcher;
     this.#ignoreFile = ignoreFile === undefined ? "the ignore file" : basename(ignoreFile);
   }
@@ -187,6 +197,7 @@ class DirectorySource implements SourceTree {
   }
 
   *read({ entry, dataPath = entry.path }: SourceNode): Generator<Uint8Array> {
+    this.#options.onRead?.();
     // A socket counts as an empty file, and cannot be opened.
     if (entry.size === 0 && this.#readEntry(dataPath)?.stats.isSocket()) return;
     const buffer = this.#buffer ?? Buffer.allocUnsafeSlow(CHUNK_SIZE);
@@ -227,28 +238,37 @@ class DirectorySource implements SourceTree {
   [Symbol.dispose](): void {}
 
   #makeNode({ entry, stats, filePath }: DiskEntry): SourceNode {
-    const known = entry.type === "file" ? this.#digests?.find(stats) : undefined;
+    const { digests } = this.#options;
+    const isFile = entry.type === "file";
+    const isDirectory = entry.type === "directory";
+    const known = isFile || isDirectory ? digests?.find(stats) : undefined;
     const hasNone = entry.type === "symlink" || known?.hasXattrs === false;
+    if (!hasNone) this.#options.onRead?.();
     const xattrs = hasNone ? undefined : this.#readXattrs(asBytePath(filePath));
+    if (isDirectory && known === undefined)
+      digests?.keep(stats, { hash: NO_CONTENT, hasXattrs: xattrs !== undefined });
     const owned: Entry = {
       ...entry,
       uid: 0,
       gid: 0,
       ...(xattrs === undefined ? {} : { xattrs }),
-      ...(known === undefined ? {} : { contentHash: known.hash }),
+      ...(isFile && known !== undefined ? { contentHash: known.hash } : {}),
     };
     const hasOthers = entry.type === "file" && stats.nlink > 1n;
     return { entry: owned, stamp: stats, ...(hasOthers ? { inode: `${stats.dev}:${stats.ino}` } : {}) };
   }
 
   #readEntry(path: RootfsPath): DiskEntry | undefined {
+    let found: DiskEntry | undefined;
     try {
-      return readDiskEntry(this.#directory, path, { socketIsFile: true });
+      found = readDiskEntry(this.#directory, path, { socketIsFile: true });
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "ENOENT" || code === "ENOTDIR") return undefined;
       throw cannotRead(path, error);
     }
+    if (found !== undefined) this.#options.onLook?.(found);
+    return found;
   }
 
   #listNames(directory: RootfsPath): string[] {

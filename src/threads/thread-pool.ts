@@ -27,8 +27,6 @@ export interface ThreadPool extends AsyncDisposable {
    * @throws what the task throws; BuildError `aborted` when the signal aborts.
    */
   run<Result>(name: string, input: unknown, options?: RunTaskOptions): Promise<Result>;
-  /** Starts a thread that is soon needed: it loads its code while the caller does other things. */
-  warm(): void;
 }
 
 export interface ThreadPoolOptions {
@@ -109,10 +107,6 @@ class WorkerPool implements ThreadPool {
     this.#waiting.push(job);
     this.#dispatch();
     return promise;
-  }
-
-  warm(): void {
-    if (this.#threads.size === 0) this.#startThread();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
