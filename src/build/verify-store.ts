@@ -9,13 +9,14 @@ import type { Layer } from "../rootfs/layer.ts";
 import { openStoredLayer } from "../rootfs/stored-layer.ts";
 import { readJsonBlob } from "../store/blobs.ts";
 import { removeImage } from "../store/images.ts";
+import { hasLayerName, KEPT_INDEXES, keptIndexPath } from "../store/kept-indexes.ts";
 import type { Store } from "../store/open-store.ts";
 import { removeItem } from "../store/remove-item.ts";
-import type { ItemKind } from "../store/store-items.ts";
+import { type ItemKind, namesIn } from "../store/store-items.ts";
 
 /** Something in the store that is not what it should be. */
 export interface StoreProblem {
-  readonly kind: "blob" | "layer" | "unpacked" | "record" | "image" | "database";
+  readonly kind: "blob" | "layer" | "index" | "unpacked" | "record" | "image" | "database";
   readonly id: string;
   /** What is wrong, as the end of a sentence. */
   readonly what: string;
@@ -29,13 +30,21 @@ export interface VerifyOptions {
 type Check = (report: (problem: StoreProblem) => Promise<void>) => Promise<void>;
 
 /**
- * Checks the whole store: blobs against their digests, layers against their indexes and digests, unpacked layers against their
- * layer, records against layers, images against what they stand on. Builds may go on: what went away meanwhile is no problem.
+ * Checks the whole store: blobs against their digests, layers against their indexes and digests, the indexes that removed layers
+ * left, unpacked layers against their layer, records against layers, images against what they stand on. Builds may go on: what went away meanwhile is no problem.
  */
 export async function verifyStore(access: ImageAccess, { repair }: VerifyOptions): Promise<StoreProblem[]> {
   const problems: StoreProblem[] = [];
   // In this order: what stands on something that is dropped is bad, too.
-  for (const check of [checkDatabase, checkBlobs, checkLayers, checkUnpacked, checkRecords, checkImages]) {
+  for (const check of [
+    checkDatabase,
+    checkBlobs,
+    checkLayers,
+    checkIndexes,
+    checkUnpacked,
+    checkRecords,
+    checkImages,
+  ]) {
     const run: Check = (report) => check(access, report);
     await run(async (problem) => {
       problems.push(problem);
@@ -68,6 +77,14 @@ async function checkLayers({ store, work, signal }: ImageAccess, report: Report)
   await inParallel(listLayers(store), async (layer) => {
     const what = await work.checkLayer({ layer }, { signal });
     if (what !== undefined && hasLayer(store, layer.id)) await report({ kind: "layer", id: layer.id, what });
+  });
+}
+
+async function checkIndexes({ store, work, signal }: ImageAccess, report: Report): Promise<void> {
+  await inParallel(await namesIn(store, KEPT_INDEXES), async (id) => {
+    const path = join(store.root, keptIndexPath(id));
+    const what = hasLayerName(id) ? await work.checkIndex(path, { signal }) : "no layer has such a name";
+    if (what !== undefined && existsSync(path)) await report({ kind: "index", id, what });
   });
 }
 
@@ -140,6 +157,9 @@ async function drop(store: Store, { kind, id }: StoreProblem): Promise<void> {
       return;
     case "layer":
       await remove("step-layer", `layers/${id}`);
+      return;
+    case "index":
+      await remove("index", keptIndexPath(id));
       return;
     case "unpacked":
       await remove("unpacked", `m/${id}`);

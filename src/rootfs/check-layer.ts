@@ -6,7 +6,7 @@ import type { Entry } from "./entry.ts";
 import { IndexReader } from "./index-reader.ts";
 import { isSelfContained } from "./is-self-contained.ts";
 import type { Layer } from "./layer.ts";
-import { pathToText, ROOT } from "./rootfs-path.ts";
+import { comparePaths, pathToText, ROOT } from "./rootfs-path.ts";
 import { openUnionTree, type UnionTree } from "./union-tree.ts";
 
 const CHUNK_SIZE = 1 << 20;
@@ -32,8 +32,7 @@ export function checkLayer(
     const tarSize = content.kind === "tar" ? statSync(content.tarPath).size : 0;
     using tree = openUnionTree([layer]);
     using index = new IndexReader(layer.indexPath);
-    for (const entry of index.scan(ROOT)) {
-      throwIfAborted();
+    for (const entry of readEntries(index, throwIfAborted)) {
       const wrong =
         content.kind === "directory"
           ? checkEntry(content.directoryPath, entry)
@@ -48,10 +47,46 @@ export function checkLayer(
     const { diffId } = digestLayer(layer, throwIfAborted);
     return diffId === layer.diffId ? undefined : `its bytes have the digest ${diffId}`;
   } catch (error) {
-    const { code, path, message, name } = error as NodeJS.ErrnoException;
-    if (name === "AbortError") throw error;
-    return code === "ENOENT" ? `"${path}" is missing` : message;
+    return explain(error);
   }
+}
+
+/**
+ * Looks whether a file is a layer's index, all of it: for an index whose layer is gone.
+ *
+ * @returns what is wrong, as the end of a sentence; undefined when all is well.
+ */
+export function checkIndex(indexPath: string, throwIfAborted: () => void = () => {}): string | undefined {
+  try {
+    using index = new IndexReader(indexPath);
+    for (const _entry of readEntries(index, throwIfAborted));
+    return undefined;
+  } catch (error) {
+    return explain(error);
+  }
+}
+
+/** All entries of an index whose bytes nobody vouches for: in their order, each of a known type, as many as it says. */
+function* readEntries(index: IndexReader, throwIfAborted: () => void): Generator<Entry> {
+  let count = 0;
+  let last: Entry | undefined;
+  for (const entry of index.scan(ROOT)) {
+    throwIfAborted();
+    const isNext = last === undefined ? entry.path === ROOT : comparePaths(last.path, entry.path) < 0;
+    if (!isNext || entry.type === undefined) throw new Error("its index is no list of entries");
+    yield entry;
+    last = entry;
+    count++;
+  }
+  if (count !== index.count) throw new Error(`its index has ${count} entries, not ${index.count}`);
+}
+
+/** @throws what is no finding: that nobody wants to know any more. */
+function explain(error: unknown): string {
+  const { code, path, message, name } = error as NodeJS.ErrnoException;
+  if (name === "AbortError") throw error;
+  if (error instanceof RangeError) return `its index is broken: ${message}`;
+  return code === "ENOENT" ? `"${path}" is missing` : message;
 }
 
 /** What is made of a tar's sparse file is under no diff ID. */

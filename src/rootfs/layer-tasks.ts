@@ -1,7 +1,7 @@
 import { freeUsedUp, noteDroppedBytes } from "../threads/free-buffers.ts";
 import type { TaskContext, Tasks } from "../threads/task.ts";
 import { Transferred } from "../threads/task.ts";
-import { type CheckLayerRequest, checkLayer, digestFile } from "./check-layer.ts";
+import { type CheckLayerRequest, checkIndex, checkLayer, digestFile } from "./check-layer.ts";
 import { type BlockToCompress, compressBlock } from "./compress-block.ts";
 import type { SelectCopyRequest } from "./copy-request.ts";
 import { digestLayer } from "./digest-layer.ts";
@@ -58,6 +58,7 @@ export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
       indexChanges(request, () => context.throwIfAborted()),
     checkLayer: (request: CheckLayerRequest, context: TaskContext) =>
       checkLayer(request, () => context.throwIfAborted()),
+    checkIndex: (path: string, context: TaskContext) => checkIndex(path, () => context.throwIfAborted()),
     digestFile: (path: string, context: TaskContext) => digestFile(path, () => context.throwIfAborted()),
     digestLayer: (layer: Layer, context: TaskContext) => digestLayer(layer, () => context.throwIfAborted()),
     materialiseLayer: (request: MaterialiseRequest, context: TaskContext) =>

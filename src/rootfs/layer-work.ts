@@ -67,6 +67,8 @@ export interface LayerWork {
   digestLayer(layer: Layer, options?: WorkOptions): Promise<LayerDigest>;
   /** What is wrong with a layer of the store; undefined when all is well. */
   checkLayer(request: CheckLayerRequest, options?: WorkOptions): Promise<string | undefined>;
+  /** What is wrong with an index whose layer is gone; undefined when all is well. */
+  checkIndex(path: string, options?: WorkOptions): Promise<string | undefined>;
   /** SHA-256 of a file, in hex. */
   digestFile(path: string, options?: WorkOptions): Promise<string>;
   materialiseLayer(request: MaterialiseRequest, options?: WorkOptions): Promise<void>;
@@ -132,6 +134,7 @@ export function makeLayerWork(
     packLayer: (request, options) => run("packLayer", request, options),
     digestLayer: (layer, options) => run("digestLayer", layer, options),
     checkLayer: (request, options) => run("checkLayer", request, options),
+    checkIndex: (path, options) => run("checkIndex", path, options),
     digestFile: (path, options) => run("digestFile", path, options),
     materialiseLayer: (request, options) => run("materialiseLayer", request, options),
     writeLayerErofs: (request, options) => run("writeLayerErofs", request, options),

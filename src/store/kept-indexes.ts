@@ -7,19 +7,27 @@ import { markUsed } from "./use-time.ts";
  * Indexes outlive layers: when an image's layer is removed, its index stays, a few thousandths of its size, so that a COPY onto that
  * image needs not fetch it again to know what is there. They go when nothing else is left to remove, or all that saves time goes.
  */
-const FOLDER = "indexes";
+export const KEPT_INDEXES = "indexes";
 
-function keptIndexPath(id: string): string {
-  return `${FOLDER}/${id}`;
+/** A RUN's layer has a name that nobody asks for. */
+const LAYER_HEX = /^[0-9a-f]{64}$/;
+
+/** Relative to the store. */
+export function keptIndexPath(id: string): string {
+  return `${KEPT_INDEXES}/${id}`;
+}
+
+/** Whether a kept index can be found by its layer. */
+export function hasLayerName(id: string): boolean {
+  return LAYER_HEX.test(id);
 }
 
 /** Keeps the index of a layer whose row is gone; returns its size on disk. Called with its directory still in place. */
 export function keepIndex(store: Store, id: string): number {
   const from = join(store.layerPath(id), "index");
   const to = join(store.root, keptIndexPath(id));
-  // RUN's layers have names that nobody asks for.
-  if (!/^[0-9a-f]{64}$/.test(id) || !existsSync(from)) return 0;
-  mkdirSync(join(store.root, FOLDER), { recursive: true, mode: 0o700 });
+  if (!hasLayerName(id) || !existsSync(from)) return 0;
+  mkdirSync(join(store.root, KEPT_INDEXES), { recursive: true, mode: 0o700 });
   const { blocks } = statSync(from);
   // Its layer's row said whether it is on the disk; from here on its name says so.
   syncPath(from);

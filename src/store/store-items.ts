@@ -3,6 +3,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../oci/digest.ts";
 import { findNeeds, type Needs } from "./find-needs.ts";
+import { KEPT_INDEXES } from "./kept-indexes.ts";
 import { measureKept, measurePath } from "./measure-path.ts";
 import type { Store } from "./open-store.ts";
 
@@ -48,7 +49,7 @@ export async function listItems(store: Store): Promise<StoreItem[]> {
     ...(await listLayers(store, needs)),
     ...(await listUnpacked(store)),
     ...(await listBlobs(store, needs)),
-    ...(await listDirectories(store, { kind: "index", folder: "indexes" })),
+    ...(await listDirectories(store, { kind: "index", folder: KEPT_INDEXES })),
     ...(await listDirectories(store, { kind: "cache-mount", folder: "cache-mounts" })),
     ...(await listDirectories(store, { kind: "git", folder: "git" })),
     ...(await listLeftovers(store)),
@@ -211,7 +212,8 @@ function findGitUse({ database }: Store, name: string): number | undefined {
     | undefined;
 }
 
-async function namesIn({ root }: Store, folder: string): Promise<string[]> {
+/** What is in a directory of the store, sorted; nothing when it was never made. */
+export async function namesIn({ root }: Store, folder: string): Promise<string[]> {
   try {
     return (await readdir(join(root, folder))).sort();
   } catch (error) {

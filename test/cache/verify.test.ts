@@ -87,6 +87,30 @@ describe("verify", { skip: runMissing }, () => {
     await isMended("layer", /is missing/);
   });
 
+  test("the index that an image's layer left: cut off, overwritten, under a name that no layer has", async () => {
+    const [image] = JSON.parse((await bench.run(["inspect", "busybox"])).stdout);
+    const keptPath = join(bench.root, "indexes", image.RootFS.Layers[0].slice("sha256:".length));
+    await bench.run(["rmi", "app", "busybox"]);
+    await bench.run(["prune"]);
+    const bytes = readFileSync(keptPath);
+    assert.deepEqual(await verify(), []);
+    const damage: readonly [RegExp, (bytes: Buffer) => Buffer][] = [
+      [/is no layer index$/, (whole) => whole.subarray(0, whole.length / 2)],
+      // The first record says that it has no length: a reader that believed it would never come to an end.
+      [/^its index is no list of entries$/, (whole) => whole.fill(0, 0, 4)],
+      [/^its index/, (whole) => whole.fill(0xff, 100, 1000)],
+      // The footer's count of entries.
+      [/^its index has \d+ entries, not 0$/, (whole) => whole.fill(0, whole.length - 56, whole.length - 48)],
+    ];
+    for (const [problem, change] of damage) {
+      writeFileSync(keptPath, change(Buffer.from(bytes)));
+      await isMended("index", problem);
+      assert.deepEqual(readdirSync(join(bench.root, "indexes")), []);
+    }
+    writeFileSync(join(bench.root, "indexes/stray"), bytes);
+    await isMended("index", /^no layer has such a name$/);
+  });
+
   test("a record without a layer, and an unpacked layer without files", async () => {
     await bench.run(["run", "--rm", "app", "true"], { env: { SLIPWAY_DISABLE: "erofs" } });
     const database = new DatabaseSync(join(bench.root, "db.sqlite"));
