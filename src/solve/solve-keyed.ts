@@ -2,7 +2,7 @@ import { attachSpan } from "../errors/build-error.ts";
 import type { LazyLayer } from "../image/image-access.ts";
 import type { Step } from "../plan/plan.ts";
 import type { Layer } from "../rootfs/layer.ts";
-import { type BareRecord, type StepRecord, writeRecord } from "../store/records.ts";
+import { type BareRecord, makeRecordBare, type StepRecord, writeRecord } from "../store/records.ts";
 import { type KeyedStep, type LookedUp, lookUp } from "./look-up.ts";
 import { reportStep } from "./report-step.ts";
 import type { MissingStep } from "./run-once.ts";
@@ -21,7 +21,7 @@ export function solveKeyed(
 ): Promise<SolvedRootfs> {
   return reportStep(step, context, async (report) => {
     const found = await lookUp(step, keyed.keys(), context);
-    const hit = takeHit(found, { step, make, context });
+    const hit = takeHit(found, { step, base: keyed.base, make, context });
     if (hit === undefined) {
       const made = await make({ step, keys: found.keys, report });
       return addResult(keyed.base, { step, result: resultOf(made, context) }, context);
@@ -34,6 +34,7 @@ export function solveKeyed(
 
 interface HitContext {
   readonly step: Step;
+  readonly base: SolvedRootfs;
   readonly make: MakeResult;
   readonly context: SolveContext;
 }
@@ -45,14 +46,26 @@ function takeHit(found: LookedUp, hit: HitContext): StepResult | undefined {
   if (stored !== undefined) {
     for (const earlier of keys.slice(0, -1)) aliasRecord(hit.context.access.store, stored, earlier);
   }
-  if (record !== undefined) return resultOf(record, hit.context);
-  if (bare !== undefined) return { ...bare, layer: makeRerunLayer(bare, found, hit) };
+  const mayStay = mayKeepFiles(hit);
+  if (record !== undefined && mayStay) return resultOf(record, hit.context);
+  if (stored !== undefined) {
+    const { id, created } = stored;
+    return { id, created, layer: makeRerunLayer(stored, found, hit) };
+  }
   if (imported === undefined) return undefined;
   const layer =
-    imported.layer === undefined
+    imported.layer === undefined || !mayStay
       ? makeRerunLayer(imported, found, hit)
       : keepWhenLoaded(imported, imported.layer, { found, context: hit.context });
   return { ...imported, layer, keys: [...imported.keys, ...keys.map(({ key }) => key)] };
+}
+
+/**
+ * What a command did goes with the files that it saw: when a step below runs again, and its result comes out differently, the command
+ * must, too.
+ */
+function mayKeepFiles({ step, base }: HitContext): boolean {
+  return step.kind !== "run" || !base.layers.some(({ mustBeMade }) => mustBeMade);
 }
 
 /** What was fetched once is a result of the store. */
@@ -78,14 +91,20 @@ function keepWhenLoaded(
  */
 function makeRerunLayer(
   { id, created }: BareRecord,
-  { keys }: LookedUp,
+  { keys, record }: LookedUp,
   { step, make, context }: HitContext,
 ): LazyLayer {
   let running: Promise<Layer> | undefined;
   const rerun = async (): Promise<Layer> => {
     try {
       return await reportStep(step, context, async (report) => {
-        report.note("the cache knows its result, but has no files of it any more, so it runs again");
+        report.note(
+          record === undefined
+            ? "the cache knows its result, but has no files of it any more, so it runs again"
+            : "a step below it runs again, so it does, too",
+        );
+        // Else the work is found to be done.
+        if (record !== undefined) makeRecordBare(context.access.store, record.id);
         const { layer: made } = resultOf(await make({ step, keys, report, recordId: id }), context);
         context.ledger?.add({ id, created, layer: made });
         return made.load();

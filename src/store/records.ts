@@ -46,6 +46,14 @@ export function makeRecordsBare({ database }: Store, layerId: string): void {
   database.prepare("UPDATE records SET layer_id = '' WHERE layer_id = ?").run(layerId);
 }
 
+/** For a result whose files do not fit to those below it. Its layer stays until it is reclaimed. */
+export function makeRecordBare(store: Store, id: string): void {
+  inTransaction(store.database, () => {
+    store.database.prepare("DELETE FROM logs WHERE record_id = ?").run(id);
+    store.database.prepare("UPDATE records SET layer_id = '' WHERE id = ?").run(id);
+  });
+}
+
 /** Removes bare records that were last used before `keepTime`: all of them, or those beyond a fixed number. */
 export function dropBareRecords(
   { database }: Store,

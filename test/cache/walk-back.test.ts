@@ -60,6 +60,31 @@ RUN cp /bin/app /tested
     await succeed(["verify"]);
   });
 
+  test("mixes no files of two runs where only some layers of a stage are gone", async () => {
+    const dockerfile = (target: string) => `FROM busybox AS builder
+RUN date +%s > /first; head -c 3000000 /dev/zero > /large
+RUN cp /first /second; sleep 1
+FROM busybox
+COPY --from=builder /first /second ${target}/
+`;
+    const tag = async (target: string) => {
+      writeFileSync(join(directory, "Dockerfile"), dockerfile(target));
+      return build();
+    };
+    await tag("/a");
+    const { stdout } = await succeed(["du", "--format", "json"]);
+    const parts = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const large = parts.find(({ Kind, SizeBytes }) => Kind === "step-layer" && SizeBytes > 3_000_000);
+    await succeed(["prune", "--filter", `id=${large.ID}`]);
+    const text = await tag("/b");
+    assert.match(text, /RUN cp .*: a step below it runs again, so it does, too/);
+    assert.equal(await read("/b/second"), await read("/b/first"));
+    await succeed(["verify"]);
+  });
+
   test("makes what a cache to write needs, and forgets all after prune --all", async () => {
     const cache = join(bench.directory, "cache");
     const text = await build("--cache-to", `type=local,dest=${cache},mode=max`);
