@@ -3,8 +3,9 @@ import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
-import { BuildError, type BuildEvent, build } from "../../src/index.ts";
+import { BuildError, type BuildEvent, type BuildRequest, build } from "../../src/index.ts";
 import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
+import { registryMissing, startRegistry } from "../start-registry.ts";
 
 /** Processes below this one. */
 function listChildren(): string[] {
@@ -110,6 +111,30 @@ describe("the library", { skip: runMissing }, () => {
       names.some((name) => /^compress sha256:[0-9a-f]{12} with gzip$/.test(name)),
       names.join(),
     );
+  });
+
+  test("credentials are values by host, or asked for; without them a registry refuses", {
+    skip: registryMissing,
+  }, async () => {
+    await using registry = await startRegistry({ htpasswd: true });
+    const tester = { kind: "password", username: "tester", password: "secret" } as const;
+    const push = (name: string, credentials: BuildRequest["credentials"]) =>
+      build({
+        root: bench.root,
+        context: { files: { a: "1" } },
+        dockerfile: "FROM scratch\nCOPY a /\n",
+        tags: [`${registry.host}/${name}`],
+        outputs: [{ type: "image", names: [], push: true }],
+        credentials,
+      }).result;
+    await push("by-host", { [registry.host]: tester });
+    const asked: string[] = [];
+    await push("asked", async (host) => {
+      asked.push(host);
+      return tester;
+    });
+    assert.ok(asked.length > 0 && asked.every((host) => host === registry.host), String(asked));
+    await assert.rejects(push("other", { "elsewhere.example": tester }), /401|unauthorized|authentication/i);
   });
 
   test("a path that leaves the context is refused", async () => {
