@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, symlinkSync } from "node:fs";
+import { existsSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
@@ -115,6 +115,31 @@ describe("mounts of a RUN", { skip: runMissing }, () => {
       assert.match(await printed(count("two"), { args: ["--no-cache"] }), /^two\n[\s\S]*^plain$/m);
       assert.match(await printed(count("three")), /^three two$/m);
     });
+
+    for (const sharing of ["shared", "private"]) {
+      it(`that begins empty takes nothing from another build that has it mounted: ${sharing}`, async () => {
+        const run = (command: string) =>
+          `FROM busybox\nRUN --mount=type=cache,id=begun-${sharing},target=/c,mode=0773,sharing=${sharing} ` +
+          `--mount=type=cache,id=signal-${sharing},target=/s ${command}\n`;
+        const until = (name: string) => `until [ -e /s/${name} ]; do sleep 0.1; done`;
+        const first = printed(run(`touch /c/one /s/in; ${until("go")}; echo list: $(ls /c)`));
+        try {
+          await printed(
+            `FROM busybox\nRUN --mount=type=cache,id=signal-${sharing},target=/s ${until("in")}\n`,
+          );
+          const second = await printed(run("touch /c/two; echo list: $(ls /c)"), { args: ["--no-cache"] });
+          assert.match(second, /^list: two$/m);
+        } finally {
+          await printed(`FROM busybox\nRUN --mount=type=cache,id=signal-${sharing},target=/s touch /s/go\n`);
+        }
+        assert.match(await first, /^list: one$/m);
+        const asides = () =>
+          readdirSync(join(bench.root, "cache-mounts")).filter((name) => name.startsWith("aside-"));
+        assert.equal(asides().length, sharing === "shared" ? 1 : 0);
+        await printed(run("touch /c/three"), { args: ["--no-cache"] });
+        assert.deepEqual(asides(), []);
+      });
+    }
 
     it("begins with the files of a stage", async () => {
       const text = await printed(
