@@ -24,6 +24,7 @@ export type BuildErrorCode =
   | "image-invalid"
   | "image-not-found"
   | "input-limit"
+  | "not-image"
   | "not-permitted"
   | "option-invalid"
   | "output-failed"

@@ -1,7 +1,13 @@
 import { BuildError } from "../errors/build-error.ts";
 import { choosePlatform, isCompatiblePlatform, isImage } from "../oci/choose-platform.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
-import { isIndexMediaType, isManifestMediaType } from "../oci/media-type.ts";
+import type { Manifest } from "../oci/manifest.ts";
+import {
+  isImageConfigMediaType,
+  isIndexMediaType,
+  isLayerMediaType,
+  isManifestMediaType,
+} from "../oci/media-type.ts";
 import { parseImageConfig, parseIndex, parseManifest } from "../oci/parse-documents.ts";
 import { formatPlatform, normalizePlatform, type Platform } from "../oci/platform.ts";
 import type { ImageAccess, ResolvedImage } from "./image-access.ts";
@@ -28,7 +34,8 @@ export interface ReadImage extends ResolvedImage {
 /**
  * Follows a descriptor through indexes to the image for a platform.
  *
- * @throws BuildError `image-not-found` when the index has no such platform, `image-invalid` for what is no image.
+ * @throws BuildError `image-not-found` when the index has no such platform, `not-image` for artifacts,
+ * `image-invalid` for what is damaged.
  */
 export async function readImage(
   access: ImageAccess,
@@ -39,15 +46,13 @@ export async function readImage(
   const manifestDescriptor = await findManifest(root, options);
   const action = `Cannot use "${name}"`;
   const manifest = parseManifest(await read(manifestDescriptor), action);
+  refuseArtifact(manifest, action);
   const config = parseImageConfig(await read(manifest.config), action);
   const diffIds = config.rootfs.diff_ids;
   if (diffIds.length !== manifest.layers.length) {
     throw new BuildError(
       "image-invalid",
       `Cannot use "${name}": its config lists other layers than its manifest`,
-      {
-        hint: "It may be an artifact that is no container image",
-      },
     );
   }
   const { os, architecture, variant } = config;
@@ -79,16 +84,18 @@ async function findManifest(
     if (isManifestMediaType(descriptor.mediaType)) return descriptor;
     if (!isIndexMediaType(descriptor.mediaType)) {
       throw new BuildError(
-        "image-invalid",
+        "not-image",
         `Cannot use "${name}": it is a ${descriptor.mediaType}, not an image`,
       );
     }
     const { manifests } = parseIndex(await read(descriptor), `Cannot use "${name}"`);
-    const chosen = choosePlatform(manifests.filter(isImage), platform);
+    const images = manifests.filter(isImage);
+    if (images.length === 0) {
+      throw new BuildError("not-image", `Cannot use "${name}": its index lists no image`);
+    }
+    const chosen = choosePlatform(images, platform);
     if (chosen === undefined) {
-      const offered = manifests.flatMap((entry) =>
-        isImage(entry) && entry.platform ? [formatPlatform(entry.platform)] : [],
-      );
+      const offered = images.flatMap((entry) => (entry.platform ? [formatPlatform(entry.platform)] : []));
       throw new BuildError(
         "image-not-found",
         `Cannot use "${name}" for ${formatPlatform(platform)}: it has no image for that platform`,
@@ -103,4 +110,16 @@ async function findManifest(
     "image-invalid",
     `Cannot use "${name}": its indexes lie more than ${INDEX_DEPTH_MAX} deep in each other`,
   );
+}
+
+/**
+ * Signatures, SBOMs and charts are manifests, too (OCI image spec 1.1, "Guidelines for Artifact Usage"). cosign's signatures have
+ * the config of an image, so the layers count as well.
+ */
+function refuseArtifact({ config, layers }: Manifest, action: string): void {
+  const isStrange =
+    !isImageConfigMediaType(config.mediaType) || !layers.every((layer) => isLayerMediaType(layer.mediaType));
+  if (!isStrange) return;
+  const types = new Set([config, ...layers].map(({ mediaType }) => mediaType));
+  throw new BuildError("not-image", `${action}: it is an artifact of ${[...types].join(", ")}, not an image`);
 }

@@ -27,6 +27,20 @@ export function isManifestMediaType(mediaType: string): boolean {
   return mediaType === MEDIA_TYPE.ociManifest || mediaType === MEDIA_TYPE.dockerManifest;
 }
 
+/** Whether an image's config has this type; docker's first registries said `application/octet-stream`. */
+export function isImageConfigMediaType(mediaType: string): boolean {
+  return (
+    mediaType === MEDIA_TYPE.ociConfig ||
+    mediaType === MEDIA_TYPE.dockerConfig ||
+    mediaType === "application/octet-stream"
+  );
+}
+
+/** Whether it is a layer of a root file system, compressed, encrypted, non-distributable or not. */
+export function isLayerMediaType(mediaType: string): boolean {
+  return /^application\/vnd\.(oci\.image\.layer|docker\.image\.rootfs)\./.test(mediaType);
+}
+
 /** How a layer of this media type is compressed. */
 export function compressionOf(mediaType: string): Compression {
   if (/[+.]gzip$/.test(mediaType)) return "gzip";

@@ -190,7 +190,7 @@ test("image prune removes images without a name, with --all those that no contai
   assert.match((await slipway(["images"], { root })).stdout, /^REPOSITORY.*\nused +latest /);
 });
 
-test("pull --all-tags pulls every tag that the registry has of a name, and no list of referrers", {
+test("pull --all-tags pulls every image that the registry has of a name, and no artifact", {
   skip: registryMissing,
 }, async () => {
   await using registry = await startRegistry();
@@ -200,15 +200,37 @@ test("pull --all-tags pulls every tag that the registry has of a name, and no li
   await run("push", "--all-tags", "-q", name);
   // What a client without the referrers API leaves behind (distribution spec 1.1, "Referrers Tag Schema").
   const index = JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPE.ociIndex, manifests: [] });
-  const put = await fetch(`http://${registry.host}/v2/a/tree/manifests/sha256-${"0".repeat(64)}`, {
-    method: "PUT",
-    headers: { "content-type": MEDIA_TYPE.ociIndex },
-    body: index,
-  });
-  assert.equal(put.status, 201);
+  const manifests = `http://${registry.host}/v2/a/tree/manifests`;
+  const put = async (tag: string, mediaType: string, body: string) => {
+    const headers = { "content-type": mediaType };
+    const answer = await fetch(`${manifests}/${tag}`, { method: "PUT", headers, body });
+    assert.equal(answer.status, 201);
+  };
+  await put(`sha256-${"0".repeat(64)}`, MEDIA_TYPE.ociIndex, index);
+  // A signature as cosign stores it, with the config of an image, and an SBOM as oras does.
+  const answer = await fetch(`${manifests}/1`, { headers: { accept: MEDIA_TYPE.dockerManifest } });
+  const { config } = (await answer.json()) as { config: { digest: string; size: number } };
+  const artifact = (configType: string, layerType: string) =>
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: MEDIA_TYPE.ociManifest,
+      config: { ...config, mediaType: configType },
+      layers: [{ ...config, mediaType: layerType }],
+    });
+  const cosign = artifact(MEDIA_TYPE.ociConfig, "application/vnd.dev.cosign.simplesigning.v1+json");
+  await put(`sha256-${"0".repeat(64)}.sig`, MEDIA_TYPE.ociManifest, cosign);
+  const oras = artifact("application/vnd.oci.empty.v1+json", MEDIA_TYPE.ociLayer);
+  await put("1-sbom", MEDIA_TYPE.ociManifest, oras);
   const other = join(mkdtempSync(join(work, "all-")), "store");
-  const { stdout } = await slipway(["pull", "-a", "-q", name], { root: other });
+  const { stdout, stderr } = await slipway(["pull", "-a", name], { root: other });
   assert.equal(stdout, `${name}\n`);
+  assert.match(
+    stderr,
+    /Left out: Cannot use ".*\.sig": it is an artifact of .*simplesigning.*, not an image/,
+  );
+  assert.match(stderr, /Left out: Cannot use ".*:1-sbom": it is an artifact of .*empty.*, not an image/);
+  const alone = await runSlipway(["pull", `${name}:1-sbom`], { root: other });
+  assert.equal(alone.code, 1);
   const shown = await slipway(["images", "--format", "{{.Repository}}:{{.Tag}}"], { root: other });
   assert.deepEqual(shown.stdout.trim().split("\n").sort(), [`${name}:1`, `${name}:2`]);
   const tagged = await runSlipway(["pull", "-a", `${name}:1`], { root: other });

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { BuildError } from "../../errors/build-error.ts";
 import type { ImageAccess } from "../../image/image-access.ts";
 import { pullImage } from "../../image/resolve-image.ts";
+import type { Platform } from "../../oci/platform.ts";
 import { formatImageReference, type ImageReference, parseImageReference } from "../../oci/reference.ts";
 import type { CommandContext } from "../command-context.ts";
 import { choosePlatform } from "../find-image.ts";
@@ -31,8 +32,8 @@ export function definePull(command: Command, context: CommandContext): void {
       await withProgress(
         context,
         async ({ access }) => {
-          const wanted = options.allTags ? await findTags(access, reference) : [reference];
-          for (const each of wanted) await pullImage(access, each, { platform, withLayers: true });
+          if (options.allTags) await pullAllTags(access, reference, platform);
+          else await pullImage(access, reference, { platform, withLayers: true });
         },
         {
           registry: readRegistryFlags(context, options),
@@ -47,12 +48,21 @@ export function definePull(command: Command, context: CommandContext): void {
 /** Distribution spec 1.1, "Referrers Tag Schema": a list of signatures and the like is no image. */
 const REFERRERS_TAG = /^sha256-[0-9a-f]{64}$/;
 
-/** One reference for each tag of the repository. */
-async function findTags(access: ImageAccess, reference: ImageReference): Promise<ImageReference[]> {
+/** Tags of signatures and other artifacts are passed over with a note. */
+async function pullAllTags(access: ImageAccess, name: ImageReference, platform: Platform): Promise<void> {
   const registry = await access.openRegistry();
-  const found = await registry.listTags(reference, { signal: access.signal });
-  const tags = found.filter((tag) => !REFERRERS_TAG.test(tag));
-  if (tags.length > 0) return tags.map((tag) => ({ ...reference, tag }));
-  const name = formatImageReference(reference);
-  throw new BuildError("image-not-found", `Cannot pull all tags of "${name}": its registry has none`);
+  const tags = await registry.listTags(name, { signal: access.signal });
+  let count = 0;
+  for (const tag of tags.filter((tag) => !REFERRERS_TAG.test(tag))) {
+    try {
+      await pullImage(access, { ...name, tag }, { platform, withLayers: true });
+      count++;
+    } catch (error) {
+      if (!(error instanceof BuildError) || error.code !== "not-image") throw error;
+      access.emit({ kind: "note", time: Date.now(), message: `Left out: ${error.message}` });
+    }
+  }
+  if (count > 0) return;
+  const action = `Cannot pull all tags of "${formatImageReference(name)}"`;
+  throw new BuildError("image-not-found", `${action}: its registry has no image of that name`);
 }
