@@ -100,6 +100,21 @@ export function readRecordPath(buffer: Buffer, at: number): RootfsPath {
   return buffer.toString("latin1", at + PATH_AT + 2, at + PATH_AT + 2 + length) as RootfsPath;
 }
 
+/** As `comparePaths` does, for the records at `a` and `b` of one buffer: no string is made. */
+export function compareRecordPaths(buffer: Buffer, a: number, b: number): number {
+  const lengthA = buffer.readUInt16LE(a + PATH_AT);
+  const lengthB = buffer.readUInt16LE(b + PATH_AT);
+  const length = Math.min(lengthA, lengthB);
+  const pathA = a + PATH_AT + 2;
+  const pathB = b + PATH_AT + 2;
+  for (let at = 0; at < length; at++) {
+    const left = buffer[pathA + at]!;
+    const right = buffer[pathB + at]!;
+    if (left !== right) return (left === 0x2f ? -1 : left) - (right === 0x2f ? -1 : right);
+  }
+  return lengthA - lengthB;
+}
+
 /** Copies what it keeps: the buffer may be used again. */
 export function readRecord(buffer: Buffer, at: number): Entry {
   const flags = buffer[at + 5]!;

@@ -83,15 +83,19 @@ export class IndexReader implements Disposable {
 
   /** The path and all below it, in order. */
   *scan(prefix: RootfsPath): Generator<Entry> {
-    let position = this.#seek((candidate) => comparePaths(candidate, prefix) < 0);
-    while (position.block < this.#blockCount) {
-      const { block } = position;
-      const bytes = this.#block(block);
-      for (let { at } = position; at < bytes.length; at += readRecordSize(bytes, at)) {
+    const first = this.#seek((candidate) => comparePaths(candidate, prefix) < 0);
+    // A buffer of its own, used again and again: a new one for each block would lie about until a collection.
+    let buffer = Buffer.alloc(0);
+    let { at } = first;
+    for (let { block } = first; block < this.#blockCount; block++) {
+      const size = this.#blockSize(block);
+      if (block > first.block && size > buffer.length) buffer = Buffer.alloc(size);
+      const bytes = block === first.block ? this.#block(block) : this.#readBlock(block, buffer);
+      for (; at < bytes.length; at += readRecordSize(bytes, at)) {
         if (prefix !== "" && !isWithin(readRecordPath(bytes, at), prefix)) return;
         yield readRecord(bytes, at);
       }
-      position = { block: block + 1, at: 0 };
+      at = 0;
     }
   }
 
@@ -164,16 +168,24 @@ export class IndexReader implements Disposable {
   #block(block: number): Buffer {
     const cached = this.#cache.get(block);
     if (cached !== undefined) return cached;
-    const offset = this.#offsets[block]!;
-    const bytes = this.#read(offset, this.#offsets[block + 1]! - offset);
+    const bytes = this.#readBlock(block);
     if (this.#cache.size >= CACHED_BLOCKS) this.#cache.delete(this.#cache.keys().next().value!);
     this.#cache.set(block, bytes);
     return bytes;
   }
 
-  #read(offset: number, size: number): Buffer {
+  #blockSize(block: number): number {
+    return this.#offsets[block + 1]! - this.#offsets[block]!;
+  }
+
+  #readBlock(block: number, into?: Buffer): Buffer {
+    return this.#read(this.#offsets[block]!, this.#blockSize(block), into);
+  }
+
+  /** Into the beginning of `into`, which has room for it, or a buffer of its own. */
+  #read(offset: number, size: number, into?: Buffer): Buffer {
     if (this.#whole !== undefined) return this.#whole.subarray(offset, offset + size);
-    const bytes = Buffer.alloc(size);
+    const bytes = into?.subarray(0, size) ?? Buffer.alloc(size);
     for (let fill = 0; fill < size; ) {
       const read = readSync(this.#fd!, bytes, fill, size - fill, offset + fill);
       if (read === 0) throw new Error("a layer index is cut off");

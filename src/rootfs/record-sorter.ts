@@ -1,6 +1,13 @@
 import { closeSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import type { Entry, RootfsPath } from "./entry.ts";
-import { readRecord, readRecordPath, recordSize, writeRecord } from "./entry-record.ts";
+import {
+  compareRecordPaths,
+  readRecord,
+  readRecordPath,
+  readRecordSize,
+  recordSize,
+  writeRecord,
+} from "./entry-record.ts";
 import { comparePaths } from "./rootfs-path.ts";
 
 /** An entry and the place at which it was added, which breaks ties between equal paths. */
@@ -9,25 +16,25 @@ export interface Sequenced {
   readonly sequence: number;
 }
 
-/** In bytes of records: what is sorted in memory before it goes to disk as a run. */
+/** In bytes: what is sorted in memory before it goes to disk as a run. */
 const RUN_SIZE = 4 << 20;
 const READ_SIZE = 64 << 10;
 
+/** What stands before a record, in memory as in a run: its sequence, an f64. */
+const SEQUENCE_SIZE = 8;
+
 /**
  * Sorts any number of entries by path, then by order of arrival, with bounded memory: sorted runs on disk, then a merge.
- * Stays in memory while all fits in one run. Whoever makes it disposes it, which removes the runs.
+ * Stays in memory while all fits in one run. What waits are bytes, not objects: those would outlive the young generation,
+ * and V8 lets tens of megabytes of them pile up before it looks. Whoever makes it disposes it, which removes the runs.
  */
 export class RecordSorter implements Disposable {
   readonly #runPath: (run: number) => string;
   readonly #runSize: number;
-  #pending: {
-    readonly path: RootfsPath;
-    readonly sequence: number;
-    readonly at: number;
-    readonly end: number;
-  }[] = [];
+  /** Sequence and record, again and again, in order of arrival. */
   #buffer = Buffer.alloc(0);
   #fill = 0;
+  #pendingCount = 0;
   #count = 0;
   #runs: Run[] = [];
 
@@ -42,22 +49,26 @@ export class RecordSorter implements Disposable {
   }
 
   add(entry: Entry): void {
-    const size = recordSize(entry);
-    if (this.#fill + size > this.#runSize && this.#pending.length > 0) this.#writeRun();
+    const size = SEQUENCE_SIZE + recordSize(entry);
+    if (this.#fill + size > this.#runSize && this.#fill > 0) this.#writeRun();
     if (this.#fill + size > this.#buffer.length) this.#grow(this.#fill + size);
-    const at = this.#fill;
+    const at = this.#buffer.writeDoubleLE(this.#count++, this.#fill);
     this.#fill = writeRecord(entry, this.#buffer, at);
-    this.#pending.push({ path: entry.path, sequence: this.#count++, at, end: this.#fill });
+    this.#pendingCount++;
   }
 
   /** All entries in order. To be read once; nothing may be added after. */
   *sorted(): Generator<Sequenced> {
     if (this.#runs.length === 0) {
-      this.#sortPending();
-      for (const { at, sequence } of this.#pending) yield { entry: readRecord(this.#buffer, at), sequence };
+      for (const at of this.#sortPending()) {
+        yield {
+          entry: readRecord(this.#buffer, at),
+          sequence: this.#buffer.readDoubleLE(at - SEQUENCE_SIZE),
+        };
+      }
       return;
     }
-    if (this.#pending.length > 0) this.#writeRun();
+    if (this.#fill > 0) this.#writeRun();
     this.#buffer = Buffer.alloc(0);
     yield* mergeRuns(this.#runs);
   }
@@ -66,7 +77,6 @@ export class RecordSorter implements Disposable {
     for (const run of this.#runs) run.close();
     for (const [number] of this.#runs.entries()) rmSync(this.#runPath(number), { force: true });
     this.#runs = [];
-    this.#pending = [];
     this.#buffer = Buffer.alloc(0);
   }
 
@@ -76,38 +86,36 @@ export class RecordSorter implements Disposable {
     this.#buffer = grown;
   }
 
-  #sortPending(): void {
-    this.#pending.sort((a, b) => comparePaths(a.path, b.path) || a.sequence - b.sequence);
+  /** Where the pending records begin, in order. */
+  #sortPending(): Uint32Array {
+    const starts = new Uint32Array(this.#pendingCount);
+    for (let number = 0, at = SEQUENCE_SIZE; number < starts.length; number++) {
+      starts[number] = at;
+      at += readRecordSize(this.#buffer, at) + SEQUENCE_SIZE;
+    }
+    return starts.sort((a, b) => compareRecordPaths(this.#buffer, a, b) || a - b);
   }
 
-  /** A run: f64 sequence and record, again and again. */
   #writeRun(): void {
-    this.#sortPending();
-    const path = this.#runPath(this.#runs.length);
-    const fd = openSync(path, "wx+", 0o600);
-    const run = new Run(fd);
-    this.#runs.push(run);
-    const out = Buffer.alloc(Math.max(READ_SIZE, 0));
+    const fd = openSync(this.#runPath(this.#runs.length), "wx+", 0o600);
+    this.#runs.push(new Run(fd));
+    const out = Buffer.alloc(READ_SIZE);
     let fill = 0;
-    for (const { at, end, sequence } of this.#pending) {
-      const size = 8 + end - at;
-      if (fill + size > out.length && fill > 0) {
+    for (const at of this.#sortPending()) {
+      const bytes = this.#buffer.subarray(at - SEQUENCE_SIZE, at + readRecordSize(this.#buffer, at));
+      if (fill + bytes.length > out.length) {
         writeAll(fd, out.subarray(0, fill));
         fill = 0;
       }
-      if (size > out.length) {
-        const large = Buffer.alloc(8);
-        large.writeDoubleLE(sequence, 0);
-        writeAll(fd, Buffer.concat([large, this.#buffer.subarray(at, end)]));
-      } else {
-        out.writeDoubleLE(sequence, fill);
-        this.#buffer.copy(out, fill + 8, at, end);
-        fill += size;
+      if (bytes.length > out.length) writeAll(fd, bytes);
+      else {
+        bytes.copy(out, fill);
+        fill += bytes.length;
       }
     }
     writeAll(fd, out.subarray(0, fill));
-    this.#pending = [];
     this.#fill = 0;
+    this.#pendingCount = 0;
   }
 }
 
@@ -132,19 +140,23 @@ class Run {
   /** Goes to the next record; false at the end. */
   next(): boolean {
     if (this.#buffer.length === 0) this.#buffer = Buffer.alloc(READ_SIZE);
-    else this.#at += 8 + this.#buffer.readUInt32LE(this.#at + 8);
-    if (!this.#ensure(12) || !this.#ensure(8 + this.#buffer.readUInt32LE(this.#at + 8))) return false;
+    else this.#at += this.#size();
+    if (!this.#ensure(SEQUENCE_SIZE + 4) || !this.#ensure(this.#size())) return false;
     this.sequence = this.#buffer.readDoubleLE(this.#at);
-    this.path = readRecordPath(this.#buffer, this.#at + 8);
+    this.path = readRecordPath(this.#buffer, this.#at + SEQUENCE_SIZE);
     return true;
   }
 
   entry(): Entry {
-    return readRecord(this.#buffer, this.#at + 8);
+    return readRecord(this.#buffer, this.#at + SEQUENCE_SIZE);
   }
 
   close(): void {
     closeSync(this.#fd);
+  }
+
+  #size(): number {
+    return SEQUENCE_SIZE + readRecordSize(this.#buffer, this.#at + SEQUENCE_SIZE);
   }
 
   #ensure(size: number): boolean {
