@@ -17,7 +17,7 @@ import type { ImageAccess, LazyLayer } from "./image-access.ts";
 
 /** Where an image's blobs come from when the store lacks them. */
 export interface BlobOrigin {
-  /** Streams a blob and verifies it at the end. */
+  /** Streams a blob, which is not verified yet. */
   openBlob(
     descriptor: Descriptor,
     options: { readonly signal: AbortSignal; readonly onProgress: (doneBytes: number) => void },
@@ -86,7 +86,10 @@ async function loadLayer(
   const blobPath = isHere ? undefined : temporaryPath(store);
   const ingest = (bytes: AsyncIterable<Uint8Array> | string) =>
     storeWrittenLayer(store, (layersDirectory) =>
-      work.ingestLayer({ ...descriptor, layersDirectory, diffId, blobPath, bytes }, { signal }),
+      work.ingestLayer(
+        { ...descriptor, layersDirectory, diffId, blobPath, from: isHere ? undefined : origin?.name, bytes },
+        { signal },
+      ),
     );
   const { layer, written } = isHere
     ? await ingest(store.blobPath(descriptor.digest))

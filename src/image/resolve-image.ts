@@ -259,7 +259,7 @@ function registryOrigin(access: ImageAccess, { registry: host, repository }: Ima
     name: familiarName(reference),
     async *openBlob(descriptor, options) {
       const registry = await access.openRegistry();
-      yield* registry.openBlob(reference, descriptor, options);
+      yield* registry.openBlob(reference, descriptor, { ...options, receiverVerifies: true });
     },
   };
 }

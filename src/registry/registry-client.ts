@@ -55,6 +55,11 @@ export interface TransferOptions extends RequestOptions {
   readonly onProgress?: (doneBytes: number) => void;
 }
 
+export interface DownloadOptions extends TransferOptions {
+  /** The receiver hashes the bytes and refuses wrong ones, so that they are hashed once: only their count is verified here. */
+  readonly receiverVerifies?: boolean;
+}
+
 export interface ResolvedManifest {
   /** Media type, digest and size of `bytes`. */
   readonly descriptor: Descriptor;
@@ -80,7 +85,7 @@ export interface RegistryClient extends AsyncDisposable {
   openBlob(
     reference: ImageReference,
     descriptor: Descriptor,
-    options?: TransferOptions,
+    options?: DownloadOptions,
   ): AsyncIterable<Uint8Array>;
   /** All tags of the reference's repository. */
   listTags(reference: ImageReference, options?: RequestOptions): Promise<readonly string[]>;

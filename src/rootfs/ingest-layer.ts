@@ -23,6 +23,8 @@ export interface IngestRequest {
   readonly blobPath?: string;
   /** What the image's config says it is; refused when it is not so. */
   readonly diffId?: Digest;
+  /** Where the blob comes from, for messages. */
+  readonly from?: string;
   /** `DEFAULT_LIMITS` when absent. */
   readonly limits?: InputLimits;
 }
@@ -83,7 +85,7 @@ export async function ingestLayer(request: IngestRequest, options: IngestOptions
     await inflater!.end();
     reader.end();
   } catch (error) {
-    throw nameLayer(error, request.digest);
+    throw nameLayer(error, request);
   } finally {
     inflater?.destroy();
   }
@@ -91,7 +93,7 @@ export async function ingestLayer(request: IngestRequest, options: IngestOptions
     if (request.diffId !== undefined && diffId !== request.diffId) {
       throw new BuildError(
         "verification",
-        `Cannot use the layer "${request.digest}": its diff ID is ${diffId}, the image says ${request.diffId}`,
+        `${actionOf(request)}: its diff ID is ${diffId}, the image says ${request.diffId}`,
       );
     }
   });
@@ -141,10 +143,14 @@ export function collectEntries(
   };
 }
 
-function nameLayer(error: unknown, digest: Digest): unknown {
-  if (!(error instanceof BuildError) || error.message.includes(digest)) return error;
+function nameLayer(error: unknown, request: IngestRequest): unknown {
+  if (!(error instanceof BuildError) || error.message.includes(request.digest)) return error;
   const { code, message, hint, cause } = error;
-  return new BuildError(code, `Cannot use the layer "${digest}": ${message}`, { hint, cause });
+  return new BuildError(code, `${actionOf(request)}: ${message}`, { hint, cause });
+}
+
+function actionOf({ digest, from }: IngestRequest): string {
+  return `Cannot use the layer "${digest}"${from === undefined ? "" : ` of "${from}"`}`;
 }
 
 /** The blob as it arrives: counted, hashed and, if it is to be kept, written. */
@@ -173,10 +179,7 @@ class BlobFile implements Disposable {
     if (this.size !== this.#request.size) this.#failSize(String(this.size));
     const found: Digest = `sha256:${this.#hash.digest("hex")}`;
     if (found === this.#request.digest) return;
-    throw new BuildError(
-      "verification",
-      `Cannot use the layer "${this.#request.digest}": its digest is ${found}`,
-    );
+    throw new BuildError("verification", `${actionOf(this.#request)}: its digest is ${found}`);
   }
 
   keep(): void {
@@ -190,10 +193,10 @@ class BlobFile implements Disposable {
   }
 
   #failSize(found: string): never {
-    const { digest, size } = this.#request;
+    const { size } = this.#request;
     throw new BuildError(
       "verification",
-      `Cannot use the layer "${digest}": it has ${found} bytes instead of ${size}`,
+      `${actionOf(this.#request)}: it has ${found} bytes instead of ${size}`,
     );
   }
 }
