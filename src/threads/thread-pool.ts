@@ -27,6 +27,8 @@ export interface ThreadPool extends AsyncDisposable {
    * @throws what the task throws; BuildError `aborted` when the signal aborts.
    */
   run<Result>(name: string, input: unknown, options?: RunTaskOptions): Promise<Result>;
+  /** Starts a thread that is soon needed: it loads its code while the caller does other things. */
+  warm(): void;
 }
 
 export interface ThreadPoolOptions {
@@ -56,7 +58,7 @@ export function makeThreadPool(options: ThreadPoolOptions): ThreadPool {
  * Of each thread. By default V8 lets short-lived objects fill more than a hundred megabytes before it looks, and a layer of a million
  * entries makes millions of them.
  */
-const YOUNG_GENERATION_MIB = 8;
+const YOUNG_GENERATION_MIB = 3;
 
 interface Job {
   readonly id: number;
@@ -107,6 +109,10 @@ class WorkerPool implements ThreadPool {
     this.#waiting.push(job);
     this.#dispatch();
     return promise;
+  }
+
+  warm(): void {
+    if (this.#threads.size === 0) this.#startThread();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
