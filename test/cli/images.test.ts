@@ -269,6 +269,9 @@ test("push --all-tags pushes what the store has of a name", { skip: registryMiss
   assert.deepEqual(JSON.parse(inspected.stdout), [`${name}@${digest}`]);
   assert.match(await fail("push", "-a", `${name}:1`), /it names one of them/);
   assert.match(await fail("push", "-a", "nothing"), /the store has none/);
+  // As docker 20.10 says it: the digest goes with the last name that it has in its repository.
+  assert.equal((await run("rmi", `${name}:1`)).stdout, `Untagged: ${name}:1\n`);
+  assert.equal((await run("rmi", `${name}:2`)).stdout, `Untagged: ${name}:2\nUntagged: ${name}@${digest}\n`);
 });
 
 test("save and load are inverse, and others read the archive", async () => {

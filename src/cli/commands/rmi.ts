@@ -1,9 +1,21 @@
 import type { Command } from "commander";
 import { BuildError } from "../../errors/build-error.ts";
 import type { ImageAccess } from "../../image/image-access.ts";
-import { familiarName, formatImageReference, parseImageReference } from "../../oci/reference.ts";
+import {
+  familiarName,
+  familiarRepository,
+  formatImageReference,
+  parseImageReference,
+} from "../../oci/reference.ts";
 import { listContainers, removeContainer } from "../../store/containers.ts";
-import { findTags, listTags, removeImage, removeTag, type StoredImage } from "../../store/images.ts";
+import {
+  findTags,
+  type ImageTag,
+  listTags,
+  removeImage,
+  removeTag,
+  type StoredImage,
+} from "../../store/images.ts";
 import type { CommandContext } from "../command-context.ts";
 import { findImage } from "../find-image.ts";
 import { makeOption } from "../make-option.ts";
@@ -29,9 +41,8 @@ export function defineRmi(command: Command, context: CommandContext): void {
 function remove(access: ImageAccess, text: string, force: boolean): string[] {
   const { store } = access;
   const image = findImage(access, text);
-  const names = [
-    ...new Set(listTags(store).flatMap((tag) => (tag.configDigest === image.configDigest ? tag.name : []))),
-  ];
+  const tags = listTags(store).filter((tag) => tag.configDigest === image.configDigest);
+  const names = [...new Set(tags.map((tag) => tag.name))];
   const name = nameOf(access, text);
   const goesWhole = name === undefined || (names.length === 1 && names[0] === name);
   if (name === undefined && names.length > 1 && !force) {
@@ -42,12 +53,30 @@ function remove(access: ImageAccess, text: string, force: boolean): string[] {
   }
   if (goesWhole) freeContainers(access, image, { text, force });
   const removedNames = name === undefined ? names : [name];
-  const untagged = removedNames.map((one) => `Untagged: ${familiarName(parseImageReference(one))}`);
+  const untagged = [
+    ...removedNames.map((one) => familiarName(parseImageReference(one))),
+    ...listLostDigests(tags, removedNames),
+  ].map((one) => `Untagged: ${one}`);
   if (name === undefined) {
     removeImage(store, image.configDigest);
     return [...untagged, `Deleted: ${image.configDigest}`];
   }
   return [...untagged, ...removeTag(store, name).images.map((id) => `Deleted: ${id}`)];
+}
+
+/** The `NAME@DIGEST` that no name leads to any more. */
+function listLostDigests(tags: readonly ImageTag[], removedNames: readonly string[]): string[] {
+  const isRemoved = (tag: ImageTag) => removedNames.includes(tag.name);
+  const digestsOf = (some: readonly ImageTag[]) =>
+    new Set(
+      some.flatMap(({ name, targetDigest }) => {
+        const reference = parseImageReference(name);
+        const isPlain = targetDigest !== undefined && reference.digest === undefined;
+        return isPlain ? `${familiarRepository(reference)}@${targetDigest}` : [];
+      }),
+    );
+  const left = digestsOf(tags.filter((tag) => !isRemoved(tag)));
+  return [...digestsOf(tags.filter(isRemoved))].filter((digest) => !left.has(digest));
 }
 
 /** The full name when the text is one that the store has; undefined for an id. */
