@@ -80,7 +80,7 @@ const EFFECTS: Readonly<Record<string, readonly [file: string, name: string]>> =
   "--cache-ttl": ["test/cache/explain.test.ts", "--cache-ttl takes no results that are older"],
   "--timeout": [
     "test/run/stop.test.ts",
-    "--timeout: the whole tree is dead a second later at most, and the message says why",
+    "--timeout: the whole tree is dead before slipway ends, and the message says why",
   ],
   "--secret": ["test/cli/build.test.ts", "--secret gives a file or a variable"],
   "--allow": ["test/run/permission.test.ts", "is asked for also when the result is known already"],
