@@ -3,6 +3,7 @@ import { closeSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { BuildError } from "../errors/build-error.ts";
 import { DEFAULT_LIMITS, type InputLimits, makeExpansionCheck } from "../errors/input-limits.ts";
 import type { Digest } from "../oci/digest.ts";
+import { freeUsedUp } from "../threads/free-buffers.ts";
 import { ContentHash } from "./content-hash.ts";
 import type { Entry } from "./entry.ts";
 import { DETECT_SIZE, detectCompression, type Inflater, makeInflater } from "./inflate.ts";
@@ -36,7 +37,7 @@ export interface IngestedLayer {
 }
 
 export interface IngestOptions {
-  /** The blob. */
+  /** The blob. A chunk is freed when it was read: nobody else has its buffer. */
   readonly bytes: AsyncIterable<Uint8Array>;
   readonly signal?: AbortSignal;
   /** Called with the number of the blob's bytes that were read. */
@@ -78,6 +79,7 @@ export async function ingestLayer(request: IngestRequest, options: IngestOptions
       } else {
         await inflater.write(chunk);
       }
+      freeUsedUp(chunk);
     }
     // A wrong blob explains a broken archive, so it is told first.
     blob.verify();
