@@ -13,7 +13,7 @@ import type { LowerDirectory } from "./holder-protocol.ts";
 export interface Materialiser {
   /**
    * The layers, bottom first, as directories that can be an overlay's lowers, bottom first. With `hasErofs` a layer that is
-   * a tar is mounted, not unpacked.
+   * a tar is mounted, not unpacked. A layer that comes several times is there once, at its topmost place.
    */
   materialise(layers: readonly Layer[], options: MaterialiseOptions): Promise<LowerDirectory[]>;
   /** The same for one layer over those below it, bottom first. */
@@ -89,9 +89,20 @@ export function makeMaterialiser(store: Store, work: LayerWork): Materialiser {
 
   return {
     materialiseOne,
-    materialise: (layers, options) =>
-      Promise.all(layers.map((layer, position) => materialiseOne(layer, layers.slice(0, position), options))),
+    async materialise(layers, options) {
+      const lowers = await Promise.all(
+        layers.map((layer, position) => materialiseOne(layer, layers.slice(0, position), options)),
+      );
+      return withoutRepeated(lowers);
+    },
   };
+}
+
+/** The kernel takes no directory twice (ELOOP); whatever the lower one says of a path, the upper one says, too. */
+function withoutRepeated(lowers: readonly LowerDirectory[]): LowerDirectory[] {
+  const nameOf = (lower: LowerDirectory) => (typeof lower === "string" ? lower : lower.metadataPath);
+  const topmost = new Map(lowers.map((lower, position) => [nameOf(lower), position]));
+  return lowers.filter((lower, position) => topmost.get(nameOf(lower)) === position);
 }
 
 function erofsKey(key: string): string {

@@ -131,6 +131,20 @@ describe("the layer of a RUN", { skip: runMissing }, () => {
     }
   });
 
+  it("has under it what a layer that comes twice says last", async () => {
+    const files = { a: "1\n", b: "2\n" };
+    // What is copied again is the same layer: above another file at its path, and above its own deletion.
+    const lines = ["FROM busybox", "COPY a /d/x", "COPY b /d/x", "COPY a /d/x", "RUN cat /d/x > /first"];
+    const again = ["RUN rm -r /d", "COPY a /d/x", "RUN cat /d/x > /second; ls /d >> /second"];
+    const { code, stderr } = await bench.build([...lines, ...again, ""].join("\n"), {
+      files,
+      args: ["-t", "twice"],
+    });
+    assert.equal(code, 0, stderr);
+    const show = async (path: string) => (await bench.run(["cat", `twice:${path}`])).stdout;
+    assert.deepEqual([await show("/first"), await show("/second")], ["1\n", "1\nx\n"]);
+  });
+
   it(`runs ${RUNS} commands in one stage`, async () => {
     const runs = Array.from({ length: RUNS - 1 }, (_, n) => `RUN --network=none echo ${n} > /f${n}`);
     const last = "RUN --network=none echo $(ls -d /f* | wc -l)";
