@@ -32,7 +32,8 @@ export async function loadImages(
     platform,
   }: { readonly directory: string; readonly name: string; readonly platform: Platform },
 ): Promise<string[]> {
-  if (existsSync(join(directory, "index.json"))) return loadOciImages(access, directory, platform);
+  if (existsSync(join(directory, "index.json")))
+    return loadOciImages(access, { directory, title: name, platform });
   if (["manifest.json", "repositories"].some((file) => existsSync(join(directory, file)))) {
     return loadDockerImages(access, { directory, name, limits: access.limits });
   }
@@ -45,12 +46,16 @@ export async function loadImages(
   );
 }
 
-async function loadOciImages(access: ImageAccess, directory: string, platform: Platform): Promise<string[]> {
+async function loadOciImages(
+  access: ImageAccess,
+  layout: { readonly directory: string; readonly title: string; readonly platform: Platform },
+): Promise<string[]> {
+  const { directory } = layout;
   const index = parseIndex(await readWithin(access, join(directory, "index.json")), ACTION);
   const lines: string[] = [];
   for (const digest of new Set(index.manifests.map((entry) => entry.digest))) {
     const names = index.manifests.filter((entry) => entry.digest === digest).flatMap(nameOf);
-    const image = await openOciLayout(access, { directory, selector: digest, platform });
+    const image = await openOciLayout(access, { ...layout, selector: digest });
     await Promise.all(image.layers.map((layer) => layer.load()));
     for (const blob of [image.configDigest, image.manifestDescriptor.digest]) {
       const path = join(directory, "blobs/sha256", digestHex(blob));

@@ -23,7 +23,7 @@ const REF_NAME = "org.opencontainers.image.ref.name";
  */
 export async function openOciLayout(
   access: ImageAccess,
-  layout: { readonly directory: string; readonly selector?: string; readonly platform: Platform },
+  layout: Omit<LayoutChoice, "limits"> & { readonly platform: Platform },
 ): Promise<ReadImage> {
   const { name, root, read, openBlob } = await readOciLayout({ ...layout, limits: access.limits });
   const { platform } = layout;
@@ -42,14 +42,20 @@ export interface OciLayout {
   openBlob(descriptor: Descriptor): Readable;
 }
 
-/** @throws BuildError `image-not-found`, `image-invalid`. */
-export async function readOciLayout(layout: {
+export interface LayoutChoice {
   readonly directory: string;
   readonly selector?: string;
+  /** What messages call it, where the user does not know the directory. */
+  readonly title?: string;
   readonly limits: InputLimits;
-}): Promise<OciLayout> {
+}
+
+/** @throws BuildError `image-not-found`, `image-invalid`. */
+export async function readOciLayout(layout: LayoutChoice): Promise<OciLayout> {
   const { directory, selector, limits } = layout;
-  const name = `oci-layout://${directory}${selector === undefined ? "" : isDigest(selector) ? `@${selector}` : `:${selector}`}`;
+  const name =
+    layout.title ??
+    `oci-layout://${directory}${selector === undefined ? "" : isDigest(selector) ? `@${selector}` : `:${selector}`}`;
   return {
     name,
     root: chooseRoot(await readIndex(directory, { name, limits }), selector, name),
