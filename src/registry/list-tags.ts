@@ -1,10 +1,10 @@
 import { BuildError } from "../errors/build-error.ts";
 import type { ImageReference } from "../oci/reference.ts";
 import { readLimitedBytes } from "./fetch-manifest.ts";
-import { findNextPage, PAGES_MAX } from "./next-page.ts";
 import type { RequestOptions } from "./registry-client.ts";
 import { makeAnswerError } from "./registry-error.ts";
 import type { RegistrySession } from "./registry-session.ts";
+import { requestPages } from "./request-pages.ts";
 
 /** The repository's tags, page after page (distribution spec 1.1, "Listing Tags"), as the registry orders them. */
 export async function listTags(
@@ -14,21 +14,15 @@ export async function listTags(
 ): Promise<readonly string[]> {
   const action = `Cannot list the tags of "${reference.registry}/${reference.repository}"`;
   const found: string[] = [];
-  let target: string | URL | undefined = `/v2/${reference.repository}/tags/list`;
-  for (let page = 0; target !== undefined; page++) {
-    if (page === PAGES_MAX) {
-      throw new BuildError("registry", `${action}: the registry has more than ${PAGES_MAX} pages of them`);
-    }
-    const response = await session.request({
-      method: "GET",
-      target,
-      scopes: [`repository:${reference.repository}:pull`],
-      action,
-      signal,
-    });
+  const request = {
+    target: `/v2/${reference.repository}/tags/list`,
+    scopes: [`repository:${reference.repository}:pull`],
+    action,
+    signal,
+  };
+  for await (const response of requestPages(session, request)) {
     if (response.status !== 200) throw await makeAnswerError(response, session.about(action, "repository"));
     found.push(...parseTags(await readLimitedBytes(response, { action, limits: session.limits }), action));
-    target = findNextPage(response);
   }
   return found;
 }

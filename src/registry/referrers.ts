@@ -6,11 +6,11 @@ import { MEDIA_TYPE } from "../oci/media-type.ts";
 import type { ImageReference } from "../oci/reference.ts";
 import { fetchManifest, readLimitedBytes } from "./fetch-manifest.ts";
 import { discardBody } from "./http-connections.ts";
-import { findNextPage, PAGES_MAX } from "./next-page.ts";
 import { putManifest } from "./put-manifest.ts";
 import type { RequestOptions } from "./registry-client.ts";
 import { makeAnswerError } from "./registry-error.ts";
 import type { RegistrySession } from "./registry-session.ts";
+import { requestPages } from "./request-pages.ts";
 
 // Distribution spec 1.1, "Listing Referrers" and "Referrers Tag Schema".
 
@@ -43,19 +43,14 @@ export async function listReferrers(
   const action = `Cannot list the referrers of "${digest}" in "${reference.registry}/${reference.repository}"`;
   const filter = artifactType === undefined ? "" : `?${new URLSearchParams({ artifactType })}`;
   const found: Descriptor[] = [];
-  let target: string | URL | undefined = `/v2/${reference.repository}/referrers/${digest}${filter}`;
-  for (let page = 0; target !== undefined; page++) {
-    if (page === PAGES_MAX) {
-      throw new BuildError("registry", `${action}: the registry has more than ${PAGES_MAX} pages of them`);
-    }
-    const response = await session.request({
-      method: "GET",
-      target,
-      headers: { accept: MEDIA_TYPE.ociIndex },
-      scopes: [`repository:${reference.repository}:pull`],
-      action,
-      signal,
-    });
+  const request = {
+    target: `/v2/${reference.repository}/referrers/${digest}${filter}`,
+    headers: { accept: MEDIA_TYPE.ociIndex },
+    scopes: [`repository:${reference.repository}:pull`],
+    action,
+    signal,
+  };
+  for await (const response of requestPages(session, request)) {
     if (response.status === 404) {
       await discardBody(response);
       found.push(...(await readTag(session, reference, { digest, signal })));
@@ -63,7 +58,6 @@ export async function listReferrers(
     }
     if (response.status !== 200) throw await makeAnswerError(response, session.about(action));
     found.push(...parseIndex(await readLimitedBytes(response, { action, limits: session.limits }), action));
-    target = findNextPage(response);
   }
   // A registry need not filter, and the tag never does.
   return found.filter((entry) => artifactType === undefined || entry.artifactType === artifactType);
