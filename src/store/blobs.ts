@@ -6,6 +6,7 @@ import { BuildError } from "../errors/build-error.ts";
 import type { Digest } from "../oci/digest.ts";
 import { digestBytes } from "../oci/digest-bytes.ts";
 import type { Store } from "./open-store.ts";
+import { syncPath } from "./sync-path.ts";
 import { markUsed } from "./use-time.ts";
 
 /** Blobs that a process has asked for, and which stay as long as it lives. */
@@ -87,13 +88,4 @@ export function temporaryPath(store: Store): string {
 
 export async function blobSize(store: Store, digest: Digest): Promise<number> {
   return (await stat(store.blobPath(digest))).size;
-}
-
-async function syncPath(path: string): Promise<void> {
-  const file = await open(path, "r");
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
 }

@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { BuildError } from "../errors/build-error.ts";
+import type { Digest } from "../oci/digest.ts";
+import { recordBlobOrigins } from "./blob-origins.ts";
 import { hasBlob, readBlob, temporaryPath, writeBlob } from "./blobs.ts";
 import { makeDurable } from "./durability.ts";
 import { findLayer, findMaterialised, publishLayer, publishMaterialised } from "./layers.ts";
@@ -164,6 +166,38 @@ describe("a store", () => {
     assert.equal(findLayer(store, "uncovered"), undefined);
   });
 
+  it("does not wait for a layer that a registry has, until the kernel has had a minute to write it", async () => {
+    await using store = openStore(root);
+    const digest = `sha256:${"1".repeat(64)}` as const;
+    const origin = { digest, registry: "registry.test", repository: "base", mediaType: "m", size: 1 };
+    recordBlobOrigins(store, [{ ...origin, diffId: `sha256:${"2".repeat(64)}` }]);
+    keepRecordOf(store, "fetched", `sha256:${"2".repeat(64)}`);
+    keepRecordOf(store, "made");
+    const unsynced = () =>
+      ["layers", "records"].map((table) =>
+        store.database
+          .prepare(`SELECT id FROM ${table} WHERE durable = 0`)
+          .all()
+          .map(({ id }) => id),
+      );
+    await makeDurable(store);
+    assert.deepEqual(unsynced(), [["fetched"], ["fetched"]]);
+    store.database.exec("UPDATE layers SET created = created - 60001");
+    await makeDurable(store);
+    assert.deepEqual(unsynced(), [[], []]);
+  });
+
+  it("syncs a layer of many files, and directories that were made of layers", async () => {
+    await using store = openStore(root);
+    const directory = makeLayerDirectory(store);
+    for (let n = 0; n < 100; n++) writeFileSync(join(directory, String(n)), "");
+    publishLayer(store, { id: "many", kind: "directory" }, directory);
+    publishMaterialised(store, { key: "k", layerId: "many", directory: makeLayerDirectory(store) });
+    await makeDurable(store);
+    for (const table of ["layers", "materialised"])
+      assert.deepEqual(store.database.prepare(`SELECT durable FROM ${table}`).get()!.durable, 1, table);
+  });
+
   it("has no record whose layer is gone", async () => {
     await using store = openStore(root);
     keepRecordOf(store, "gone");
@@ -201,7 +235,7 @@ function makeLayerDirectory(store: Store): string {
   return directory;
 }
 
-function keepRecordOf(store: Store, id: string): void {
-  publishLayer(store, { id, kind: "directory" }, makeLayerDirectory(store));
+function keepRecordOf(store: Store, id: string, diffId?: Digest): void {
+  publishLayer(store, { id, kind: "directory", ...(diffId && { diffId }) }, makeLayerDirectory(store));
   writeRecord(store, { id, layerId: id, created: 1 }, [{ key: `key of ${id}`, parts: "{}" }]);
 }

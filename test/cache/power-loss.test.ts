@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
 import { runCommand, runSlipway, slipwayPath } from "../slipway.ts";
+import { registryMissing, startRegistry } from "../start-registry.ts";
 
 /*
  * The store's file system lies in a file of another file system, which is frozen for a moment while the file is copied: so a copy is
@@ -200,4 +201,34 @@ RUN --mount=type=cache,target=/c touch /c/begun; until [ -e /c/go ]; do sleep 0.
   assert.deepEqual([code, stdout], [0, "The store is well\n"], stderr);
   const plan = await runLater(bench, ["--root", store, "plan", directory]);
   assert.match(plan.stdout, /^2 steps: 2 will run$/m, plan.stderr);
+});
+
+test("a pulled image whose layers did not reach the disk is fetched again", {
+  skip: skip || registryMissing,
+  timeout: 120_000,
+}, async () => {
+  using bench = await openBuildBench();
+  await using registry = await startRegistry();
+  const name = `${registry.host}/base:1`;
+  await bench.run(["tag", "busybox", name]);
+  await bench.run(["push", name]);
+  const root = join(bench.directory, "other");
+  const pulled = await runSlipway(["pull", name], { root });
+  assert.equal(pulled.code, 0, pulled.stderr);
+  const layers = () => readdirSync(join(root, "layers"));
+  assert.equal(layers().length, 1);
+  const pruned = await runLater(bench, ["--root", root, "prune", "--force"]);
+  assert.equal(pruned.code, 0, pruned.stderr);
+  assert.deepEqual(layers(), [], "nobody knows whether it is whole");
+  const saved = await runLater(bench, [
+    "--root",
+    root,
+    "save",
+    "-o",
+    join(bench.directory, "saved.tar"),
+    name,
+  ]);
+  assert.equal(saved.code, 0, saved.stderr);
+  const verified = await runLater(bench, ["--root", root, "verify"]);
+  assert.equal(verified.stdout, "The store is well\n", verified.stderr);
 });
