@@ -1,6 +1,7 @@
 import type { Step } from "../plan/plan.ts";
 import type { BuildEvent } from "../progress/event.ts";
 import { failEvent } from "../progress/fail-event.ts";
+import { settleGrowth } from "../store/growth.ts";
 import type { SourceContext } from "./solve-plan.ts";
 
 /** What a step says of itself while it is worked on. */
@@ -16,7 +17,7 @@ export interface StepReport {
 /** Tells that a step begins, and how it ends. */
 export async function reportStep<T>(
   step: Step,
-  { access: { emit, signal }, trace }: SourceContext,
+  { access: { store, emit, signal }, trace }: SourceContext,
   work: (report: StepReport) => Promise<T>,
 ): Promise<T> {
   const id = `step ${step.id}`;
@@ -25,7 +26,7 @@ export async function reportStep<T>(
   const started = Date.now();
   emit({ kind: "start", time: started, id, name: step.name, stage: step.stage });
   try {
-    return await work({
+    const result = await work({
       log: (stream, data) => emit({ kind: "log", time: Date.now(), id, stream, data }),
       note: (message) => emit({ kind: "note", time: Date.now(), message: `${step.name}: ${message}` }),
       cached() {
@@ -33,6 +34,8 @@ export async function reportStep<T>(
       },
       progress: (label, progress) => emit({ kind: "progress", time: Date.now(), id, label, ...progress }),
     });
+    await settleGrowth(store);
+    return result;
   } catch (error) {
     failure = failEvent(id, error, signal);
     throw error;

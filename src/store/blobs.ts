@@ -5,6 +5,8 @@ import { dirname, join } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
 import type { Digest } from "../oci/digest.ts";
 import { digestBytes } from "../oci/digest-bytes.ts";
+import { tellGrowth } from "./growth.ts";
+import { measurePath } from "./measure-path.ts";
 import type { Store } from "./open-store.ts";
 import { syncPath } from "./sync-path.ts";
 import { markUsed } from "./use-time.ts";
@@ -79,6 +81,7 @@ export async function adoptBlob(store: Store, path: string, digest: Digest): Pro
   await syncPath(path);
   await rename(path, target);
   await syncPath(dirname(target));
+  tellGrowth(store, () => measurePath(target));
 }
 
 /** A fresh name in this process's temporary directory; nothing is there yet. */

@@ -1,8 +1,11 @@
 import { existsSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import type { Digest } from "../oci/digest.ts";
 import type { Compression } from "../oci/media-type.ts";
 import { hasBlob, temporaryPath } from "./blobs.ts";
 import { inTransaction } from "./database.ts";
+import { tellGrowth } from "./growth.ts";
+import { forgetSize, measureKept } from "./measure-path.ts";
 import type { Store } from "./open-store.ts";
 import { isPinned, useTime } from "./use-time.ts";
 
@@ -35,7 +38,7 @@ export function publishLayer(store: Store, layer: StoredLayer, directory: string
     store.database
       .prepare("INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?, 0, ?)")
       .run(layer.id, layer.kind, layer.diffId ?? null, layer.sizeBytes ?? null, now, now, store.lease.bootId);
-    return store.layerPath(layer.id);
+    return `layers/${layer.id}`;
   });
 }
 
@@ -145,24 +148,29 @@ export function publishMaterialised(
     const { lastInsertRowid } = store.database
       .prepare("INSERT INTO materialised (key, layer_id, used, durable, boot_id) VALUES (?, ?, ?, 0, ?)")
       .run(made.key, made.layerId, useTime(store), store.lease.bootId);
-    return store.materialisedPath(Number(lastInsertRowid));
+    return `m/${Number(lastInsertRowid).toString(36)}`;
   });
   return findMaterialised(store, made.key)!;
 }
 
 /**
- * Runs `insertRow` and the rename as one: whatever is in the way then has no row. It may be damaged (its row was lost with
- * a power cut), so it goes.
+ * Runs `insertRow`, which says where in the store it goes, and the rename as one: whatever is in the way then has no row. It may be
+ * damaged (its row was lost with a power cut), so it goes.
  */
 function publishDirectory(store: Store, directory: string, insertRow: () => string | undefined): void {
-  inTransaction(store.database, () => {
-    const target = insertRow();
-    if (target === undefined) return;
+  const published = inTransaction(store.database, () => {
+    const path = insertRow();
+    if (path === undefined) return undefined;
+    const target = join(store.root, path);
     if (existsSync(target)) renameSync(target, temporaryPath(store));
     renameSync(directory, target);
+    // Of one that was there before, measured when it was just gone.
+    forgetSize(store, path);
+    return path;
   });
   // What another process made meanwhile is equal to ours.
-  rmSync(directory, { recursive: true, force: true });
+  if (published === undefined) rmSync(directory, { recursive: true, force: true });
+  else tellGrowth(store, () => measureKept(store, published));
 }
 
 function fromRow(row: LayerRow): StoredLayer {

@@ -30,6 +30,11 @@ export async function measureKept(store: Store, path: string): Promise<number> {
   return bytes;
 }
 
+/** What is or was at a path, relative to the store, is another thing from now on. */
+export function forgetSize({ database }: Store, path: string): void {
+  database.prepare("DELETE FROM sizes WHERE path = ?").run(path);
+}
+
 function takesSpace(stats: Stats, seen: Set<number>): boolean {
   if (stats.nlink === 1 || stats.isDirectory()) return true;
   if (seen.has(stats.ino)) return false;

@@ -25,16 +25,15 @@ export interface ReclaimOptions {
 export interface Reclaimed {
   readonly items: readonly StoreItem[];
   readonly freedBytes: number;
-  /** Of the whole store, as far as it was measured; without what processes are working on. */
+  /** What the store takes then, without what living processes are working on: that is theirs, and gone soon. */
   readonly leftBytes: number;
 }
 
 const SAVES_TIME: ReadonlySet<ItemKind> = new Set(["unpacked", "index", "cache-mount", "git"]);
-const STAYS: ReadonlySet<ItemKind> = new Set(["database", "temporary"]);
 
 /**
  * Removes what nobody needs: never what a running process has looked up, nor what an image with a name or a container stands on.
- * What can be made again from a blob goes first, then what was least recently used.
+ * What dead processes left goes first, then what can be made again from a blob, then what was least recently used.
  */
 export async function reclaim(store: Store, options: ReclaimOptions): Promise<Reclaimed> {
   // A commit is on the disk before files go: a power loss must not bring back a row whose files are gone.
@@ -65,7 +64,7 @@ async function removeUnneeded(store: Store, options: ReclaimOptions): Promise<Re
   const remove = async (candidates: readonly StoreItem[]) => {
     for (const item of inOrder(candidates.filter((item) => isAskedFor(item, options)))) {
       if (maxBytes !== undefined && leftBytes <= maxBytes) break;
-      if (item.neededBy !== undefined || STAYS.has(item.kind) || item.used >= keepTime) continue;
+      if (item.neededBy !== undefined || item.kind === "database" || item.used >= keepTime) continue;
       if (maxBytes === undefined && !all && (SAVES_TIME.has(item.kind) || item.isSpool)) continue;
       signal?.throwIfAborted();
       const freed = await removeItem(store, item, keepTime);
@@ -109,7 +108,6 @@ function inOrder(items: readonly StoreItem[]): StoreItem[] {
   return [...items].sort((one, other) => rank(one) - rank(other) || one.used - other.used);
 }
 
-/** What processes are working on is theirs, and gone soon. */
 function totalBytes(items: readonly StoreItem[]): number {
-  return items.reduce((sum, { kind, sizeBytes }) => sum + (kind === "temporary" ? 0 : sizeBytes), 0);
+  return items.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }

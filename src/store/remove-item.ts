@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { temporaryPath } from "./blobs.ts";
 import { inTransaction } from "./database.ts";
 import { keepIndex } from "./kept-indexes.ts";
+import { forgetSize } from "./measure-path.ts";
 import type { Store } from "./open-store.ts";
 import { makeRecordsBare } from "./records.ts";
 import { removeTree } from "./remove-tree.ts";
@@ -98,9 +99,8 @@ function dropMarked(store: Store, { kind, id, path }: StoreItem, keepTime: numbe
   return aside === undefined ? [] : [aside.slice(store.root.length + 1)];
 }
 
-function forgetSizes({ database }: Store, paths: string[]): string[] {
-  const forget = database.prepare("DELETE FROM sizes WHERE path = ?");
-  for (const path of paths) forget.run(path);
+function forgetSizes(store: Store, paths: string[]): string[] {
+  for (const path of paths) forgetSize(store, path);
   return paths;
 }
 
@@ -108,6 +108,12 @@ function moveAside(store: Store, path: string): string | undefined {
   const from = join(store.root, path);
   if (!existsSync(from)) return undefined;
   const to = temporaryPath(store);
-  renameSync(from, to);
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    // What a dead process left in tmp/ is removed by every process that begins, too, in no transaction.
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
   return to;
 }

@@ -42,7 +42,7 @@ export interface StoreItem {
   readonly parts?: string;
 }
 
-/** Everything in the store, with what it takes on disk. */
+/** Everything in the store but what living processes are working on, with what it takes on disk. */
 export async function listItems(store: Store): Promise<StoreItem[]> {
   const needs = findNeeds(store);
   return [
@@ -54,8 +54,12 @@ export async function listItems(store: Store): Promise<StoreItem[]> {
     ...(await listDirectories(store, { kind: "git", folder: "git" })),
     ...(await listLeftovers(store)),
     await listDatabase(store),
-    ...(await listTemporary(store)),
   ];
+}
+
+/** What living processes are working on: their temporary directories. */
+export function listWork(store: Store): Promise<StoreItem[]> {
+  return listOf(store, "tmp", (path) => hasRow(store, path) && { kind: "temporary", used: Date.now() });
 }
 
 async function listLayers(store: Store, { diffIds, spools }: Needs): Promise<StoreItem[]> {
@@ -150,29 +154,33 @@ async function listDirectories(
   return items;
 }
 
-/** Directories that a killed process had published half, or whose removal it had begun. */
+/** Directories that a killed process had published half, or whose removal it had begun, and its temporary one. */
 async function listLeftovers(store: Store): Promise<StoreItem[]> {
+  const describe = (path: string) => !hasRow(store, path) && ({ kind: "leftover", used: 0 } as const);
+  const listed = ["layers", "m", "tmp"].map((folder) => listOf(store, folder, describe));
+  return (await Promise.all(listed)).flat();
+}
+
+async function listOf(
+  store: Store,
+  folder: string,
+  describe: (path: string) => false | Pick<StoreItem, "kind" | "used">,
+): Promise<StoreItem[]> {
   const items: StoreItem[] = [];
-  for (const folder of ["layers", "m"]) {
-    for (const id of await namesIn(store, folder)) {
-      const path = `${folder}/${id}`;
-      if (hasRow(store, path)) continue;
-      items.push({
-        kind: "leftover",
-        id,
-        path,
-        sizeBytes: await measurePath(join(store.root, path)),
-        used: 0,
-      });
-    }
+  for (const id of await namesIn(store, folder)) {
+    const path = `${folder}/${id}`;
+    const described = describe(path);
+    if (!described) continue;
+    items.push({ ...described, id, path, sizeBytes: await measurePath(join(store.root, path)) });
   }
   return items;
 }
 
-/** Whether a directory of layers/ or m/ is known. */
+/** Whether a directory of layers/, m/ or tmp/ is known. */
 export function hasRow({ database }: Store, path: string): boolean {
   const [folder, id = ""] = path.split("/");
   if (folder === "layers") return database.prepare("SELECT 1 FROM layers WHERE id = ?").get(id) !== undefined;
+  if (folder === "tmp") return database.prepare("SELECT 1 FROM leases WHERE id = ?").get(id) !== undefined;
   const name = Number.parseInt(id, 36);
   return database.prepare("SELECT 1 FROM materialised WHERE name = ?").get(name) !== undefined;
 }
@@ -190,16 +198,6 @@ async function listDatabase(store: Store): Promise<StoreItem> {
   ])
     sizeBytes += await measurePath(join(store.root, name));
   return { kind: "database", id: "db.sqlite", path: "db.sqlite", sizeBytes, used: Date.now() };
-}
-
-async function listTemporary(store: Store): Promise<StoreItem[]> {
-  const items: StoreItem[] = [];
-  for (const id of await namesIn(store, "tmp")) {
-    const path = `tmp/${id}`;
-    const sizeBytes = await measurePath(join(store.root, path));
-    items.push({ kind: "temporary", id, path, sizeBytes, used: Date.now() });
-  }
-  return items;
 }
 
 function findUse({ database }: Store, name: string): number | undefined {
