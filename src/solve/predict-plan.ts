@@ -7,12 +7,14 @@ import { hasBlob } from "../store/blobs.ts";
 import { findLayerByDiffId } from "../store/layers.ts";
 import type { Store } from "../store/open-store.ts";
 import { findChanges, plainName, TOLD_NOT_TO, type TracedStep } from "./find-changes.ts";
-import { keyCopy } from "./key-copy.ts";
+import { type KeyedCopy, keyCopy } from "./key-copy.ts";
 import { keyRun } from "./key-run.ts";
 import { type KeyedStep, lookUp } from "./look-up.ts";
+import { loadDestination } from "./solve-copy.ts";
+import { mayKeepFiles } from "./solve-keyed.ts";
 import { asRootfs, type KeyContext, type SourceContext, stepsOfOutputs, withSpan } from "./solve-plan.ts";
 import { solveSource } from "./solve-source.ts";
-import { keyWorkdir } from "./solve-workdir.ts";
+import { keyWorkdir, loadWorkdirInputs } from "./solve-workdir.ts";
 import type { Solved, SolvedRootfs } from "./solved.ts";
 import { nameRootfs } from "./step-record.ts";
 import { nameProject } from "./trace-build.ts";
@@ -95,7 +97,7 @@ class Predictor {
     const outputs = this.#plan.outputs.map(({ rootfs }) => this.#solve(rootfs));
     await Promise.allSettled(outputs);
     await Promise.allSettled(this.#solved.values());
-    await Promise.all(outputs);
+    for (const output of await Promise.all(outputs)) await wantAll(asRootfs(output));
   }
 
   results(): PredictedStep[] {
@@ -169,19 +171,43 @@ class Predictor {
       outcome,
       traced: { step, key, outcome: found === undefined ? "miss" : "hit", recordId },
     });
-    return standOn(base, {
-      recordId: () => nameRootfs(step, base, recordId),
-      layer:
-        record === undefined
-          ? missingLayer(whatItWrites(step))
-          : openStepLayer(this.#options.access.store, record),
-    });
+    const hasFiles = mayKeepFiles(step, base) && (record ?? imported?.layer) !== undefined;
+    let layer = missingLayer(whatItWrites(step));
+    if (found === undefined) await wantInputs(step, keyed, this.#context);
+    else if (!hasFiles) layer = this.#rerunLayer(step, record === undefined ? FILES_ARE_GONE : RUNS_ABOVE);
+    else if (record !== undefined) layer = openStepLayer(this.#options.access.store, record);
+    return standOn(base, { recordId: () => nameRootfs(step, base, recordId), layer });
+  }
+
+  /** Of a step whose result is known without files that may be used: it runs when somebody wants them. */
+  #rerunLayer(step: MadeStep, reason: string): LazyLayer {
+    const missing = missingLayer(whatItWrites(step));
+    const want = async () => {
+      this.#predictions.set(step.id, { outcome: "run", reason });
+      await using keyed = await keyStep(step, this.#context);
+      await wantInputs(step, keyed, this.#context);
+    };
+    let wanted: Promise<void> | undefined;
+    return {
+      ...missing,
+      mustBeMade: true,
+      load: async () => {
+        wanted ??= want();
+        await wanted;
+        return missing.load();
+      },
+    };
   }
 }
 
 type MadeStep = Exclude<Step, SourceStep>;
 
-async function keyStep(step: MadeStep, context: KeyContext): Promise<KeyedStep & AsyncDisposable> {
+const FILES_ARE_GONE = "its result is known, but its files, which a later step wants, are gone";
+const RUNS_ABOVE = "a step below it runs again, so it does, too";
+
+type PredictedKey = KeyedStep & Partial<KeyedCopy> & AsyncDisposable;
+
+async function keyStep(step: MadeStep, context: KeyContext): Promise<PredictedKey> {
   const withNothingToClose = (keyed: KeyedStep) => ({ ...keyed, async [Symbol.asyncDispose]() {} });
   switch (step.kind) {
     case "copy":
@@ -190,6 +216,34 @@ async function keyStep(step: MadeStep, context: KeyContext): Promise<KeyedStep &
       return withNothingToClose(await keyRun(step, context));
     case "workdir":
       return withNothingToClose(await keyWorkdir(step, context));
+  }
+}
+
+/** A step that runs looks into files that its key did not need: where they are gone, the steps that made them run, too. */
+async function wantInputs(
+  step: MadeStep,
+  { base, select }: PredictedKey,
+  { access }: KeyContext,
+): Promise<void> {
+  if (step.kind === "run") return wantAll(base);
+  try {
+    const selection = await select?.();
+    // What is here need not be unpacked to say so.
+    if (!base.layers.some(({ mustBeMade }) => mustBeMade)) return;
+    if (step.kind === "workdir") await loadWorkdirInputs(step, base, access);
+    else await loadDestination(selection!, base, access);
+  } catch (error) {
+    if (!(error instanceof Undecided)) throw error;
+  }
+}
+
+/** As a RUN that mounts them all does, and an output. */
+async function wantAll({ layers }: SolvedRootfs): Promise<void> {
+  for (const layer of layers) {
+    if (!layer.mustBeMade) continue;
+    await layer.load().catch((error) => {
+      if (!(error instanceof Undecided)) throw error;
+    });
   }
 }
 

@@ -1,4 +1,7 @@
+import type { ImageAccess } from "../image/image-access.ts";
 import type { CopyStep } from "../plan/plan.ts";
+import type { CopySelection } from "../rootfs/copy-request.ts";
+import type { Layer } from "../rootfs/layer.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import type { StepRecord } from "../store/records.ts";
 import { type KeyedCopy, keyCopy } from "./key-copy.ts";
@@ -26,13 +29,7 @@ export async function solveCopy(step: CopyStep, context: SolveContext): Promise<
 async function copyFiles(missing: MissingStep, keyed: KeyedCopy, context: SolveContext): Promise<StepRecord> {
   const { store, work, signal } = context.access;
   const selection = await keyed.select();
-  const base = selection.request.link
-    ? []
-    : await loadUpperLayers({
-        layers: keyed.base.layers,
-        settle: (layers) => work.settleDestination({ selection, layers }, { signal }),
-        onlyIndexes: true,
-      });
+  const base = await loadDestination(selection, keyed.base, context.access);
   const { totalBytes } = selection;
   let isTold = false;
   const onProgress = (progress: { readonly doneBytes: number }) => {
@@ -49,4 +46,16 @@ async function copyFiles(missing: MissingStep, keyed: KeyedCopy, context: SolveC
     if (isTold) missing.report.progress("copied", { doneBytes: totalBytes, totalBytes });
     return keepRecord(store, layer, missing);
   });
+}
+
+/** The layers that say what is where a COPY puts its files: only their indexes are there for certain. */
+export async function loadDestination(
+  selection: CopySelection,
+  { layers }: SolvedRootfs,
+  { work, signal }: ImageAccess,
+): Promise<Layer[]> {
+  if (selection.request.link) return [];
+  const settle = (upper: readonly Layer[]) =>
+    work.settleDestination({ selection, layers: upper }, { signal });
+  return loadUpperLayers({ layers, settle, onlyIndexes: true });
 }

@@ -46,7 +46,7 @@ function takeHit(found: LookedUp, hit: HitContext): StepResult | undefined {
   if (stored !== undefined) {
     for (const earlier of keys.slice(0, -1)) aliasRecord(hit.context.access.store, stored, earlier);
   }
-  const mayStay = mayKeepFiles(hit);
+  const mayStay = mayKeepFiles(hit.step, hit.base);
   if (record !== undefined && mayStay) return resultOf(record, hit.context);
   if (stored !== undefined) {
     const { id, created } = stored;
@@ -64,7 +64,7 @@ function takeHit(found: LookedUp, hit: HitContext): StepResult | undefined {
  * What a command did goes with the files that it saw: when a step below runs again, and its result comes out differently, the command
  * must, too.
  */
-function mayKeepFiles({ step, base }: HitContext): boolean {
+export function mayKeepFiles(step: Step, base: SolvedRootfs): boolean {
   return step.kind !== "run" || !base.layers.some(({ mustBeMade }) => mustBeMade);
 }
 

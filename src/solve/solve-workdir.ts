@@ -1,5 +1,7 @@
 import { makeWorkdirKey } from "../cache/step-key.ts";
+import type { ImageAccess } from "../image/image-access.ts";
 import type { WorkdirStep } from "../plan/plan.ts";
+import type { Layer } from "../rootfs/layer.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { openUnionTree } from "../rootfs/union-tree.ts";
 import { resolveUser } from "../sandbox/resolve-user.ts";
@@ -21,11 +23,8 @@ export async function solveWorkdir(step: WorkdirStep, context: SolveContext): Pr
   const keyed = await keyWorkdir(step, context);
   const { store, work, signal } = context.access;
   const make: MakeResult = async (missing) => {
-    const layers = await loadLayersOfPaths(
-      { layers: keyed.base.layers, paths: [step.path], onlyEntries: true },
-      context.access,
-    );
-    const owner = await findOwner(keyed.base, step.user, context);
+    const { layers, userLayers } = await loadWorkdirInputs(step, keyed.base, context.access);
+    const owner = findOwner(step.user, userLayers);
     const mtime = context.epochSeconds ?? Math.floor(Date.now() / 1000);
     return runOnce(missing, context, async () => {
       const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
@@ -37,8 +36,20 @@ export async function solveWorkdir(step: WorkdirStep, context: SolveContext): Pr
   return solveKeyed(step, keyed, { make, context });
 }
 
-async function findOwner({ layers }: SolvedRootfs, user: string, { access }: SolveContext) {
+/** The layers that say what is at the path, of which only the indexes are there for certain, and those that say who the USER is. */
+export async function loadWorkdirInputs(
+  { path, user }: WorkdirStep,
+  { layers }: SolvedRootfs,
+  access: ImageAccess,
+): Promise<{ readonly layers: readonly Layer[]; readonly userLayers: readonly Layer[] }> {
+  return {
+    layers: await loadLayersOfPaths({ layers, paths: [path], onlyEntries: true }, access),
+    userLayers: user === "" ? [] : await loadUserLayers(layers, access),
+  };
+}
+
+function findOwner(user: string, layers: readonly Layer[]) {
   if (user === "") return undefined;
-  using tree = openUnionTree(await loadUserLayers(layers, access));
+  using tree = openUnionTree(layers);
   return resolveUser(tree, user);
 }

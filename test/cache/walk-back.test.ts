@@ -34,6 +34,11 @@ RUN cp /bin/app /tested
   };
   const build = async (...args: readonly string[]): Promise<string> =>
     (await succeed(["build", "--progress=plain", "-t", "app", ...args, directory])).stderr;
+  const plan = async (): Promise<string[]> => {
+    const { stdout } = await succeed(["plan", "--format", "json", directory]);
+    const { steps } = JSON.parse(stdout) as { readonly steps: readonly { name: string; outcome: string }[] };
+    return steps.map(({ name, outcome }) => `${outcome} ${name.split(" ", 2).join(" ")}`);
+  };
   const count = (text: string, pattern: RegExp) => text.match(pattern)?.length ?? 0;
   const stepLayers = async () =>
     count((await succeed(["du", "--format", "json"])).stdout, /"Kind":"step-layer"/g);
@@ -45,13 +50,20 @@ RUN cp /bin/app /tested
     assert.equal(count(text, /CACHED/g), 6, text);
     assert.doesNotMatch(text, /runs again/);
     assert.equal(await stepLayers(), 3);
-    const { stdout } = await succeed(["plan", "--format", "json", directory]);
-    assert.equal(count(stdout, /"outcome": ?"hit"/g), 6, stdout);
+    assert.ok((await plan()).every((line) => line.startsWith("hit ")));
     await succeed(["verify"]);
   });
 
   test("runs the builder when its source has changed, on top of what is made again", async () => {
     writeFileSync(join(directory, "source"), "two\n");
+    assert.deepEqual(await plan(), [
+      "run RUN echo",
+      "run COPY source",
+      "run RUN --mount=type=cache,target=/runs",
+      "unknown COPY --from=builder",
+      "unknown COPY --from=builder",
+      "unknown RUN cp",
+    ]);
     const text = await build();
     assert.match(text, /RUN echo tools > \/tools: the cache knows its result.*runs again/);
     assert.equal(await read("/tested"), "tools\ntwo\n");
@@ -61,17 +73,18 @@ RUN cp /bin/app /tested
   });
 
   test("mixes no files of two runs where only some layers of a stage are gone", async () => {
-    const dockerfile = (target: string) => `FROM busybox AS builder
+    const copyTo = (target: string) =>
+      writeFileSync(
+        join(directory, "Dockerfile"),
+        `FROM busybox AS builder
 RUN date +%s > /first; head -c 3000000 /dev/zero > /large
 RUN cp /first /second; sleep 1
 FROM busybox
 COPY --from=builder /first /second ${target}/
-`;
-    const tag = async (target: string) => {
-      writeFileSync(join(directory, "Dockerfile"), dockerfile(target));
-      return build();
-    };
-    await tag("/a");
+`,
+      );
+    copyTo("/a");
+    await build();
     const { stdout } = await succeed(["du", "--format", "json"]);
     const parts = stdout
       .trim()
@@ -79,7 +92,9 @@ COPY --from=builder /first /second ${target}/
       .map((line) => JSON.parse(line));
     const large = parts.find(({ Kind, SizeBytes }) => Kind === "step-layer" && SizeBytes > 3_000_000);
     await succeed(["prune", "--filter", `id=${large.ID}`]);
-    const text = await tag("/b");
+    copyTo("/b");
+    assert.deepEqual(await plan(), ["run RUN date", "run RUN cp", "unknown COPY --from=builder"]);
+    const text = await build();
     assert.match(text, /RUN cp .*: a step below it runs again, so it does, too/);
     assert.equal(await read("/b/second"), await read("/b/first"));
     await succeed(["verify"]);
