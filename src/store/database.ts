@@ -166,17 +166,44 @@ export function openDatabase(path: string): DatabaseSync {
   }
 }
 
-/** Runs `write` in one transaction that waits for other writers first; nothing asynchronous may happen in it. */
-export function inTransaction<T>(database: DatabaseSync, write: () => T): T {
+/** Those with news that shall be on the disk when they are closed. */
+const withNews = new WeakSet<DatabaseSync>();
+
+/**
+ * Runs `write` in one transaction that waits for other writers first; nothing asynchronous may happen in it. What is written so is on the
+ * disk once the database is closed, unless it is no news; single statements (leases, marks of use) are none.
+ */
+export function inTransaction<T>(
+  database: DatabaseSync,
+  write: () => T,
+  { isNews = true }: { readonly isNews?: boolean } = {},
+): T {
   database.exec("BEGIN IMMEDIATE");
   try {
     const result = write();
     database.exec("COMMIT");
+    if (isNews) withNews.add(database);
     return result;
   } catch (error) {
     database.exec("ROLLBACK");
     throw error;
   }
+}
+
+/**
+ * Closes it. The last connection that closes moves SQLite's log into the database, which waits for the disk several times; and the next one
+ * to write begins a log, which waits again. A process with nothing new leaves the log as it is: the last to close is then one that may only read.
+ */
+export function closeDatabase(database: DatabaseSync): void {
+  if (withNews.has(database)) {
+    database.close();
+    return;
+  }
+  const reader = new DatabaseSync(database.location()!, { readOnly: true });
+  // What has read holds the lock that closing wants.
+  reader.prepare("SELECT count(*) FROM sqlite_schema").get();
+  database.close();
+  reader.close();
 }
 
 /** SQLite result code; its extended forms have it in the low byte. */

@@ -41,12 +41,23 @@ interface TagRow {
 }
 
 export function writeImage(store: Store, image: StoredImage): void {
-  store.database
-    .prepare(
-      `INSERT INTO images VALUES (?, ?, ?, ?, ?) ON CONFLICT (config_digest) DO UPDATE SET
-       manifest_digest = coalesce(excluded.manifest_digest, manifest_digest), size_bytes = max(size_bytes, excluded.size_bytes)`,
-    )
-    .run(image.configDigest, image.manifestDigest ?? null, image.platform, image.sizeBytes, image.created);
+  inTransaction(
+    store.database,
+    () =>
+      store.database
+        .prepare(
+          `INSERT INTO images VALUES (?, ?, ?, ?, ?) ON CONFLICT (config_digest) DO UPDATE SET
+         manifest_digest = coalesce(excluded.manifest_digest, manifest_digest), size_bytes = max(size_bytes, excluded.size_bytes)`,
+        )
+        .run(
+          image.configDigest,
+          image.manifestDigest ?? null,
+          image.platform,
+          image.sizeBytes,
+          image.created,
+        ),
+    { isNews: findImage(store, image.configDigest) === undefined },
+  );
 }
 
 export function findImage(store: Store, configDigest: Digest): StoredImage | undefined {
@@ -79,9 +90,15 @@ export function listImages(store: Store): StoredImage[] {
 }
 
 export function writeTag(store: Store, tag: ImageTag): void {
-  store.database
-    .prepare("INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?, ?)")
-    .run(tag.name, tag.platform, tag.configDigest, tag.targetDigest ?? null, tag.updated);
+  const { configDigest, targetDigest } = findTag(store, tag.name, tag.platform) ?? {};
+  inTransaction(
+    store.database,
+    () =>
+      store.database
+        .prepare("INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?, ?)")
+        .run(tag.name, tag.platform, tag.configDigest, tag.targetDigest ?? null, tag.updated),
+    { isNews: configDigest !== tag.configDigest || targetDigest !== tag.targetDigest },
+  );
 }
 
 /** The tag for one platform. */

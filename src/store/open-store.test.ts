@@ -11,6 +11,7 @@ import type { Digest } from "../oci/digest.ts";
 import { recordBlobOrigins } from "./blob-origins.ts";
 import { hasBlob, readBlob, temporaryPath, writeBlob } from "./blobs.ts";
 import { makeDurable } from "./durability.ts";
+import { findTag, writeImage, writeTag } from "./images.ts";
 import { findLayer, findMaterialised, publishLayer, publishMaterialised } from "./layers.ts";
 import { openStore, type Store } from "./open-store.ts";
 import { findRecord, writeRecord } from "./records.ts";
@@ -196,6 +197,26 @@ describe("a store", () => {
     await makeDurable(store);
     for (const table of ["layers", "materialised"])
       assert.deepEqual(store.database.prepare(`SELECT durable FROM ${table}`).get()!.durable, 1, table);
+  });
+
+  it("moves SQLite's log into the database when it closes with news, and leaves it there without", async () => {
+    const hasLog = () => existsSync(join(root, "db.sqlite-wal"));
+    const tag = {
+      name: "docker.io/library/a:1",
+      platform: "linux/amd64",
+      configDigest: `sha256:${"1".repeat(64)}`,
+    } as const;
+    for (const expected of [false, true]) {
+      const store = openStore(root);
+      assert.equal(hasLog(), true);
+      writeImage(store, { ...tag, sizeBytes: 1, created: 1 });
+      writeTag(store, { ...tag, updated: 1 });
+      await store[Symbol.asyncDispose]();
+      assert.equal(hasLog(), expected);
+    }
+    await using store = openStore(root);
+    assert.equal(findTag(store, tag.name, tag.platform)?.configDigest, tag.configDigest);
+    assert.equal(store.database.prepare("SELECT count(*) AS n FROM leases").get()!.n, 1);
   });
 
   it("has no record whose layer is gone", async () => {

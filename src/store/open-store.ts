@@ -5,7 +5,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { BuildError } from "../errors/build-error.ts";
 import { explainSystemError } from "../errors/explain-system-error.ts";
 import { type Digest, digestHex } from "../oci/digest.ts";
-import { openDatabase } from "./database.ts";
+import { closeDatabase, openDatabase } from "./database.ts";
 import { dropUnsyncedRows } from "./durability.ts";
 import { dropDeadLeases, type Lease, takeLease } from "./lease.ts";
 import { removeTree } from "./remove-tree.ts";
@@ -83,7 +83,7 @@ export function openStore(directory: string): Store {
     async [Symbol.asyncDispose]() {
       await removeTree(temporaryDirectory);
       lease[Symbol.dispose]();
-      database.close();
+      closeDatabase(database);
     },
   };
 }
