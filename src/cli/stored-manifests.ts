@@ -1,13 +1,74 @@
-import { type AssembledImage, type WrittenManifest, writeManifest } from "../image/assemble-image.ts";
+import {
+  type AssembledImage,
+  type WrittenManifest,
+  writeIndexOrManifest,
+  writeManifest,
+} from "../image/assemble-image.ts";
 import type { ImageAccess, LazyLayer } from "../image/image-access.ts";
 import { openStoredImage } from "../image/resolve-image.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
-import type { Manifest } from "../oci/manifest.ts";
+import type { ImageIndex, Manifest } from "../oci/manifest.ts";
 import { MEDIA_TYPE } from "../oci/media-type.ts";
 import { normalizePlatform } from "../oci/platform.ts";
-import { hasBlob, readBlob } from "../store/blobs.ts";
-import type { StoredImage } from "../store/images.ts";
+import { formatImageReference, parseImageReference } from "../oci/reference.ts";
+import { blobSize, hasBlob, readJsonBlob } from "../store/blobs.ts";
+import { findImage, findTags, type StoredImage } from "../store/images.ts";
 import { findLayerByDiffId } from "../store/layers.ts";
+import { findImage as findNamedImage } from "./find-image.ts";
+
+/** What goes to a registry under a name, or into an archive. */
+export interface StoredRoot {
+  /** A manifest, or an index over several. */
+  readonly root: Descriptor;
+  readonly manifests: readonly WrittenManifest[];
+}
+
+/**
+ * What the store has under a name, for all platforms. What was pulled or pushed keeps its digest, as long as all of it is here or can be
+ * fetched: annotations, attestations and another compression stay. Else it is as `build --push` makes it.
+ *
+ * @throws BuildError `image-not-found`.
+ */
+export async function openStoredRoot(access: ImageAccess, text: string): Promise<StoredRoot> {
+  const tags = findTags(access.store, formatImageReference(parseImageReference(text)));
+  const images = [...new Set(tags.map((tag) => tag.configDigest))].map((id) => findImage(access.store, id)!);
+  if (images.length === 0) images.push(findNamedImage(access, text));
+  const [target, ...others] = new Set(tags.map((tag) => tag.targetDigest));
+  const known =
+    target === undefined || others.length > 0
+      ? undefined
+      : await openTarget(access, target, async (id) => {
+          const image = images.find(({ configDigest }) => configDigest === id);
+          return image === undefined ? [] : (await openStoredImage(access, image, text)).layers;
+        });
+  if (known !== undefined) return known;
+  const manifests = await Promise.all(images.map((image) => openStoredManifest(access, image, text)));
+  return { root: await writeIndexOrManifest(access, manifests, {}), manifests };
+}
+
+/** A manifest or index of a registry with all that it lists; undefined when part of it is neither here nor among an image's layers. */
+async function openTarget(
+  access: ImageAccess,
+  digest: Digest,
+  layersOf: (configDigest: Digest) => Promise<readonly LazyLayer[]>,
+): Promise<StoredRoot | undefined> {
+  const { store } = access;
+  if (!hasBlob(store, digest)) return undefined;
+  const document = await readJsonBlob<Partial<ImageIndex> & Partial<Manifest>>(store, digest);
+  const entries = document.manifests?.map((entry) => entry.digest) ?? [digest];
+  const manifests: WrittenManifest[] = [];
+  for (const entry of entries) {
+    if (!hasBlob(store, entry)) return undefined;
+    const { config } = await readJsonBlob<Partial<Manifest>>(store, entry);
+    const manifest = config && (await openKnownManifest(access, entry, await layersOf(config.digest)));
+    if (manifest === undefined) return undefined;
+    manifests.push(manifest);
+  }
+  if (document.manifests === undefined) return { root: manifests[0]!.descriptor, manifests };
+  const { mediaType = MEDIA_TYPE.ociIndex } = document;
+  return { root: { mediaType, digest, size: await blobSize(store, digest) }, manifests };
+}
 
 /**
  * The manifest of a stored image; what of its blobs is not here, its `missing` fetches. A pulled image keeps the manifest that it came
@@ -21,26 +82,28 @@ export async function openStoredManifest(
   text: string,
   { isLocal = false }: { readonly isLocal?: boolean } = {},
 ): Promise<WrittenManifest> {
-  const { store } = access;
   const opened = await openStoredImage(access, image, text);
   const platform = normalizePlatform(opened.config);
   const layers = isLocal ? opened.layers.map((layer) => withoutFetch(access, layer)) : opened.layers;
-  if (image.manifestDigest !== undefined) {
-    const bytes = await readBlob(store, image.manifestDigest);
-    const manifest = JSON.parse(bytes.toString("utf8")) as Manifest;
-    const missing = listFetches(layers);
-    if (manifest.layers.every(({ digest }) => missing.has(digest) || hasBlob(store, digest))) {
-      const mediaType = manifest.mediaType ?? MEDIA_TYPE.ociManifest;
-      return {
-        manifest,
-        descriptor: { mediaType, digest: image.manifestDigest, size: bytes.length, platform },
-        missing,
-      };
-    }
-  }
+  const known = image.manifestDigest && (await openKnownManifest(access, image.manifestDigest, layers));
+  if (known) return { ...known, descriptor: { ...known.descriptor, platform } };
   const { config, configDigest } = opened;
   const assembled: AssembledImage = { platform, config, configDigest, layers };
-  return writeManifest(access, assembled, { compression: "gzip", dockerTypes: true });
+  return writeManifest(access, assembled, { compression: "gzip" });
+}
+
+/** A manifest of the store; undefined when it names blobs that are neither here nor to be fetched as one of the layers. */
+async function openKnownManifest(
+  { store }: ImageAccess,
+  digest: Digest,
+  layers: readonly LazyLayer[],
+): Promise<WrittenManifest | undefined> {
+  const manifest = await readJsonBlob<Manifest>(store, digest);
+  const missing = listFetches(layers);
+  const blobs = [manifest.config, ...manifest.layers];
+  if (!blobs.every((blob) => missing.has(blob.digest) || hasBlob(store, blob.digest))) return undefined;
+  const { mediaType = MEDIA_TYPE.ociManifest } = manifest;
+  return { manifest, descriptor: { mediaType, digest, size: await blobSize(store, digest) }, missing };
 }
 
 /** A layer that is here is not fetched in another form. */

@@ -92,7 +92,7 @@ export function findLocalImage(
   if (reference.digest !== undefined) return findByDigest(store, reference.digest, platform);
   const name = formatImageReference(reference);
   const tag =
-    platform === undefined ? findTags(store, name)[0] : findTag(store, name, formatPlatform(platform));
+    platform === undefined ? findTags(store, name).at(-1) : findTag(store, name, formatPlatform(platform));
   return tag && findImage(store, tag.configDigest);
 }
 

@@ -109,11 +109,11 @@ export function findTag(store: Store, name: string, platform: string): ImageTag 
   return row && fromTagRow(row as unknown as TagRow);
 }
 
-/** All platforms of a name. */
+/** All platforms of a name, in the order in which they got it: an index over them lists them so. */
 export function findTags(store: Store, name: string): ImageTag[] {
   return (
     store.database
-      .prepare("SELECT * FROM tags WHERE name = ? ORDER BY updated DESC")
+      .prepare("SELECT * FROM tags WHERE name = ? ORDER BY rowid")
       .all(name) as unknown as TagRow[]
   ).map(fromTagRow);
 }

@@ -208,7 +208,7 @@ test("pull --all-tags pulls every image that the registry has of a name, and no 
   };
   await put(`sha256-${"0".repeat(64)}`, MEDIA_TYPE.ociIndex, index);
   // A signature as cosign stores it, with the config of an image, and an SBOM as oras does.
-  const answer = await fetch(`${manifests}/1`, { headers: { accept: MEDIA_TYPE.dockerManifest } });
+  const answer = await fetch(`${manifests}/1`, { headers: { accept: MEDIA_TYPE.ociManifest } });
   const { config } = (await answer.json()) as { config: { digest: string; size: number } };
   const artifact = (configType: string, layerType: string) =>
     JSON.stringify({
@@ -221,6 +221,10 @@ test("pull --all-tags pulls every image that the registry has of a name, and no 
   await put(`sha256-${"0".repeat(64)}.sig`, MEDIA_TYPE.ociManifest, cosign);
   const oras = artifact("application/vnd.oci.empty.v1+json", MEDIA_TYPE.ociLayer);
   await put("1-sbom", MEDIA_TYPE.ociManifest, oras);
+  const tree = mkdtempSync(join(work, "riscv-"));
+  writeFileSync(join(tree, "Dockerfile"), "FROM scratch\nCOPY Dockerfile /\n");
+  await run("build", "-q", "--platform=linux/riscv64", "-t", `${name}:riscv`, "--push", tree);
+  await run("build", "-q", "--platform=linux/riscv64", "-t", `${registry.host}/riscv:1`, "--push", tree);
   const other = join(mkdtempSync(join(work, "all-")), "store");
   const { stdout, stderr } = await slipway(["pull", "-a", name], { root: other });
   assert.equal(stdout, `${name}\n`);
@@ -229,6 +233,13 @@ test("pull --all-tags pulls every image that the registry has of a name, and no 
     /Left out: Cannot use ".*\.sig": it is an artifact of .*simplesigning.*, not an image/,
   );
   assert.match(stderr, /Left out: Cannot use ".*:1-sbom": it is an artifact of .*empty.*, not an image/);
+  assert.match(stderr, /Left out: Cannot use ".*:riscv" for linux\/\w+: it is an image for linux\/riscv64/);
+  const strange = await runSlipway(["pull", "-a", `${registry.host}/riscv`], { root: other });
+  assert.equal(strange.code, 1);
+  assert.match(
+    strange.stderr,
+    /Cannot pull all tags of ".*\/riscv": .* has no image of that name for linux\//,
+  );
   const alone = await runSlipway(["pull", `${name}:1-sbom`], { root: other });
   assert.equal(alone.code, 1);
   const shown = await slipway(["images", "--format", "{{.Repository}}:{{.Tag}}"], { root: other });
@@ -260,7 +271,7 @@ test("push --all-tags pushes what the store has of a name", { skip: registryMiss
   assert.deepEqual(shown.stdout.trim().split("\n").sort(), [`1 ${digest}`, `2 ${digest}`]);
   // What the registry has is the size that the layer has, compressed.
   const manifest = await fetch(`http://${registry.host}/v2/a/tree/manifests/1`, {
-    headers: { accept: MEDIA_TYPE.dockerManifest },
+    headers: { accept: MEDIA_TYPE.ociManifest },
   });
   const { layers } = (await manifest.json()) as { layers: { size: number }[] };
   const measured = JSON.parse((await run("size", "--format", "json", `${name}:1`)).stdout);

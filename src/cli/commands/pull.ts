@@ -1,8 +1,8 @@
 import type { Command } from "commander";
-import { BuildError } from "../../errors/build-error.ts";
+import { BuildError, type BuildErrorCode } from "../../errors/build-error.ts";
 import type { ImageAccess } from "../../image/image-access.ts";
 import { pullImage } from "../../image/resolve-image.ts";
-import type { Platform } from "../../oci/platform.ts";
+import { formatPlatform, type Platform } from "../../oci/platform.ts";
 import { formatImageReference, type ImageReference, parseImageReference } from "../../oci/reference.ts";
 import type { CommandContext } from "../command-context.ts";
 import { choosePlatform } from "../find-image.ts";
@@ -48,7 +48,12 @@ export function definePull(command: Command, context: CommandContext): void {
 /** Distribution spec 1.1, "Referrers Tag Schema": a list of signatures and the like is no image. */
 const REFERRERS_TAG = /^sha256-[0-9a-f]{64}$/;
 
-/** Tags of signatures and other artifacts are passed over with a note. */
+const LEFT_OUT: ReadonlySet<BuildErrorCode> = new Set(["not-image", "image-not-found"]);
+
+/**
+ * Tags of signatures and other artifacts, of images for other platforms, and of what is gone are passed over with a note. DIFFERS: docker
+ * stops at the first of them.
+ */
 async function pullAllTags(access: ImageAccess, name: ImageReference, platform: Platform): Promise<void> {
   const registry = await access.openRegistry();
   const tags = await registry.listTags(name, { signal: access.signal });
@@ -58,11 +63,14 @@ async function pullAllTags(access: ImageAccess, name: ImageReference, platform: 
       await pullImage(access, { ...name, tag }, { platform, withLayers: true });
       count++;
     } catch (error) {
-      if (!(error instanceof BuildError) || error.code !== "not-image") throw error;
+      if (!(error instanceof BuildError) || !LEFT_OUT.has(error.code)) throw error;
       access.emit({ kind: "note", time: Date.now(), message: `Left out: ${error.message}` });
     }
   }
   if (count > 0) return;
   const action = `Cannot pull all tags of "${formatImageReference(name)}"`;
-  throw new BuildError("image-not-found", `${action}: its registry has no image of that name`);
+  throw new BuildError(
+    "image-not-found",
+    `${action}: its registry has no image of that name for ${formatPlatform(platform)}`,
+  );
 }

@@ -1,17 +1,15 @@
 import type { Command } from "commander";
 import { BuildError } from "../../errors/build-error.ts";
 import { pushImage } from "../../export/push-image.ts";
-import { writeIndexOrManifest } from "../../image/assemble-image.ts";
 import type { ImageAccess } from "../../image/image-access.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { formatImageReference, parseImageReference } from "../../oci/reference.ts";
-import { findImage as findStoredImage, findTags, listTags, writeTag } from "../../store/images.ts";
+import { findTags, listTags, writeTag } from "../../store/images.ts";
 import type { CommandContext } from "../command-context.ts";
-import { findImage } from "../find-image.ts";
 import { makeOption } from "../make-option.ts";
 import { parseUntagged } from "../parse-untagged.ts";
 import { addRegistryFlags, type RegistryFlags, readRegistryFlags } from "../registry-flags.ts";
-import { openStoredManifest } from "../stored-manifests.ts";
+import { openStoredRoot } from "../stored-manifests.ts";
 import { withProgress } from "../with-session.ts";
 
 interface PushFlags extends RegistryFlags {
@@ -66,14 +64,10 @@ async function push(
   name: string,
 ): Promise<{ readonly descriptor: Descriptor; readonly tag: string }> {
   const reference = parseImageReference(name);
-  const tags = findTags(access.store, formatImageReference(reference));
-  const images = [...new Set(tags.map((tag) => tag.configDigest))].map(
-    (id) => findStoredImage(access.store, id)!,
-  );
-  if (images.length === 0) images.push(findImage(access, name));
-  const manifests = await Promise.all(images.map((image) => openStoredManifest(access, image, name)));
-  const descriptor = await writeIndexOrManifest(access, manifests, { dockerTypes: true });
-  await pushImage(access, reference, { root: descriptor, manifests });
-  for (const stored of tags) writeTag(access.store, { ...stored, targetDigest: descriptor.digest });
-  return { descriptor, tag: reference.tag ?? reference.digest! };
+  const image = await openStoredRoot(access, name);
+  await pushImage(access, reference, image);
+  const { digest } = image.root;
+  for (const stored of findTags(access.store, formatImageReference(reference)))
+    writeTag(access.store, { ...stored, targetDigest: digest });
+  return { descriptor: image.root, tag: reference.tag ?? reference.digest! };
 }
