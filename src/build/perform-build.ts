@@ -3,6 +3,7 @@ import { hintNearest } from "../errors/suggest-nearest.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import type { Plan } from "../plan/plan.ts";
 import { solvePlan } from "../solve/solve-plan.ts";
+import { writeBuiltImages } from "../store/builds.ts";
 import { measureLayers } from "../store/layers.ts";
 import type { BuildOptions, BuildResult } from "./build-options.ts";
 import { checkOutputs, checkPlannedOutputs } from "./check-outputs.ts";
@@ -40,7 +41,7 @@ export async function performBuild(options: BuildOptions): Promise<Omit<BuildRes
   checkSquash(plan, options.squash);
   checkPlannedOutputs(outputs, plan.outputs, { hasAttestations: options.provenance !== undefined });
 
-  const results = await solvePlan(plan, {
+  const solved = await solvePlan(plan, {
     access,
     explain: options.explain,
     cacheTtlMs: options.cacheTtlMs,
@@ -56,12 +57,12 @@ export async function performBuild(options: BuildOptions): Promise<Omit<BuildRes
     imports: await caches.imports,
     ledger: caches.ledger,
   });
-  await caches.write(results);
+  await caches.write(solved.outputs);
   const built = plan.outputs.map(({ target, config, platform }, position) => ({
     target,
     config,
     platform,
-    layers: results[position]!.layers,
+    layers: solved.outputs[position]!.layers,
   }));
   const { squash, provenance } = options;
   const attestations = provenance && [
@@ -81,6 +82,8 @@ export async function performBuild(options: BuildOptions): Promise<Omit<BuildRes
     attestations,
   });
   const { images, manifests, root } = exported;
+  const ids = images.map(({ configDigest }) => configDigest);
+  writeBuiltImages(access.store, solved.buildId, ids);
   return {
     images: images.map(({ config, configDigest, platform }, position) => ({
       target: built[position]!.target,

@@ -86,9 +86,10 @@ export async function measureImage(
       hiddenBytes: hiddenBytes[position]!,
     });
   }
-  const leftBehind = await measureStages(access, config.rootfs.diff_ids);
+  const { configDigest } = image;
+  const leftBehind = await measureStages(access, { configDigest, diffIds: config.rootfs.diff_ids });
   return {
-    id: image.configDigest,
+    id: configDigest,
     sizeBytes: sum(measured.map(({ sizeBytes }) => sizeBytes)),
     hiddenBytes: sum(hiddenBytes),
     layers: measured,

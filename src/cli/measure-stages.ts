@@ -17,17 +17,15 @@ export interface StageMeasure {
  * What the build of an image left behind in its other stages, the biggest first; without the layers of the images that those stand on, and
  * without what has been pruned.
  *
- * @param diffIds the image's layers, bottom first.
- * @returns undefined when no build is remembered that made the topmost one.
+ * @returns undefined when no build is remembered that made the image.
  */
 export async function measureStages(
   { store, signal }: ImageAccess,
-  diffIds: readonly Digest[],
+  image: { readonly configDigest: Digest; readonly diffIds: readonly Digest[] },
 ): Promise<readonly StageMeasure[] | undefined> {
-  const top = diffIds.at(-1);
-  const made = top === undefined ? undefined : listStepLayers(store, top);
+  const made = listStepLayers(store, image.configDigest);
   if (made === undefined) return undefined;
-  const inImage = new Set(diffIds);
+  const inImage = new Set(image.diffIds);
   const stages = new Map<string, StageMeasure>();
   const counted = new Set<string>();
   for (const { stage, layer } of made) {

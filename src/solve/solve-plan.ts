@@ -82,13 +82,18 @@ export interface SolveContext extends SolveOptions, KeyContext {
   readonly limitRuns: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
+export interface SolvedPlan {
+  /** Under which the store remembers the build. */
+  readonly buildId: string;
+  /** The root file system of each output, in the plan's order. */
+  readonly outputs: readonly SolvedRootfs[];
+}
+
 /**
  * Walks the graph from the outputs down: keys each step, looks it up, runs what is missing, what is independent at the same time.
  * When one step fails the others are stopped and waited for, and the first failure is thrown.
- *
- * @returns the root file system of each output, in the plan's order.
  */
-export async function solvePlan(plan: Plan, options: SolveOptions): Promise<SolvedRootfs[]> {
+export async function solvePlan(plan: Plan, options: SolveOptions): Promise<SolvedPlan> {
   const stop = new AbortController();
   const signal = AbortSignal.any([options.access.signal, stop.signal]);
   const results = new Map<StepId, Promise<Solved>>();
@@ -129,10 +134,13 @@ export async function solvePlan(plan: Plan, options: SolveOptions): Promise<Solv
   const traced = context.trace.finish(signal.aborted ? "failed" : "done");
   if (options.explain) tellMisses(traced, options.access.emit);
   if (signal.aborted) throw signal.reason;
-  return outputs.map((output) => {
-    if (output.status === "rejected") throw output.reason;
-    return output.value;
-  });
+  return {
+    buildId: context.trace.buildId,
+    outputs: outputs.map((output) => {
+      if (output.status === "rejected") throw output.reason;
+      return output.value;
+    }),
+  };
 }
 
 function tellMisses(steps: readonly StoredBuildStep[], emit: EventSink): void {

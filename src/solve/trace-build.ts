@@ -8,6 +8,8 @@ import { type CompareContext, findChanges, plainName, type TracedStep } from "./
 
 /** Collects what the steps of a build came to; the last word on a step counts. */
 export interface BuildTrace {
+  /** Under which the store remembers the build. */
+  readonly buildId: string;
   add(step: TracedStep): void;
   /** The work on a step that has no result begins; others may look at it. */
   begin(step: Omit<TracedStep, "outcome" | "recordId">): void;
@@ -34,6 +36,7 @@ export function makeBuildTrace(
   const times = new Map<number, StepTimes>();
   const failedLogs = new Map<number, readonly LogChunk[]>();
   return {
+    buildId: build.id,
     add(traced) {
       steps.set(traced.step.id, traced);
     },

@@ -146,20 +146,27 @@ export interface StepLayer {
   readonly layer: StoredLayer;
 }
 
-/** The layers of all steps of the newest build that made the one with this diff ID; undefined when none is remembered. */
-export function listStepLayers(store: Store, diffId: Digest): StepLayer[] | undefined {
-  const from = `FROM build_steps JOIN records ON records.id = build_steps.record_id
-    JOIN layers ON layers.id = records.layer_id JOIN builds ON builds.id = build_steps.build_id`;
+/** Remembers which images a build came to. One without steps is not remembered itself. */
+export function writeBuiltImages({ database }: Store, buildId: string, ids: readonly Digest[]): void {
+  const insert = database.prepare("INSERT OR IGNORE INTO built_images SELECT id, ? FROM builds WHERE id = ?");
+  inTransaction(database, () => {
+    for (const id of ids) insert.run(id, buildId);
+  });
+}
+
+/** The layers of all steps of the newest build that came to the image of this id; undefined when none is remembered. */
+export function listStepLayers(store: Store, imageId: Digest): StepLayer[] | undefined {
   const build = store.database
     .prepare(
-      `SELECT builds.id AS id ${from} WHERE layers.diff_id = ? AND builds.outcome = 'done'
-       ORDER BY builds.created DESC, builds.rowid DESC LIMIT 1`,
+      `SELECT id FROM builds JOIN built_images ON build_id = id WHERE config_digest = ?
+       ORDER BY created DESC, builds.rowid DESC LIMIT 1`,
     )
-    .get(diffId);
+    .get(imageId);
   if (build === undefined) return undefined;
   const rows = store.database
     .prepare(
-      `SELECT stage, layers.id AS layerId ${from} WHERE build_steps.build_id = ? ORDER BY build_steps.number`,
+      `SELECT stage, layer_id AS layerId FROM build_steps JOIN records ON records.id = record_id
+       WHERE build_id = ? ORDER BY number`,
     )
     .all(build.id as string) as unknown as readonly { readonly stage: string; readonly layerId: string }[];
   return rows.flatMap(({ stage, layerId }) => {

@@ -117,6 +117,14 @@ const HISTORY_TABLES = `
   ) STRICT;
 `;
 
+const BUILT_IMAGE_TABLES = `
+  -- The images that a build came to, by id.
+  CREATE TABLE built_images (
+    build_id TEXT NOT NULL REFERENCES builds (id) ON DELETE CASCADE, config_digest TEXT NOT NULL, PRIMARY KEY (build_id, config_digest)
+  ) STRICT;
+  CREATE INDEX built_images_by_digest ON built_images (config_digest);
+`;
+
 /** What makes each version of the tables from the one before: only ever appended to. A store of a newer version is refused. */
 const VERSIONS: readonly string[] = [
   TABLES,
@@ -125,6 +133,7 @@ const VERSIONS: readonly string[] = [
   CACHE_TABLES,
   USE_TABLES,
   HISTORY_TABLES,
+  BUILT_IMAGE_TABLES,
 ];
 
 /**

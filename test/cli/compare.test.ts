@@ -110,6 +110,13 @@ test("size tells what the build left behind in other stages, as long as it is th
     await run("size", "staged"),
     /^LEFT BEHIND IN +SIZE +FILES +STEPS\nbuild +3\.04kB +2 +2\ntools +500B +1 +1\n$/m,
   );
+  // A later build that made the same layer for another image changes nothing.
+  writeFileSync(join(context, "sources"), "x".repeat(5000));
+  writeFileSync(join(context, "Dockerfile"), `${lines.join("\n")}\nENV A=b\n`);
+  await run("build", "-q", "-t", "later", context);
+  assert.deepEqual((await measure()).leftBehind, expected);
+  const later = JSON.parse(await run("size", "--format", "json", "later"));
+  assert.equal(later.leftBehind[0].sizeBytes, 5040);
   // Elsewhere nothing is known of the build.
   const archive = join(context, "staged.tar");
   await run("save", "-o", archive, "staged");
