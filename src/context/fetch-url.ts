@@ -1,8 +1,13 @@
 import { STATUS_CODES } from "node:http";
 import { BuildError } from "../errors/build-error.ts";
-import { discardBody, type HttpConnections, type HttpResponse } from "../registry/http-connections.ts";
-import { codeOf } from "../registry/registry-error.ts";
+import {
+  ConnectionError,
+  discardBody,
+  type HttpConnections,
+  type HttpResponse,
+} from "../registry/http-connections.ts";
 import { DEFAULT_RETRIES, type RetryPolicy, sendWithRetries } from "../registry/retry-policy.ts";
+import { codeOf, findFailedProxy } from "../registry/transport-error.ts";
 import { redactUrl } from "./url-text.ts";
 
 const REDIRECTS_MAX = 10;
@@ -91,7 +96,8 @@ export function makeFetchError(cause: unknown, request: UrlRequest): unknown {
   if (request.signal?.aborted) return request.signal.reason;
   const code = codeOf(cause);
   if (cause instanceof BuildError || code === "") return cause;
-  const { host } = request.url;
+  const proxy = cause instanceof ConnectionError ? findFailedProxy(cause, cause.peer) : undefined;
+  const host = proxy === undefined ? request.url.host : `proxy ${proxy}`;
   if (code === "ECONNREFUSED") return fetchError(request, `${host} refuses the connection`, undefined, cause);
   if (code === "ENOTFOUND" || code === "EAI_AGAIN") {
     const what = `the host ${host} is not known to the name server (${code})`;

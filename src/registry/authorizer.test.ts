@@ -99,7 +99,7 @@ test("a token service that refuses is told from a registry that refuses", { skip
   });
   await assert.rejects(client.resolveManifest(parseImageReference(`${registry.host}/a`)), {
     code: "authentication",
-    message: `Cannot get a token for registry "${registry.host}" from "${new URL(service.realm).origin}": registry ${new URL(service.realm).host} answered 401 unauthorized (UNAUTHORIZED: bad password)`,
+    message: `Cannot get a token for registry "${registry.host}" from "${new URL(service.realm).origin}": host ${new URL(service.realm).host} answered 401 unauthorized (UNAUTHORIZED: bad password)`,
     hint: `The registry refuses the stored credentials. Log in again with: slipway login ${registry.host}`,
   });
 });

@@ -2,8 +2,9 @@ import { BuildError } from "../errors/build-error.ts";
 import type { Credentials, CredentialsProvider } from "./credentials.ts";
 import { discardBody, type HttpConnections, type HttpResponse, type TlsOptions } from "./http-connections.ts";
 import { type Challenge, parseChallenges } from "./parse-challenge.ts";
-import { loginHint, makeAnswerError, makeTransportError } from "./registry-error.ts";
+import { loginHint, makeAnswerError } from "./registry-error.ts";
 import { type RetryPolicy, sendWithRetries } from "./retry-policy.ts";
+import { makeTransportError } from "./transport-error.ts";
 import { untilAborted } from "./until-aborted.ts";
 
 /**
@@ -153,7 +154,8 @@ async function fetchToken(options: AuthorizerOptions, request: TokenRequest): Pr
   const service = challenge.parameters.service;
   const about = {
     action: `Cannot get a token for registry "${registry}" from "${url.origin}"`,
-    registry: url.host,
+    registry,
+    host: registry,
     hasCredentials: credentials !== undefined,
   };
   const headers: Record<string, string> = { accept: "application/json", "user-agent": userAgent };

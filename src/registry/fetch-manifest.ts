@@ -7,9 +7,10 @@ import { isIndexMediaType, isManifestMediaType, MEDIA_TYPE } from "../oci/media-
 import { formatImageReference, type ImageReference } from "../oci/reference.ts";
 import { discardBody, type HttpResponse } from "./http-connections.ts";
 import type { RequestOptions, ResolvedManifest } from "./registry-client.ts";
-import { makeAnswerError, makeTransportError } from "./registry-error.ts";
+import { makeAnswerError } from "./registry-error.ts";
 import type { RegistrySession } from "./registry-session.ts";
 import { isTransientError, pauseBeforeRetry } from "./retry-policy.ts";
+import { makeTransportError } from "./transport-error.ts";
 
 /** Schema 1 is asked for so that a registry that has nothing else can be refused by name. */
 const ACCEPT = [
@@ -93,7 +94,7 @@ async function readManifest(
       signal?.throwIfAborted();
       if (error instanceof BuildError) throw error;
       if (attempt >= session.retries.count || !isTransientError(error)) {
-        throw makeTransportError(error, session.about(action));
+        throw makeTransportError(error, session.about(action), response);
       }
     }
     await pauseBeforeRetry(session.retries, attempt, { signal });

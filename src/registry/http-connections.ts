@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import type { SecureContext } from "node:tls";
+import type * as Undici from "undici";
 import type { Dispatcher } from "undici";
 import { chooseProxy, type ProxyEnvironment } from "./choose-proxy.ts";
 
@@ -24,13 +25,31 @@ export interface HttpRequest {
   readonly signal?: AbortSignal;
 }
 
-export interface HttpResponse {
+export interface HttpResponse extends Peer {
   readonly status: number;
   /** By lower-case name; of a repeated header the values stand with commas between. */
   readonly headers: Readonly<Record<string, string | undefined>>;
   /** Must be read to its end, or given to `discardBody()`, or destroyed. */
   readonly body: Dispatcher.ResponseData["body"];
+}
+
+/** The other end of a connection. */
+export interface Peer {
   readonly url: URL;
+  /** `host:port` of the proxy on the way there. */
+  readonly proxy?: string;
+  /** Whether a client certificate was shown. */
+  readonly hasCertificate?: boolean;
+}
+
+/** The network failed; the cause, whose message this has, says how. */
+export class ConnectionError extends Error {
+  readonly peer: Peer;
+
+  constructor(peer: Peer, cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    this.peer = peer;
+  }
 }
 
 const CONNECT_TIMEOUT_MS = 15_000;
@@ -48,24 +67,36 @@ export class HttpConnections implements AsyncDisposable {
     this.#environment = environment;
   }
 
-  /** @throws what the network says: errors with a `code`, or the signal's reason. */
+  /** @throws ConnectionError, or the signal's reason. */
   async send(request: HttpRequest): Promise<HttpResponse> {
-    const dispatcher = await this.#dispatcherFor(request.url, request.tls);
-    const response = await dispatcher.request({
-      origin: request.url.origin,
-      path: request.url.pathname + request.url.search,
-      method: request.method,
-      headers: request.headers,
-      body: (request.body as Readable | Uint8Array | undefined) ?? null,
-      signal: request.signal,
-    });
-    // An abandoned body must not become an unhandled "error" event.
-    response.body.on("error", () => {});
-    const headers: Record<string, string | undefined> = {};
-    for (const [name, value] of Object.entries(response.headers)) {
-      headers[name.toLowerCase()] = Array.isArray(value) ? value.join(", ") : value;
+    const { url, tls, signal } = request;
+    const proxy = chooseProxy(url, this.#environment);
+    const peer: Peer = {
+      url,
+      proxy: proxy === undefined ? undefined : (URL.parse(proxy)?.host ?? proxy),
+      hasCertificate: url.protocol === "https:" && tls.client !== undefined,
+    };
+    try {
+      const dispatcher = await this.#dispatcherFor(proxy, url.protocol === "https:" ? tls : undefined);
+      const response = await dispatcher.request({
+        origin: url.origin,
+        path: url.pathname + url.search,
+        method: request.method,
+        headers: request.headers,
+        body: (request.body as Readable | Uint8Array | undefined) ?? null,
+        signal,
+      });
+      // An abandoned body must not become an unhandled "error" event.
+      response.body.on("error", () => {});
+      const headers: Record<string, string | undefined> = {};
+      for (const [name, value] of Object.entries(response.headers)) {
+        headers[name.toLowerCase()] = Array.isArray(value) ? value.join(", ") : value;
+      }
+      return { ...peer, status: response.statusCode, headers, body: response.body };
+    } catch (cause) {
+      signal?.throwIfAborted();
+      throw new ConnectionError(peer, cause);
     }
-    return { status: response.statusCode, headers, body: response.body, url: request.url };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -76,12 +107,11 @@ export class HttpConnections implements AsyncDisposable {
     }
   }
 
-  #dispatcherFor(url: URL, tls: TlsOptions): Promise<Dispatcher> {
-    const proxy = chooseProxy(url, this.#environment);
-    const key = JSON.stringify([proxy, url.protocol === "https:" ? tls : null]);
+  #dispatcherFor(proxy: string | undefined, tls: TlsOptions | undefined): Promise<Dispatcher> {
+    const key = JSON.stringify([proxy, tls]);
     let dispatcher = this.#dispatchers.get(key);
     if (dispatcher === undefined) {
-      dispatcher = makeDispatcher(proxy, url.protocol === "https:" ? tls : undefined);
+      dispatcher = makeDispatcher(proxy, tls);
       this.#dispatchers.set(key, dispatcher);
     }
     return dispatcher;
@@ -96,14 +126,39 @@ export async function discardBody(response: HttpResponse): Promise<void> {
 async function makeDispatcher(proxy: string | undefined, tls: TlsOptions | undefined): Promise<Dispatcher> {
   // Here and not above: loading the client takes longer than most commands that never need it.
   // By its default: a bundler does not know the names that a CommonJS module exports.
-  const { Agent, ProxyAgent } = (await import("undici")).default;
+  const { Agent, Pool, ProxyAgent, buildConnector } = (await import("undici")).default;
   const options = { headersTimeout: ANSWER_TIMEOUT_MS, bodyTimeout: STALL_TIMEOUT_MS, allowH2: false };
   const connect = {
     timeout: CONNECT_TIMEOUT_MS,
     ...(tls && { rejectUnauthorized: tls.verify, secureContext: await makeSecureContext(tls) }),
   };
-  if (proxy === undefined) return new Agent({ ...options, connect });
-  return new ProxyAgent({ ...options, uri: proxy, requestTls: connect, proxyTunnel: tls !== undefined });
+  if (proxy === undefined) {
+    return new Agent({ ...options, connect: keepAlerts(buildConnector({ ...connect, allowH2: false })) });
+  }
+  return new ProxyAgent({
+    ...options,
+    uri: proxy,
+    requestTls: connect,
+    proxyTunnel: tls !== undefined,
+    // The only place where it lets one see the connections in its tunnels.
+    factory: (origin, { connect, ...pool }: { connect: Connector }) =>
+      new Pool(origin, { ...pool, connect: keepAlerts(connect) }),
+  });
+}
+
+type Connector = ReturnType<typeof Undici.buildConnector>;
+
+/**
+ * A server may refuse a client's certificate, or want one, after the handshake (RFC 8446, 4.4.2.4). undici would only tell that the other
+ * side closed, which it does next.
+ */
+function keepAlerts(connect: Connector): Connector {
+  return (options, done) =>
+    connect(options, (...result) => {
+      const [, socket] = result;
+      socket?.prependOnceListener("error", (error) => socket.destroy(error));
+      done(...result);
+    });
 }
 
 /**

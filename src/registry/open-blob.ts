@@ -4,9 +4,10 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import type { ImageReference } from "../oci/reference.ts";
 import { discardBody, type HttpResponse } from "./http-connections.ts";
 import type { DownloadOptions } from "./registry-client.ts";
-import { makeAnswerError, makeTransportError } from "./registry-error.ts";
+import { makeAnswerError } from "./registry-error.ts";
 import type { RegistrySession } from "./registry-session.ts";
 import { isTransientError, pauseBeforeRetry } from "./retry-policy.ts";
+import { makeTransportError } from "./transport-error.ts";
 
 /** A connection that brought this much was good: the count of failures begins again. */
 const PROGRESS_BYTES = 1024 * 1024;
@@ -46,7 +47,7 @@ export async function* openBlob(
     } catch (error) {
       signal?.throwIfAborted();
       if (error instanceof BuildError) throw error;
-      if (!isTransientError(error)) throw makeTransportError(error, session.about(action));
+      if (!isTransientError(error)) throw makeTransportError(error, session.about(action), response);
       broken = error;
     } finally {
       response.body.destroy();
@@ -54,7 +55,7 @@ export async function* openBlob(
     if (done === descriptor.size) break;
     failures = done - begin >= PROGRESS_BYTES ? 1 : failures + 1;
     if (failures > retries.count) {
-      if (broken !== undefined) throw makeTransportError(broken, session.about(action));
+      if (broken !== undefined) throw makeTransportError(broken, session.about(action), response);
       throw new BuildError(
         "verification",
         `${action}: the registry sent ${done} bytes of ${descriptor.size}, time and again`,
@@ -97,17 +98,29 @@ async function requestBlob(
       signal,
     });
   const response = await get(`/v2/${reference.repository}/blobs/${descriptor.digest}`);
-  if (response.status !== 404) return response;
+  const { urls = [] } = descriptor;
+  if (response.status !== 404 || urls.length === 0) return response;
   // Foreign layers: the registry has only their descriptor, which says where the bytes are.
-  for (const text of descriptor.urls ?? []) {
+  await discardBody(response);
+  let failure: unknown;
+  for (const text of urls) {
     const url = URL.parse(text);
-    if (url?.protocol !== "https:") continue;
-    await discardBody(response);
-    const elsewhere = await get(url);
-    if (elsewhere.status === 200 || elsewhere.status === 206) return elsewhere;
-    await discardBody(elsewhere);
+    try {
+      if (url?.protocol !== "https:") {
+        throw new BuildError(
+          "registry",
+          `${action}: it is a foreign layer at "${text}", which is no HTTPS address`,
+        );
+      }
+      const elsewhere = await get(url);
+      if (elsewhere.status === 200 || elsewhere.status === 206) return elsewhere;
+      throw await makeAnswerError(elsewhere, session.about(action, "blob"));
+    } catch (error) {
+      if (!(error instanceof BuildError)) throw error;
+      failure = error;
+    }
   }
-  return response;
+  throw failure;
 }
 
 /** How many bytes of the body are to be skipped: a server may ignore the range and begin again. */

@@ -4,9 +4,10 @@ import type { Digest } from "../oci/digest.ts";
 import type { ImageReference } from "../oci/reference.ts";
 import { discardBody, type HttpResponse } from "./http-connections.ts";
 import type { RequestOptions, TransferOptions } from "./registry-client.ts";
-import { makeAnswerError, makeTransportError } from "./registry-error.ts";
+import { makeAnswerError } from "./registry-error.ts";
 import type { RegistrySession } from "./registry-session.ts";
 import { isTransientError, isTransientStatus, pauseBeforeRetry, readRetryAfter } from "./retry-policy.ts";
+import { makeTransportError } from "./transport-error.ts";
 import { UploadSource } from "./upload-source.ts";
 
 /** Whether the repository has the blob (HEAD). */

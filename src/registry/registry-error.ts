@@ -1,5 +1,6 @@
 import { BuildError, type BuildErrorCode } from "../errors/build-error.ts";
 import { discardBody, type HttpResponse } from "./http-connections.ts";
+import { nameSide, PROXY_LOGIN_HINT } from "./transport-error.ts";
 
 /** One entry of the distribution spec's error body (1.1, "Error Codes"). */
 interface RegistryErrorEntry {
@@ -11,6 +12,8 @@ interface RegistryErrorEntry {
 export interface RegistryAction {
   readonly action: string;
   readonly registry: string;
+  /** `host[:port]` of its API, when that is known. Another that answers or fails is one that the registry points to. */
+  readonly host?: string;
   /** What a 404 says is missing; an `image-not-found` when it is a manifest. */
   readonly missing?: "manifest" | "blob" | "repository";
   readonly hasCredentials?: boolean;
@@ -42,29 +45,31 @@ export async function makeAnswerError(response: HttpResponse, about: RegistryAct
   const fail = (code: BuildErrorCode, what: string, hint?: string) =>
     new BuildError(code, `${about.action}: ${what}`, { hint });
 
+  const side = nameSide(about, response);
+  const isRegistry = side === `registry ${about.registry}`;
+  if (response.proxy !== undefined && status === 407) {
+    return fail("registry", `proxy ${response.proxy} answered ${answer}`, PROXY_LOGIN_HINT);
+  }
   if (status === 401 || status === 403 || codes.has("DENIED") || codes.has("UNAUTHORIZED")) {
-    return fail("authentication", `registry ${about.registry} answered ${answer}`, loginHint(about));
+    return fail("authentication", `${side} answered ${answer}`, isRegistry ? loginHint(about) : undefined);
   }
   if (status === 404 || codes.has("MANIFEST_UNKNOWN") || codes.has("NAME_UNKNOWN")) {
     const missing = codes.has("NAME_UNKNOWN") ? "repository" : (about.missing ?? "page");
     const code = about.missing === "manifest" ? "image-not-found" : "registry";
     const hint =
-      entries.length > 0
+      entries.length > 0 || !isRegistry
         ? undefined
         : `What answers there may be no registry: check the host and the port of ${about.registry}`;
-    return fail(code, `registry ${about.registry} has no such ${missing}: it answered ${answer}`, hint);
+    return fail(code, `${side} has no such ${missing}: it answered ${answer}`, hint);
   }
   if (status === 429) {
-    return fail(
-      "registry",
-      `registry ${about.registry} answered ${answer}`,
-      "Wait, or log in for a higher limit",
-    );
+    return fail("registry", `${side} answered ${answer}`, "Wait, or log in for a higher limit");
   }
-  if (status === 400 && /HTTPS/i.test(said)) {
-    return fail("registry", `registry ${about.registry} speaks HTTPS, not plain HTTP`);
-  }
-  return fail("registry", `registry ${about.registry} answered ${answer}`);
+  if (status === 400 && /HTTPS/i.test(said)) return fail("registry", `${side} speaks HTTPS, not plain HTTP`);
+  const isGateways =
+    response.proxy !== undefined && response.url.protocol === "http:" && /^50[234]$/.test(`${status}`);
+  const who = isGateways ? `proxy ${response.proxy} on the way to ${side}` : side;
+  return fail("registry", `${who} answered ${answer}`);
 }
 
 /** One line of advice for who was refused. */
@@ -72,85 +77,6 @@ export function loginHint(about: Pick<RegistryAction, "registry" | "hasCredentia
   return about.hasCredentials
     ? `The registry refuses the stored credentials. Log in again with: slipway login ${about.registry}`
     : `Check the name, or log in with: slipway login ${about.registry}`;
-}
-
-/** The error for a connection that could not be made or broke; a bug comes back as it is. */
-export function makeTransportError(cause: unknown, about: RegistryAction): unknown {
-  const isBug =
-    codeOf(cause) === "" &&
-    (cause instanceof TypeError || cause instanceof ReferenceError || cause instanceof RangeError);
-  if (isBug) return cause;
-  const { code, what, hint } = describeTransportError(cause, about.registry);
-  return new BuildError(code, `${about.action}: ${what}`, { hint, cause });
-}
-
-function describeTransportError(cause: unknown, registry: string) {
-  const errorCode = codeOf(cause);
-  // Without Node's advice on its own options.
-  const message = (cause instanceof Error ? cause.message : String(cause)).replace(
-    /; if the root CA .*$/,
-    "",
-  );
-  const code: BuildErrorCode = "registry";
-  if (errorCode === "ECONNREFUSED") {
-    return {
-      code,
-      what: `registry ${registry} refuses the connection`,
-      hint: `Is the registry running, and is the port right? (Tried ${addressOf(cause)})`,
-    };
-  }
-  if (errorCode === "ENOTFOUND" || errorCode === "EAI_AGAIN") {
-    return {
-      code,
-      what: `the host of registry ${registry} is not known to the name server (${errorCode})`,
-      hint: "Check the spelling and the network; a proxy is taken from HTTPS_PROXY",
-    };
-  }
-  if (isPlainHttpAnswer(cause)) {
-    return {
-      code,
-      what: `registry ${registry} speaks plain HTTP, not HTTPS`,
-      hint: "To allow that, give --tls-verify=false or name it among the insecure registries",
-    };
-  }
-  if (errorCode === "CERT_HAS_EXPIRED" || errorCode === "CERT_NOT_YET_VALID") {
-    const state = errorCode === "CERT_HAS_EXPIRED" ? "has expired" : "is not valid yet";
-    return {
-      code,
-      what: `the certificate of registry ${registry} ${state}`,
-      hint: `Who runs the registry must renew it, or the clock of this machine is wrong: ${new Date().toISOString().slice(0, 10)}`,
-    };
-  }
-  if (/^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS_CERT)/.test(errorCode)) {
-    return {
-      code,
-      what: `the certificate of registry ${registry} is not trusted: ${message}`,
-      hint: `Put its authority into /etc/docker/certs.d/${registry}/ca.crt, or give --tls-verify=false`,
-    };
-  }
-  return { code, what: `the connection to registry ${registry} failed: ${message}`, hint: undefined };
-}
-
-/** Where the connection went: with a proxy that is another place than the registry. */
-function addressOf(cause: unknown): string {
-  const error = cause instanceof AggregateError ? cause.errors[0] : cause;
-  const { address, port } = error as { address?: string; port?: number };
-  return address?.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
-/** Whether a TLS handshake met something that is not TLS. */
-export function isPlainHttpAnswer(error: unknown): boolean {
-  return /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST)$/.test(codeOf(error));
-}
-
-/** The `code` of an error or of the nearest cause that has one; empty when there is none. */
-export function codeOf(error: unknown): string {
-  for (let e = error; e instanceof Error; e = e.cause) {
-    const code = (e as NodeJS.ErrnoException).code;
-    if (typeof code === "string") return code;
-    if (e instanceof AggregateError && e.errors.length > 0) return codeOf(e.errors[0]);
-  }
-  return "";
 }
 
 /** The body's `errors`, or its text (its first line) when it is not what the spec says. */

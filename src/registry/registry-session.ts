@@ -10,9 +10,10 @@ import {
   type HttpResponse,
   type TlsOptions,
 } from "./http-connections.ts";
-import { codeOf, isPlainHttpAnswer, makeTransportError, type RegistryAction } from "./registry-error.ts";
+import type { RegistryAction } from "./registry-error.ts";
 import { listRegistryOrigins, type RegistryHostOptions, type RegistryOrigin } from "./registry-host.ts";
 import { type RetryPolicy, sendWithRetries } from "./retry-policy.ts";
+import { codeOf, isPlainHttpAnswer, makeTransportError } from "./transport-error.ts";
 import { untilAborted } from "./until-aborted.ts";
 
 interface RegistryRequest {
@@ -72,6 +73,7 @@ export function makeRegistrySession(options: SessionOptions): RegistrySession {
     action,
     registry,
     missing,
+    host: endpoint?.url.host,
     hasCredentials: endpoint?.authorizer.hasCredentials(),
   });
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { BuildError } from "../errors/build-error.ts";
 import { discardBody, type HttpResponse } from "./http-connections.ts";
-import { codeOf } from "./registry-error.ts";
+import { codeOf } from "./transport-error.ts";
 
 export interface RetryPolicy {
   /** How often to try again after the first time. */
