@@ -1,4 +1,6 @@
-// Makes dist/: one bundle an entry point, with shared chunks, so that a command loads only what it uses.
+// Makes dist/: the command line as one file, whose modules run when they are first imported; for each other entry point a bundle with shared
+// chunks, so that who imports it loads only what it uses.
+import { createHash } from "node:crypto";
 import {
   mkdirSync,
   mkdtempSync,
@@ -9,39 +11,19 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
 /** Each is bundled for itself: fewer files to load count for more than what they could share. */
-const entries = ["cli", "index", "worker", "holder"];
-/** Commands that are loaded as one, so that what they share is not cut into many files; the others are the second group. */
-const buildCommands = ["build", "check", "plan"];
+const entries = ["index", "worker", "holder"];
+/** Large, and rarely used: they are no part of the command line's file. */
+const lazyPackages = ["undici", "yaml"];
 /** These run anywhere, browsers too: nothing of Node's is in them. */
 const pureEntries = ["dockerfile"];
 const CHUNK_LIFE_MS = 3_600_000;
-
-/** Makes what `import()` of a command loads one of two files. */
-const groupCommands = {
-  name: "group-commands",
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^\.\/commands\/.*\.ts$/ }, ({ path, kind }) => {
-      if (kind !== "dynamic-import") return undefined;
-      const group = buildCommands.includes(basename(path, ".ts")) ? "build" : "other";
-      return { path: `${group}-commands`, namespace: "commands" };
-    });
-    onLoad({ filter: /.*/, namespace: "commands" }, ({ path }) => {
-      const directory = join(root, "src/cli/commands");
-      const wanted = readdirSync(directory).filter(
-        (name) => buildCommands.includes(basename(name, ".ts")) === (path === "build-commands"),
-      );
-      const contents = wanted.map((name) => `export * from "./${name}";`).join("\n");
-      return { contents, resolveDir: directory };
-    });
-  },
-};
 
 // bin/slipway compares the sources with this file's time, so that a checkout never runs a stale bundle: what changes while this
 // runs is newer.
@@ -72,18 +54,59 @@ try {
       platform: "node",
       target: "node24",
       external: ["koffi"],
-      plugins: [groupCommands],
       banner: {
         js: 'import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);',
       },
     });
   }
+  await bundleCommandLine(common);
   publish();
 } catch {
   // esbuild has said what is wrong.
   process.exitCode = 1;
 } finally {
   rmSync(fresh, { recursive: true, force: true });
+}
+
+/**
+ * A function expression, of require() and its own path, for bin/slipway.cjs. Its first line has a name that no other content has. Only ASCII: V8 keeps a
+ * byte a character then.
+ */
+async function bundleCommandLine(common) {
+  const options = { ...common, format: "cjs", charset: "ascii", platform: "node", target: "node24" };
+  for (const name of lazyPackages) {
+    await build({ ...options, entryPoints: { [name]: name }, outExtension: { ".js": ".cjs" } });
+  }
+  const { outputFiles } = await build({
+    ...options,
+    entryPoints: ["src/cli.ts"],
+    write: false,
+    external: ["koffi"],
+    // A script that is no module cannot import.
+    supported: { "dynamic-import": false },
+    plugins: [leaveOut(lazyPackages)],
+    define: { "import.meta.url": "__url" },
+    banner: {
+      js: '((require,__file)=>{const module={exports:{}},__url=require("node:url").pathToFileURL(__file).href;',
+    },
+    footer: { js: "})" },
+  });
+  const text = outputFiles[0].text;
+  const name = createHash("sha256").update(text).digest("hex");
+  writeFileSync(join(fresh, "cli.cjs"), `//${name}\n${text}`);
+}
+
+/** Takes packages from files of their names beside the bundle. */
+function leaveOut(packages) {
+  return {
+    name: "leave-out",
+    setup({ onResolve }) {
+      onResolve({ filter: new RegExp(`^(?:${packages.join("|")})$`) }, ({ path }) => ({
+        path: `./${path}.cjs`,
+        external: true,
+      }));
+    },
+  };
 }
 
 /** File by file, chunks (whose names are hashes) before entries: commands that run meanwhile keep what they began with. */
@@ -95,11 +118,11 @@ function publish() {
   renameSync(join(fresh, ".built"), join(dist, ".built"));
   for (const name of readdirSync(dist)) {
     const isOld = !names.includes(name) && Date.now() - statSync(join(dist, name)).mtimeMs > CHUNK_LIFE_MS;
-    if (isOld && name !== ".built" && name !== "types")
+    if (isOld && ![".built", "types", "cli.code"].includes(name))
       rmSync(join(dist, name), { recursive: true, force: true });
   }
 }
 
 function isEntry(name) {
-  return [...entries, ...pureEntries].includes(name.replace(/\.js$/, ""));
+  return [...entries, ...pureEntries, "cli"].includes(name.replace(/\.c?js$/, ""));
 }

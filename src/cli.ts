@@ -1,3 +1,6 @@
 import { main } from "./cli/main.ts";
 
-process.exitCode = await main(process.argv.slice(2), process);
+// Without await at the top: the bundle is a function.
+void main(process.argv.slice(2), process).then((status) => {
+  process.exitCode = status;
+});
