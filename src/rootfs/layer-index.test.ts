@@ -158,7 +158,7 @@ test("RecordSorter sorts by path and arrival, in memory and through runs on disk
     }),
     { numRuns: 40 },
   );
-  assert.deepEqual(readdirSync(at), [], "runs are removed");
+  assert.deepEqual(readdirSync(at), [], "the file of runs is removed");
 });
 
 test("writeLayerIndex() marks parents that are not listed as implicit", (t) => {

@@ -1,4 +1,5 @@
 import { closeSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { freeUsedUp } from "../threads/free-buffers.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
 import {
   compareRecordPaths,
@@ -17,30 +18,38 @@ export interface Sequenced {
 }
 
 /** In bytes: what is sorted in memory before it goes to disk as a run. */
-const RUN_SIZE = 4 << 20;
-const READ_SIZE = 64 << 10;
+const RUN_SIZE = 2 << 20;
+const WRITE_SIZE = 64 << 10;
+/** In bytes: what all runs together have in memory while they are merged, unless there are so many that each has the least. */
+const MERGE_SIZE = 1 << 20;
+const LEAST_READ_SIZE = 4 << 10;
 
 /** What stands before a record, in memory as in a run: its sequence, an f64. */
 const SEQUENCE_SIZE = 8;
 
 /**
- * Sorts any number of entries by path, then by order of arrival, with bounded memory: sorted runs on disk, then a merge.
+ * Sorts any number of entries by path, then by order of arrival, with bounded memory: sorted runs in a file, then a merge.
  * Stays in memory while all fits in one run. What waits are bytes, not objects: those would outlive the young generation,
- * and V8 lets tens of megabytes of them pile up before it looks. Whoever makes it disposes it, which removes the runs.
+ * and V8 lets tens of megabytes of them pile up before it looks. Buffers are freed at once for the same reason.
+ * Whoever makes it disposes it, which removes the file.
  */
 export class RecordSorter implements Disposable {
-  readonly #runPath: (run: number) => string;
+  readonly #path: string;
   readonly #runSize: number;
   /** Sequence and record, again and again, in order of arrival. */
   #buffer = Buffer.alloc(0);
   #fill = 0;
   #pendingCount = 0;
   #count = 0;
+  /** Of the file of runs, once there is one. */
+  #fd: number | undefined;
+  /** Where each run ends in the file. */
+  readonly #ends: number[] = [];
   #runs: Run[] = [];
 
-  /** Runs are files whose names begin with `pathPrefix`. */
-  constructor(pathPrefix: string, runSize = RUN_SIZE) {
-    this.#runPath = (run) => `${pathPrefix}.run${run}`;
+  /** Runs go to the file `path`. */
+  constructor(path: string, runSize = RUN_SIZE) {
+    this.#path = path;
     this.#runSize = runSize;
   }
 
@@ -59,7 +68,7 @@ export class RecordSorter implements Disposable {
 
   /** All entries in order. To be read once; nothing may be added after. */
   *sorted(): Generator<Sequenced> {
-    if (this.#runs.length === 0) {
+    if (this.#fd === undefined) {
       for (const at of this.#sortPending()) {
         yield {
           entry: readRecord(this.#buffer, at),
@@ -69,21 +78,34 @@ export class RecordSorter implements Disposable {
       return;
     }
     if (this.#fill > 0) this.#writeRun();
-    this.#buffer = Buffer.alloc(0);
+    this.#replaceBuffer(Buffer.alloc(0));
+    const fd = this.#fd;
+    const readSize = Math.max(LEAST_READ_SIZE, Math.floor(MERGE_SIZE / this.#ends.length));
+    this.#runs = this.#ends.map(
+      (end, run) => new Run(fd, { start: this.#ends[run - 1] ?? 0, end, readSize }),
+    );
     yield* mergeRuns(this.#runs);
   }
 
   [Symbol.dispose](): void {
-    for (const run of this.#runs) run.close();
-    for (const [number] of this.#runs.entries()) rmSync(this.#runPath(number), { force: true });
+    for (const run of this.#runs) run.free();
     this.#runs = [];
-    this.#buffer = Buffer.alloc(0);
+    this.#replaceBuffer(Buffer.alloc(0));
+    if (this.#fd === undefined) return;
+    closeSync(this.#fd);
+    this.#fd = undefined;
+    rmSync(this.#path, { force: true });
   }
 
   #grow(size: number): void {
-    const grown = Buffer.alloc(Math.max(size, Math.min(this.#buffer.length * 2, this.#runSize), READ_SIZE));
+    const grown = Buffer.alloc(Math.max(size, Math.min(this.#buffer.length * 2, this.#runSize), WRITE_SIZE));
     this.#buffer.copy(grown, 0, 0, this.#fill);
-    this.#buffer = grown;
+    this.#replaceBuffer(grown);
+  }
+
+  #replaceBuffer(buffer: Buffer<ArrayBuffer>): void {
+    freeUsedUp(this.#buffer);
+    this.#buffer = buffer;
   }
 
   /** Where the pending records begin, in order. */
@@ -97,9 +119,9 @@ export class RecordSorter implements Disposable {
   }
 
   #writeRun(): void {
-    const fd = openSync(this.#runPath(this.#runs.length), "wx+", 0o600);
-    this.#runs.push(new Run(fd));
-    const out = Buffer.alloc(READ_SIZE);
+    this.#fd ??= openSync(this.#path, "wx+", 0o600);
+    const fd = this.#fd;
+    const out = Buffer.alloc(WRITE_SIZE);
     let fill = 0;
     for (const at of this.#sortPending()) {
       const bytes = this.#buffer.subarray(at - SEQUENCE_SIZE, at + readRecordSize(this.#buffer, at));
@@ -114,6 +136,8 @@ export class RecordSorter implements Disposable {
       }
     }
     writeAll(fd, out.subarray(0, fill));
+    freeUsedUp(out);
+    this.#ends.push((this.#ends.at(-1) ?? 0) + this.#fill);
     this.#fill = 0;
     this.#pendingCount = 0;
   }
@@ -123,23 +147,31 @@ function writeAll(fd: number, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
 }
 
-/** Reads one run from its start with `pread`. */
+/** Reads one run of the file from its start with `pread`. */
 class Run {
   readonly #fd: number;
+  readonly #readSize: number;
+  readonly #end: number;
+  #fileOffset: number;
   #buffer = Buffer.alloc(0);
   #bytes = 0;
   #at = 0;
-  #fileOffset = 0;
   path = "" as RootfsPath;
   sequence = 0;
 
-  constructor(fd: number) {
+  constructor(
+    fd: number,
+    { start, end, readSize }: { readonly start: number; readonly end: number; readonly readSize: number },
+  ) {
     this.#fd = fd;
+    this.#fileOffset = start;
+    this.#end = end;
+    this.#readSize = readSize;
   }
 
   /** Goes to the next record; false at the end. */
   next(): boolean {
-    if (this.#buffer.length === 0) this.#buffer = Buffer.alloc(READ_SIZE);
+    if (this.#buffer.length === 0) this.#buffer = Buffer.alloc(this.#readSize);
     else this.#at += this.#size();
     if (!this.#ensure(SEQUENCE_SIZE + 4) || !this.#ensure(this.#size())) return false;
     this.sequence = this.#buffer.readDoubleLE(this.#at);
@@ -151,8 +183,8 @@ class Run {
     return readRecord(this.#buffer, this.#at + SEQUENCE_SIZE);
   }
 
-  close(): void {
-    closeSync(this.#fd);
+  free(): void {
+    freeUsedUp(this.#buffer);
   }
 
   #size(): number {
@@ -168,7 +200,8 @@ class Run {
     this.#bytes = rest.length;
     this.#at = 0;
     while (this.#bytes < size) {
-      const read = readSync(this.#fd, target, this.#bytes, target.length - this.#bytes, this.#fileOffset);
+      const wanted = Math.min(target.length - this.#bytes, this.#end - this.#fileOffset);
+      const read = wanted === 0 ? 0 : readSync(this.#fd, target, this.#bytes, wanted, this.#fileOffset);
       if (read === 0) return false;
       this.#bytes += read;
       this.#fileOffset += read;

@@ -1,9 +1,10 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, digestHex } from "../oci/digest.ts";
 import { findKeptIndex } from "../store/kept-indexes.ts";
 import { findLayerByDiffId, publishLayer, type StoredLayer } from "../store/layers.ts";
 import type { Store } from "../store/open-store.ts";
+import { removeTree } from "../store/remove-tree.ts";
 import type { WrittenLayer } from "./copy-request.ts";
 import type { Layer } from "./layer.ts";
 
@@ -54,6 +55,6 @@ export async function storeWrittenLayer<Written extends WrittenLayer>(
     publishLayer(store, stored, join(layersDirectory, layer.id));
     return { layer: openStoredLayer(store, stored), written };
   } finally {
-    await rm(layersDirectory, { recursive: true, force: true });
+    await removeTree(layersDirectory);
   }
 }

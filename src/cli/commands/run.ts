@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { Session } from "../../build/open-session.ts";
@@ -8,6 +8,7 @@ import type { ResolvedImage } from "../../image/image-access.ts";
 import { resolveImage } from "../../image/resolve-image.ts";
 import type { ContainerExit } from "../../sandbox/holder-protocol.ts";
 import { runContainer } from "../../sandbox/run-container.ts";
+import { removeTree } from "../../store/remove-tree.ts";
 import type { CommandContext } from "../command-context.ts";
 import { containerCommand, type RunFlags } from "../container-command.ts";
 import { choosePlatform, findImage } from "../find-image.ts";
@@ -108,7 +109,7 @@ async function runImage(
       { signal, onOutput: (stream, data) => context[stream].write(data) },
     );
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    await removeTree(directory);
   }
 }
 
