@@ -21,7 +21,8 @@ try {
   const build = (nodeOptions) =>
     execFileSync(join(root, "bin/slipway"), args, {
       env: { ...process.env, NODE_OPTIONS: nodeOptions },
-      stdio: "pipe",
+      stdio: ["ignore", "ignore", "pipe"],
+      encoding: "utf8",
     });
   build("");
   build(`--require=${join(root, "scripts/keep-code.cjs")}`);

@@ -12,7 +12,7 @@ const TABLES = ["records", "layers", "materialised"] as const;
 /** So long the kernel may take its time to write what can be had again. */
 const WRITTEN_SOON_MS = 60_000;
 
-/** Up to so many files are synced one by one, more with all else that the file system has not written yet. */
+/** So many files at most are synced one by one, where much else has not been written yet that nobody waits for. */
 const MOST_FILES = 64;
 
 interface UnsyncedLayer {
@@ -33,7 +33,8 @@ export async function makeDurable(store: Store): Promise<void> {
   const wanted = layers.map(({ id }) => id).filter((id) => !recent.has(id));
   const directories = findUnsyncedMaterialised(store);
   const needsAll =
-    directories.some(({ layerId }) => !recent.has(layerId)) || !(await syncLayers(store, wanted));
+    directories.some(({ layerId }) => !recent.has(layerId)) ||
+    (wanted.length > 0 && (recent.size === 0 || !(await syncLayers(store, wanted))));
   if (needsAll && !(await syncFileSystem(store.root))) return;
   const synced = needsAll
     ? { layers: layers.map(({ id }) => id), directories }
@@ -73,7 +74,6 @@ function findUnsyncedMaterialised({
 
 /** False when they are many files, or cannot be opened: then only the file system as a whole can be synced. */
 async function syncLayers(store: Store, ids: readonly string[]): Promise<boolean> {
-  if (ids.length === 0) return true;
   const paths: (string | Buffer)[] = [dirname(store.layerPath(ids[0]!))];
   try {
     for (const id of ids) {

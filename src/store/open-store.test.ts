@@ -93,6 +93,7 @@ describe("a store", () => {
       "failed_logs",
       "logs",
       "build_steps",
+      "built_images",
       "builds",
       "file_lists",
     ])
