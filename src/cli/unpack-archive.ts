@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { BuildError } from "../errors/build-error.ts";
 import { type InputLimits, makeExpansionCheck, makeLimitError } from "../errors/input-limits.ts";
-import { DETECT_SIZE, detectCompression, type Inflater, makeInflater } from "../rootfs/inflate.ts";
+import { inflateArchive } from "../rootfs/inflate-archive.ts";
 import { cleanPath, pathToText } from "../rootfs/rootfs-path.ts";
 import { TarReader } from "../rootfs/tar-reader.ts";
 
@@ -23,8 +23,6 @@ export async function unpackArchive(
     throw makeLimitError("archive-entries", `${action}: it has more members`, limits);
   });
   const reader = new TarReader(files, { limits });
-  let inflater: Inflater | undefined;
-  let head = Buffer.alloc(0);
   let size = 0;
   let plainSize = 0;
   const takePlain = (chunk: Uint8Array) => {
@@ -32,24 +30,17 @@ export async function unpackArchive(
     makeExpansionCheck(size, { what: `${action}: unpacked it is larger`, limits })(plainSize);
     reader.write(chunk);
   };
-  const begin = async () => {
-    inflater = makeInflater(detectCompression(head), takePlain);
-    await inflater.write(head);
-  };
-  try {
+  async function* takeArchive() {
     for await (const chunk of archive as AsyncIterable<Buffer>) {
       signal.throwIfAborted();
       size += chunk.length;
       if (size > limits["download-size"])
         throw makeLimitError("download-size", `${action}: it is larger`, limits);
-      if (inflater !== undefined) await inflater.write(chunk);
-      else {
-        head = Buffer.concat([head, chunk]);
-        if (head.length >= DETECT_SIZE) await begin();
-      }
+      yield chunk;
     }
-    if (inflater === undefined) await begin();
-    await inflater!.end();
+  }
+  try {
+    await inflateArchive(takeArchive(), takePlain);
     reader.end();
   } catch (error) {
     signal.throwIfAborted();
@@ -57,8 +48,6 @@ export async function unpackArchive(
     const what = error instanceof BuildError ? error.message : files.explain(error);
     if (what === undefined) throw error;
     throw new BuildError("image-invalid", `${action}: ${what}`, { cause: error });
-  } finally {
-    inflater?.destroy();
   }
 }
 

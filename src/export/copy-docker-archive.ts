@@ -15,20 +15,21 @@ import { digestBytes } from "../oci/digest-bytes.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import { MEDIA_TYPE } from "../oci/media-type.ts";
 import { familiarName, type ImageReference } from "../oci/reference.ts";
-import { DETECT_SIZE, detectCompression } from "../rootfs/inflate.ts";
+import { type ArchiveCompression, DETECT_SIZE, detectArchiveCompression } from "../rootfs/inflate-archive.ts";
 import type { CopySource, CopyTarget } from "./copy-image.ts";
 import { copyToLayout, verifyBlob } from "./copy-layout.ts";
 import { measureFile } from "./measure-file.ts";
 
-const LAYER_TYPE = {
+/** An image's layers have no other forms. */
+const LAYER_TYPE: Readonly<Partial<Record<ArchiveCompression, string>>> = {
   uncompressed: MEDIA_TYPE.ociLayer,
   gzip: MEDIA_TYPE.ociLayerGzip,
   zstd: MEDIA_TYPE.ociLayerZstd,
-} as const;
+};
 
 /**
  * An image of an unpacked docker archive, which has no manifest of its own: an OCI manifest is made for it. Layers stay as they are in
- * the archive, mostly uncompressed, unless they are to be compressed.
+ * the archive, mostly uncompressed, unless they are to be compressed, or are so in a way that an image's layers cannot be.
  *
  * @param archive `wanted`: the name of one of several images. `isCompressed`: uncompressed layers become gzip, in files beside the archive's own.
  * @throws BuildError `image-not-found`, `image-invalid`, `verification`.
@@ -43,19 +44,20 @@ export async function copyFromDockerArchive(
   const paths = new Map<Digest, string>();
   const layers: Descriptor[] = [];
   for (const [position, path] of image.layerPaths.entries()) {
-    const compression = detectCompression(await readHead(path, archive));
+    const compression = detectArchiveCompression(await readHead(path, archive));
     const { digest, size } = await measureFile(path, signal);
-    if (compression === "uncompressed" && digest !== image.config.rootfs.diff_ids[position]) {
+    const diffId = image.config.rootfs.diff_ids[position];
+    if (compression === "uncompressed" && digest !== diffId) {
       throw new BuildError(
         "verification",
-        `Cannot use the docker archive "${name}": its layer ${position + 1} has the digest ${digest}, and its config says ${image.config.rootfs.diff_ids[position]}`,
+        `Cannot use the docker archive "${name}": its layer ${position + 1} has the digest ${digest}, and its config says ${diffId}`,
       );
     }
-    const own = { mediaType: LAYER_TYPE[compression], digest, size };
+    const mediaType = LAYER_TYPE[compression];
     const layer =
-      compression === "uncompressed" && isCompressed
-        ? await compressLayer(access, { path, descriptor: own, directory })
-        : { path, descriptor: own };
+      mediaType === undefined || (compression === "uncompressed" && isCompressed)
+        ? await compressLayer(access, { path, digest, size, diffId, directory })
+        : { path, descriptor: { mediaType, digest, size } };
     paths.set(layer.descriptor.digest, layer.path);
     layers.push(layer.descriptor);
   }
@@ -88,17 +90,27 @@ interface LayerFile {
   readonly descriptor: Descriptor;
 }
 
+interface LayerToCompress {
+  readonly path: string;
+  readonly digest: Digest;
+  readonly size: number;
+  readonly diffId: Digest | undefined;
+  /** For what is made of it. */
+  readonly directory: string;
+}
+
 /** The bytes are those that a push of the same layer has. */
 async function compressLayer(
   { work, signal }: Pick<ImageAccess, "work" | "signal">,
-  { path, descriptor, directory }: LayerFile & { readonly directory: string },
+  { path, directory, ...blob }: LayerToCompress,
 ): Promise<LayerFile> {
   const layersDirectory = join(directory, "compressing");
-  const { layer } = await work.ingestLayer({ ...descriptor, layersDirectory, bytes: path }, { signal });
-  const blobPath = join(directory, `${digestHex(descriptor.digest)}.gz`);
+  const request = { ...blob, mediaType: MEDIA_TYPE.ociLayer, layersDirectory, bytes: path };
+  const { layer } = await work.ingestLayer(request, { signal });
+  const blobPath = join(directory, `${digestHex(blob.digest)}.gz`);
   const { digest, size } = await work.packLayer({ layer, compression: "gzip", blobPath }, { signal });
   await rm(layersDirectory, { recursive: true });
-  return { path: blobPath, descriptor: { mediaType: LAYER_TYPE.gzip, digest, size } };
+  return { path: blobPath, descriptor: { mediaType: MEDIA_TYPE.ociLayerGzip, digest, size } };
 }
 
 function chooseImage(

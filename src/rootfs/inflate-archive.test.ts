@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { type ArchiveCompression, detectArchiveCompression, inflateArchive } from "./inflate-archive.ts";
+import { type ArchiveCompression, inflateArchive } from "./inflate-archive.ts";
 
 const run = (program: string) => (input: Buffer) =>
   execFileSync(program, ["-c"], { input, maxBuffer: 1 << 30 });
@@ -26,7 +26,7 @@ function* inOneBuffer(bytes: Buffer, chunkSize: number): Generator<Uint8Array> {
 
 async function inflate(bytes: Buffer, chunkSize: number): Promise<Buffer> {
   const plain: Buffer[] = [];
-  await inflateArchive(inOneBuffer(bytes, chunkSize), detectArchiveCompression(bytes), (chunk) => {
+  await inflateArchive(inOneBuffer(bytes, chunkSize), (chunk) => {
     plain.push(Buffer.from(chunk));
   });
   return Buffer.concat(plain);
@@ -50,5 +50,25 @@ for (const [name, compress] of Object.entries(COMPRESSORS)) {
       assert.equal((await inflate(compressed, chunkSize)).toString(), "onetwo", `chunks of ${chunkSize}`);
     for (const missing of [1, 5])
       await assert.rejects(inflate(compressed.subarray(0, -missing), 64), { name: "BuildError" });
+  });
+}
+
+for (const [name, compress] of Object.entries(COMPRESSORS)) {
+  test(`inflateArchive() of ${name} ends with what its reader and its source throw, and the next one is not kept waiting`, async () => {
+    const compressed = compress(randomBytes(300_000));
+    for (let round = 0; round < 3; round++) {
+      const seen = inflateArchive(inOneBuffer(compressed, 65_536), () => {
+        throw new Error("seen enough");
+      });
+      await assert.rejects(seen, { message: "seen enough" });
+      const source = (async function* () {
+        yield compressed.subarray(0, 100_000);
+        throw new Error("cable cut");
+      })();
+      await assert.rejects(
+        inflateArchive(source, () => {}),
+        { message: "cable cut" },
+      );
+    }
   });
 }

@@ -18,10 +18,7 @@ export interface Inflater {
 /** What a decompressor hands out at once: for each piece it changes threads, twice. */
 const CHUNK_BYTES = 1 << 20;
 
-/** Bytes that `detectCompression` needs, fewer only at the end of a stream. */
-export const DETECT_SIZE = 4;
-
-/** By the first bytes, for media types lie. */
+/** By the first four bytes. */
 export function detectCompression(head: Uint8Array): Compression {
   if (head[0] === 0x1f && head[1] === 0x8b) return "gzip";
   const isZstd = head[0] === 0x28 && head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd;
@@ -94,7 +91,7 @@ function inflateThrough(stream: Transform, output: (chunk: Uint8Array) => void):
     resolve();
   });
   stream.on("error", (error) => {
-    fail(new BuildError("image-invalid", `Cannot decompress the data: ${error.message}`, { cause: error }));
+    fail(makeDataError(error));
   });
   return {
     write(chunk) {
@@ -112,4 +109,9 @@ function inflateThrough(stream: Transform, output: (chunk: Uint8Array) => void):
       stream.destroy();
     },
   };
+}
+
+/** The error for compressed data that is broken, of what the decoder says. */
+export function makeDataError(error: Error): BuildError {
+  return new BuildError("image-invalid", `Cannot decompress the data: ${error.message}`, { cause: error });
 }

@@ -6,7 +6,7 @@ import type { Digest } from "../oci/digest.ts";
 import { freeUsedUp } from "../threads/free-buffers.ts";
 import { ContentHash } from "./content-hash.ts";
 import type { Entry } from "./entry.ts";
-import { DETECT_SIZE, detectCompression, type Inflater, makeInflater } from "./inflate.ts";
+import { inflateArchive } from "./inflate-archive.ts";
 import type { Layer } from "./layer.ts";
 import { LayerWriter } from "./layer-writer.ts";
 import { layerEntryOf } from "./member-entry.ts";
@@ -62,34 +62,11 @@ export async function ingestLayer(request: IngestRequest, options: IngestOptions
     writer.write(chunk);
     reader.write(chunk);
   };
-  let inflater: Inflater | undefined;
-  let head = Buffer.alloc(0);
-  const start = async (): Promise<void> => {
-    inflater = makeInflater(detectCompression(head), takePlain);
-    await inflater.write(head);
-  };
   try {
-    for await (const chunk of options.bytes) {
-      options.signal?.throwIfAborted();
-      blob.write(chunk);
-      options.onProgress?.(blob.size);
-      if (inflater === undefined) {
-        head = Buffer.concat([head, chunk]);
-        if (head.length >= DETECT_SIZE) await start();
-      } else {
-        await inflater.write(chunk);
-      }
-      freeUsedUp(chunk);
-    }
-    // A wrong blob explains a broken archive, so it is told first.
-    blob.verify();
-    if (inflater === undefined) await start();
-    await inflater!.end();
+    await inflateArchive(takeBlob(blob, options), takePlain);
     reader.end();
   } catch (error) {
     throw nameLayer(error, request);
-  } finally {
-    inflater?.destroy();
   }
   const written = writer.finish((diffId) => {
     if (request.diffId !== undefined && diffId !== request.diffId) {
@@ -101,6 +78,21 @@ export async function ingestLayer(request: IngestRequest, options: IngestOptions
   });
   blob.keep();
   return written;
+}
+
+async function* takeBlob(
+  blob: BlobFile,
+  { bytes, signal, onProgress }: IngestOptions,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes) {
+    signal?.throwIfAborted();
+    blob.write(chunk);
+    onProgress?.(blob.size);
+    yield chunk;
+    freeUsedUp(chunk);
+  }
+  // A wrong blob explains a broken archive, so it is told first.
+  blob.verify();
 }
 
 /** A file's bytes for `ingestLayer`, read with synchronous calls: for a worker thread. */

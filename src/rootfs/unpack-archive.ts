@@ -37,26 +37,19 @@ export interface UnpackRequest {
  * @throws BuildError `copy-failed` for a broken archive and for names that would be whiteouts; `input-limit`.
  */
 export async function unpackArchive({ chunks, ...request }: UnpackRequest): Promise<Layer | undefined> {
-  const iterator = chunks[Symbol.iterator]();
-  const first = iterator.next();
-  if (first.done) return undefined;
-  // The source may use its buffer again; the head is needed only here.
-  const compression = detectArchiveCompression(first.value);
   const { limits = DEFAULT_LIMITS } = request;
   using writer = new LayerWriter(request.layersDirectory, { name: "archive-entries", limits });
   const checkSize = makeSizeCheck(request, limits);
   const collector = new MemberCollector(writer, checkSize);
   const sniffer = new Sniffer(new TarReader(collector, { limits }), checkSize);
   try {
-    await inflateArchive(withFirst(first.value, iterator), compression, (chunk) => sniffer.write(chunk));
+    await inflateArchive(chunks, (chunk) => sniffer.write(chunk));
     sniffer.end();
   } catch (error) {
     if (error instanceof NotAnArchive) return undefined;
     // What cannot be inflated from its start is a file like any other.
     if (!sniffer.isArchive && error instanceof BuildError && error.code !== "input-limit") return undefined;
     throw nameArchive(error);
-  } finally {
-    iterator.return?.();
   }
   if (!sniffer.isArchive) return undefined;
   return writer.finish().layer;
@@ -175,11 +168,6 @@ class MemberCollector implements TarHandler {
     const contentHash = this.#hash?.digest();
     this.#writer.add(contentHash === undefined ? this.#entry : { ...this.#entry, contentHash });
   }
-}
-
-function* withFirst(first: Uint8Array, rest: Iterator<Uint8Array>): Generator<Uint8Array> {
-  yield first;
-  for (let next = rest.next(); !next.done; next = rest.next()) yield next.value;
 }
 
 /** A broken archive is the user's file, not an image. */

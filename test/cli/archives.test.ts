@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { gunzipSync } from "node:zlib";
 import type { Descriptor } from "../../src/oci/descriptor.ts";
 import { runCommand, runSlipway, slipway } from "../slipway.ts";
 import { dockerMissing, type RunningDocker, startDocker } from "../start-docker.ts";
@@ -209,6 +210,39 @@ function makeArchive(name: string, members: Readonly<Record<string, string>>): s
   execFileSync("tar", ["-cf", archive, "-C", directory, ...Object.keys(members)]);
   return archive;
 }
+
+test("load and copy take archives that are compressed, and ones whose layers are", async () => {
+  const root = makeRoot();
+  await build(root, "app:1");
+  const id = await idOf(root, "app:1");
+  const saved = join(work, "plain.tar");
+  await slipway(["save", "-o", saved, "app:1"], { root });
+  const compress = (program: string, input: Buffer) => execFileSync(program, ["-c"], { input });
+  for (const program of ["gzip", "zstd", "bzip2", "xz"]) {
+    const loaded = makeRoot();
+    await slipway(["load"], { root: loaded, input: compress(program, readFileSync(saved)) });
+    await assertIsImage(loaded, "app:1", id);
+
+    // As docker's older archives are: without an index.json.
+    const directory = mkdtempSync(join(work, "members-"));
+    execFileSync("tar", ["-xf", saved, "-C", directory]);
+    const [entry] = JSON.parse(readFileSync(join(directory, "manifest.json"), "utf8"));
+    for (const layer of entry.Layers) {
+      const path = join(directory, layer);
+      writeFileSync(path, compress(program, gunzipSync(readFileSync(path))));
+    }
+    const archive = join(work, `layers.${program}.tar`);
+    execFileSync("tar", ["-cf", archive, "-C", directory, "manifest.json", "blobs"]);
+    const inside = makeRoot();
+    await slipway(["load", "-i", archive], { root: inside });
+    await assertIsImage(inside, "app:1", id);
+    const layout = join(work, `layout-${program}`);
+    await slipway(["copy", "-q", `docker-archive:${archive}`, `oci:${layout}:app`], { root });
+    const [image] = await validateImageLayout(layout);
+    const config: Descriptor = JSON.parse(JSON.stringify(image!.manifest.config));
+    assert.equal(config.digest, id);
+  }
+});
 
 test("archives that lie or are too old are refused with what is wrong", async () => {
   const root = makeRoot();

@@ -76,12 +76,19 @@ test("import makes a one-layer image, with the changes in its config", async () 
   assert.equal((await run("history", "--format", "json", "tree")).stdout.match(/Imported from/g)?.length, 1);
 });
 
-test("import reads a compressed archive on stdin", async () => {
+/** What docker takes. */
+const COMPRESSORS = ["gzip", "zstd", "bzip2", "xz"] as const;
+
+test("import takes compressed archives, on stdin and as a file", async () => {
   const { root, run } = await openStore();
-  for (const program of ["gzip", "zstd"]) {
+  for (const program of COMPRESSORS) {
     const input = execFileSync(program, ["-c"], { input: readFileSync(tar) });
     await slipway(["import", "-", program], { root, input });
     assert.equal((await run("cat", `${program}:/etc/hello`)).stdout, "hello\n");
+    const file = join(work, `root.${program}`);
+    writeFileSync(file, input);
+    await run("import", file, `${program}:file`);
+    assert.equal((await run("cat", `${program}:file:/etc/hello`)).stdout, "hello\n");
   }
 });
 

@@ -42,6 +42,12 @@ export const FUZZ_SEEDS: Readonly<Record<keyof typeof FUZZ_TARGETS, readonly (st
     Buffer.concat([gzipSync("a"), gzipSync("b")]),
     zstdCompressSync("hello"),
     Buffer.concat([skippable, zstdCompressSync("a"), skippable, zstdCompressSync("b".repeat(1000))]),
+    // What bzip2 and xz make of `hello`.
+    Buffer.from("QlpoOTFBWSZTWRkxZT0AAACBAAJEoAAhmmgzTQczi7kinChIDJiynoA=", "base64"),
+    Buffer.from(
+      "/Td6WFoAAATm1rRGAgAhARYAAAB0L+WjAQAEaGVsbG8AAAAAsTe52+XaHpsAAR0FuC2Arx+2830BAAAAAARZWg==",
+      "base64",
+    ),
   ],
   layerIndex: ["0a/b\n5d\n5d/e\n1h=a/b\n2l=d\n0l/x\n0d/.wh.e\n0d/.wh..wh..opq\n0.wh.a"],
   dockerfile: [

@@ -13,7 +13,7 @@ import { parseImageConfig, parseIndex, parseManifest } from "../../src/oci/parse
 import { normalizePlatform, parsePlatform } from "../../src/oci/platform.ts";
 import { formatImageReference, parseImageReference } from "../../src/oci/reference.ts";
 import { IndexReader } from "../../src/rootfs/index-reader.ts";
-import { detectCompression, makeInflater } from "../../src/rootfs/inflate.ts";
+import { detectArchiveCompression, inflateArchive } from "../../src/rootfs/inflate-archive.ts";
 import { collectEntries } from "../../src/rootfs/ingest-layer.ts";
 import { LayerWriter } from "../../src/rootfs/layer-writer.ts";
 import { formatPaxRecords, parsePaxRecords } from "../../src/rootfs/pax-records.ts";
@@ -135,29 +135,24 @@ function splitFrames(input: Buffer, step: number): Buffer | undefined {
 
 /** Our framing gives what Node's one-call decompressor gives; it may take no more, and may refuse no less. */
 async function inflate(input: Buffer): Promise<void> {
-  const compression = detectCompression(input);
+  const compression = detectArchiveCompression(input);
   if (compression === "uncompressed") return;
   if (compression === "zstd") assert.deepEqual(splitFrames(input, 1), splitFrames(input, input.length));
   const parts: Buffer[] = [];
   let size = 0;
-  const inflater = makeInflater(compression, (chunk) => {
-    size += chunk.length;
-    if (size > 1 << 16) throw new BuildError("input-limit", "Cannot decompress the data: enough");
-    parts.push(Buffer.from(chunk));
-  });
   // For each piece Node changes threads, twice: with many, most of the time would go there.
   const cut = (input[4] ?? 0) % input.length;
   try {
-    await inflater.write(input.subarray(0, cut));
-    await inflater.write(input.subarray(cut));
-    await inflater.end();
+    await inflateArchive([input.subarray(0, cut), input.subarray(cut)], (chunk) => {
+      size += chunk.length;
+      if (size > 1 << 16) throw new BuildError("input-limit", "Cannot decompress the data: enough");
+      parts.push(Buffer.from(chunk));
+    });
   } catch (error) {
     if (!(error instanceof BuildError)) throw error;
     return;
-  } finally {
-    inflater.destroy();
   }
-  // Node takes only the first frame of zstd in one call where others are skippable.
+  // Node takes only the first frame of zstd in one call where others are skippable, and has no bzip2 and no xz.
   if (compression === "gzip") assert.deepEqual(Buffer.concat(parts), gunzipSync(input));
   else if (input[0] === 0x28) {
     const whole = zstdDecompressSync(input);

@@ -28,7 +28,7 @@ interface ImportOptions {
 
 export function defineImport(command: Command, context: CommandContext): void {
   command
-    .argument("<file>", "a tar, plain or compressed with gzip or zstd; - reads stdin")
+    .argument("<file>", "a tar, plain or compressed with gzip, bzip2, xz or zstd; - reads stdin")
     .argument("[name]", "NAME[:TAG] for the image")
     .usage("[OPTIONS] FILE|- [NAME[:TAG]]")
     .addOption(
