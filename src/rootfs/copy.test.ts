@@ -431,7 +431,7 @@ test("COPY --chmod and --chown reach everything, parents that are made too, link
   bench.file("d/f", "F", 0o600);
   bench.file("d/x", "X", 0o700);
   symlinkSync("f", join(bench.context, "d/l"));
-  await bench.baseOf([{ name: "etc/passwd", content: "root:x:0:0::/:\napp:x:1000:1001::/:/bin/sh\n" }]);
+  await bench.baseOf([{ name: "etc/passwd", content: "root:x:9:9::/:\napp:x:1000:1001::/:/bin/sh\n" }]);
   await bench.baseOf([
     { name: "etc/group", content: "extra:x:2000:\n" },
     { name: "have/", mode: 0o700 },
@@ -456,6 +456,7 @@ test("COPY --chmod and --chown reach everything, parents that are made too, link
   assert.deepEqual((await copy({ chown: "app" })).at(2), 'n/d/f 600 1000:1001 "F"');
   assert.deepEqual((await copy({ chown: ":extra" })).at(2), 'n/d/f 600 0:2000 "F"');
   assert.deepEqual((await copy({ chown: "33" })).at(2), 'n/d/f 600 33:33 "F"');
+  assert.deepEqual((await copy({ chown: "root:root" })).at(2), 'n/d/f 600 "F"', "root is no name");
   assert.deepEqual((await copy({ chown: "77:88", link: true })).at(2), 'n/d/f 600 77:88 "F"');
   assert.deepEqual((await copy({ chown: "app:0", link: true })).at(0), "n 755 1000:0 directory");
   const invalid = { code: "option-invalid" };

@@ -12,13 +12,13 @@ export interface Owner {
 export const DATABASE_LIMIT = 16 << 20;
 
 /**
- * `--chown`: `user`, `user:group` or `:group`, names or numbers. A user by name brings the primary group, one by number the
- * group of the same number. Names are looked up in the `/etc/passwd` and `/etc/group` of the layers that are copied into, with
- * `--link`, too; for numbers they are not opened.
+ * Who owns what COPY and ADD (`--chown`) or WORKDIR (the USER in force) make: `user`, `user:group` or `:group`, names or numbers. A
+ * user by name brings the primary group, one by number the group of the same number, whatever the databases say. Names are looked up
+ * in the `/etc/passwd` and `/etc/group` of the layers that are written over, with `--link`, too.
  * @throws BuildError `option-invalid` for a name that is not there.
  */
 export function resolveOwnerIn(text: string, layers: readonly Layer[] = []): Owner {
-  using tree = isNumericOwner(text) ? undefined : openUnionTree(layers);
+  using tree = isPlainOwner(text) ? undefined : openUnionTree(layers);
   const openTree = () => {
     if (tree === undefined) throw new Error("a number needs no database");
     return tree;
@@ -30,9 +30,9 @@ export function resolveOwnerIn(text: string, layers: readonly Layer[] = []): Own
   return group === "" ? owner : { uid: owner.uid, gid: resolveGroup(group, text, openTree) };
 }
 
-/** True when no file is needed to know who it is. */
-function isNumericOwner(text: string): boolean {
-  return /^[0-9]*(:[0-9]*)?$/.test(text);
+/** True when no file is needed to know who it is: as in BuildKit, `root` is a number. */
+export function isPlainOwner(text: string): boolean {
+  return /^(?:\d*|root)(?::(?:\d*|root))?$/.test(text);
 }
 
 function resolveUser(user: string, text: string, openTree: () => UnionTree): Owner {
@@ -60,6 +60,7 @@ function resolveGroup(group: string, text: string, openTree: () => UnionTree): n
 }
 
 function parseId(id: string, text: string): number | undefined {
+  if (id === "root") return 0;
   if (!/^[0-9]+$/.test(id)) return undefined;
   const number = Number(id);
   if (number > 0xffff_fffe) throw unknown(text, `${id} is too large`);
@@ -87,5 +88,5 @@ function hintName(name: string, lines: readonly string[][]): string {
 }
 
 function unknown(text: string, what: string, hint?: string): BuildError {
-  return new BuildError("option-invalid", `Cannot use "${text}" as --chown: ${what}`, { hint });
+  return new BuildError("option-invalid", `Cannot use "${text}" as the owner: ${what}`, { hint });
 }

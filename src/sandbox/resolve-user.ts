@@ -9,7 +9,7 @@ export interface ResolvedUser {
   readonly gid: number;
   /** Supplementary groups of a user that is named without a group, its own group included. */
   readonly additionalGids: readonly number[];
-  /** From /etc/passwd; `/` for a user that is not in it. */
+  /** Of the first line of /etc/passwd with this uid, as the line has it: it may be empty. `/` where there is none. */
   readonly home: string;
 }
 
@@ -30,13 +30,18 @@ const ID_MAX = 0xffff_fffe;
 
 /**
  * Reads a USER (`user[:group]`, each a name or a number) against the tree's own /etc/passwd and /etc/group, as docker does:
- * numbers need not be listed, names must be; a group that is named takes the supplementary groups away.
+ * numbers need not be listed, names must be; a group that is named takes the supplementary groups away. Where both are numbers,
+ * neither is looked up, and `root` is one.
  *
  * @throws BuildError `variable-invalid` for a name that is not listed.
  */
 export function resolveUser(tree: UnionTree, user: string): ResolvedUser {
   const [userPart = "", groupPart = ""] = splitOnce(user);
   const users = readLines(tree, "/etc/passwd").flatMap(parsePasswdLine);
+  const homeOf = (uid: number) => users.find((one) => one.uid === uid)?.home ?? "/";
+  const [plainUid, plainGid] = [userPart, groupPart].map((part) => (part === "root" ? 0 : parseId(part)));
+  if (plainUid !== undefined && plainGid !== undefined)
+    return { uid: plainUid, gid: plainGid, additionalGids: [plainGid], home: homeOf(plainUid) };
   const groups = readLines(tree, "/etc/group").flatMap(parseGroupLine);
   const number = parseId(userPart);
   const wanted = userPart === "" ? 0 : number;
@@ -49,7 +54,7 @@ export function resolveUser(tree: UnionTree, user: string): ResolvedUser {
     );
   }
   const uid = line?.uid ?? wanted!;
-  const home = line?.home || "/";
+  const home = homeOf(uid);
   if (groupPart !== "") {
     const gid = parseId(groupPart) ?? groups.find((group) => group.name === groupPart)?.gid;
     if (gid === undefined) {
@@ -90,11 +95,15 @@ function parseId(text: string): number | undefined {
   return id;
 }
 
-/** Lines of a file that may be missing; a link is followed inside the tree. */
+/** Lines of a file that may be missing, without the blanks around them; a link is followed inside the tree. */
 function readLines(tree: UnionTree, path: string): string[] {
   const { entry } = tree.resolve(pathFromText(path), { followLast: true });
   return entry?.entry.type === "file"
-    ? tree.readWhole(entry, DATABASE_LIMIT).toString("utf8").split("\n")
+    ? tree
+        .readWhole(entry, DATABASE_LIMIT)
+        .toString("utf8")
+        .split("\n")
+        .map((line) => line.trim())
     : [];
 }
 
@@ -105,11 +114,11 @@ function parsePasswdLine(text: string): PasswdLine[] {
   return [{ name, uid: Number(uid), gid: Number(gid), home }];
 }
 
-/** group(5). */
+/** group(5); BuildKit knows comments here, not in the other file. */
 function parseGroupLine(text: string): GroupLine[] {
   const [name, , gid, members = ""] = text.split(":");
-  if (name === undefined || name === "" || !isNumber(gid)) return [];
-  return [{ name, gid: Number(gid), members: members.trim().split(",") }];
+  if (name === undefined || name === "" || name.startsWith("#") || !isNumber(gid)) return [];
+  return [{ name, gid: Number(gid), members: members.split(",") }];
 }
 
 function isNumber(text: string | undefined): boolean {

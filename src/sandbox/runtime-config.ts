@@ -35,7 +35,9 @@ export interface RuntimeConfigOptions {
 export function makeRuntimeConfig(options: RuntimeConfigOptions): RuntimeConfig {
   const { security } = options;
   const { capabilities } = security;
-  const hasHome = options.env.some((variable) => variable.startsWith("HOME="));
+  // As runc: an empty one is none.
+  const env = options.env.filter((variable) => variable !== "HOME=");
+  const hasHome = env.some((variable) => variable.startsWith("HOME="));
   return {
     ociVersion: "1.0.2",
     hostname: options.hostname,
@@ -44,7 +46,7 @@ export function makeRuntimeConfig(options: RuntimeConfigOptions): RuntimeConfig 
       terminal: options.terminal,
       user: { ...pick(options.user), umask: 0o022 },
       args: options.args,
-      env: hasHome ? options.env : [...options.env, `HOME=${options.user.home}`],
+      env: hasHome ? env : [...env, `HOME=${options.user.home}`],
       cwd: options.workingDirectory,
       capabilities: {
         bounding: capabilities,

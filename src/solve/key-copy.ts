@@ -6,6 +6,7 @@ import type {
   CopyTree,
   SelectCopyRequest,
 } from "../rootfs/copy-request.ts";
+import { isPlainOwner } from "../rootfs/resolve-owner.ts";
 import { hasFileList, writeFileList } from "../store/builds.ts";
 import { fileDigestsPath } from "../store/file-digests.ts";
 import { loadCopiedLayers } from "./load-copied-layers.ts";
@@ -74,7 +75,8 @@ async function makeRequest(
     unpack: step.instruction === "ADD" && (step.unpack ?? "local"),
     temporaryDirectory: access.store.temporaryDirectory,
     fileDigestsPath: fileDigestsPath(access.store),
-    ...(needsNames(step.chown) && { base: await loadUserLayers(base.layers, access) }),
+    // A name is looked up in the destination's own files.
+    ...(step.chown && !isPlainOwner(step.chown) && { base: await loadUserLayers(base.layers, access) }),
   };
 }
 
@@ -114,11 +116,6 @@ function requestSource(source: CopySource, opened: ReadonlyMap<StepId, Opened>):
     return { kind: "path", tree: from.tree, path: source.path, ...(outside !== undefined && { outside }) };
   }
   return { kind: "file", ...from.file, name: source.path.slice(1), mode: DOWNLOAD_MODE };
-}
-
-/** A name in `--chown` is looked up in the destination's own files. */
-function needsNames(chown: string | undefined): boolean {
-  return chown !== undefined && !/^\d*(?::\d*)?$/.test(chown);
 }
 
 /** A context has no record: its part of the key is the content. */

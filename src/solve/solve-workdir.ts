@@ -2,9 +2,8 @@ import { makeWorkdirKey } from "../cache/step-key.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import type { WorkdirStep } from "../plan/plan.ts";
 import type { Layer } from "../rootfs/layer.ts";
+import { isPlainOwner, resolveOwnerIn } from "../rootfs/resolve-owner.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
-import { openUnionTree } from "../rootfs/union-tree.ts";
-import { resolveUser } from "../sandbox/resolve-user.ts";
 import { loadLayersOfPaths, loadUserLayers } from "./load-upper-layers.ts";
 import type { KeyedStep } from "./look-up.ts";
 import { runOnce } from "./run-once.ts";
@@ -24,7 +23,7 @@ export async function solveWorkdir(step: WorkdirStep, context: SolveContext): Pr
   const { store, work, signal } = context.access;
   const make: MakeResult = async (missing) => {
     const { layers, userLayers } = await loadWorkdirInputs(step, keyed.base, context.access);
-    const owner = findOwner(step.user, userLayers);
+    const owner = step.user === "" ? undefined : resolveOwnerIn(step.user, userLayers);
     const mtime = context.epochSeconds ?? Math.floor(Date.now() / 1000);
     return runOnce(missing, context, async () => {
       const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
@@ -44,12 +43,6 @@ export async function loadWorkdirInputs(
 ): Promise<{ readonly layers: readonly Layer[]; readonly userLayers: readonly Layer[] }> {
   return {
     layers: await loadLayersOfPaths({ layers, paths: [path], onlyEntries: true }, access),
-    userLayers: user === "" ? [] : await loadUserLayers(layers, access),
+    userLayers: isPlainOwner(user) ? [] : await loadUserLayers(layers, access),
   };
-}
-
-function findOwner(user: string, layers: readonly Layer[]) {
-  if (user === "") return undefined;
-  using tree = openUnionTree(layers);
-  return resolveUser(tree, user);
 }

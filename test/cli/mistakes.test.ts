@@ -72,7 +72,7 @@ const MISTAKES: readonly Mistake[] = [
   {
     what: "an unknown user in --chown",
     files: { Dockerfile: "FROM scratch\nCOPY --chown=nobodyy a /\n", a: "" },
-    message: /Cannot use "nobodyy" as --chown: the image has no user "nobodyy"/,
+    message: /Cannot use "nobodyy" as the owner: the image has no user "nobodyy"/,
   },
   {
     what: "a context that is a file",

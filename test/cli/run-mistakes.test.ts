@@ -93,7 +93,7 @@ const MISTAKES: readonly Mistake[] = [
   {
     what: "an unknown name in --chown",
     dockerfile: "COPY --chown=nobody:nogruop bash.sh /\n",
-    message: /Cannot use "nobody:nogruop" as --chown: the image has no group "nogruop"/,
+    message: /Cannot use "nobody:nogruop" as the owner: the image has no group "nogruop"/,
     hint: /Did you mean "nogroup"\?/,
   },
   {
