@@ -149,9 +149,10 @@ export interface StepLayer {
 /** Remembers which images a build came to. One without steps is not remembered itself. */
 export function writeBuiltImages({ database }: Store, buildId: string, ids: readonly Digest[]): void {
   const insert = database.prepare("INSERT OR IGNORE INTO built_images SELECT id, ? FROM builds WHERE id = ?");
-  inTransaction(database, () => {
+  const write = () => {
     for (const id of ids) insert.run(id, buildId);
-  });
+  };
+  inTransaction(database, write, { isNews: false });
 }
 
 /** The layers of all steps of the newest build that came to the image of this id; undefined when none is remembered. */

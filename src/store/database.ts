@@ -1,6 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { BuildError } from "../errors/build-error.ts";
 import { blameMachine } from "../errors/explain-system-error.ts";
+import { syncPath } from "./sync-path.ts";
 
 const TABLES = `
   -- Who uses the store now: rows of dead owners are removed, and their temporary files with them.
@@ -200,15 +201,13 @@ export function inTransaction<T>(
 }
 
 /**
- * Closes it. The last connection that closes moves SQLite's log into the database, which waits for the disk several times; and the next one
- * to write begins a log, which waits again. A process with nothing new leaves the log as it is: the last to close is then one that may only read.
+ * Closes it, with news on the disk. The last connection that closes would move SQLite's log into the database, which waits for the disk several times, as the
+ * next one does that begins a log: so the last to close is one that may only read, and leaves the log as it is. SQLite moves it when it has grown.
  */
-export function closeDatabase(database: DatabaseSync): void {
-  if (withNews.has(database)) {
-    database.close();
-    return;
-  }
-  const reader = new DatabaseSync(database.location()!, { readOnly: true });
+export async function closeDatabase(database: DatabaseSync): Promise<void> {
+  const path = database.location()!;
+  if (withNews.has(database)) await syncPath(`${path}-wal`);
+  const reader = new DatabaseSync(path, { readOnly: true });
   // What has read holds the lock that closing wants.
   reader.prepare("SELECT count(*) FROM sqlite_schema").get();
   database.close();

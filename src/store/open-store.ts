@@ -83,7 +83,7 @@ export function openStore(directory: string): Store {
     async [Symbol.asyncDispose]() {
       await removeTree(temporaryDirectory);
       lease[Symbol.dispose]();
-      closeDatabase(database);
+      await closeDatabase(database);
     },
   };
 }

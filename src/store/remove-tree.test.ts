@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -51,4 +51,14 @@ test("removeTree() removes what lies deeper than a path can be long", async (t) 
 
 test("removeTree() tells the reason for what cannot be removed", async () => {
   await assert.rejects(removeTree("/proc/self/status"), { code: "EPERM", syscall: "unlink" });
+});
+
+test("removeTree() of one tree by several at once removes it", async (t) => {
+  const tree = join(temporary(t), "tree");
+  for (let n = 0; n < 40; n++) {
+    mkdirSync(join(tree, `${n}/below`), { recursive: true });
+    for (let file = 0; file < 10; file++) writeFileSync(join(tree, `${n}/below/${file}`), "");
+  }
+  await Promise.all(Array.from({ length: 4 }, () => removeTree(tree)));
+  assert.equal(existsSync(tree), false);
 });

@@ -49,9 +49,12 @@ async function removeDirectory(path: Buffer, unlinkError: unknown): Promise<void
       batch.push(entry);
       if (batch.length >= BATCH) await removeBatch();
     }
+    await removeBatch();
+    await rmdir(path);
   } catch (error) {
-    throw (error as NodeJS.ErrnoException).code === "ENOTDIR" ? unlinkError : error;
+    const { code } = error as NodeJS.ErrnoException;
+    // Somebody else removes it, too.
+    if (code === "ENOENT") return;
+    throw code === "ENOTDIR" ? unlinkError : error;
   }
-  await removeBatch();
-  await rmdir(path);
 }
