@@ -174,6 +174,9 @@ test("rmi goes on after a name that is not there", async () => {
   assert.equal(code, 1);
   assert.match(stdout, /Untagged: tree:latest/);
   assert.equal((await run("images", "-q")).stdout, "");
+  const forced = await runSlipway(["rmi", "-f", "nope"], { root });
+  assert.equal(forced.code, 0);
+  assert.match(forced.stderr, /Cannot find the image "nope"/);
 });
 
 test("image prune removes images without a name, with --all those that no container stands on", async () => {

@@ -26,13 +26,25 @@ export function defineRmi(command: Command, context: CommandContext): void {
   command
     .argument("<images...>", "names or ids")
     .usage("[OPTIONS] IMAGE...")
-    .addOption(makeOption("-f, --force", "remove all names of an id, and containers that stand on it"))
+    .addOption(
+      makeOption(
+        "-f, --force",
+        "remove all names of an id, and containers that stand on it; do not mind what is not there",
+      ),
+    )
     .addOption(makeOption("--no-prune", "has no effect", { isHidden: true }))
     .action(async (images: readonly string[], options: { readonly force?: true }) => {
       await withSession(context, ({ access }) =>
-        runForEach(images, context, async (text) => {
-          for (const line of remove(access, text, options.force === true)) context.stdout.write(`${line}\n`);
-        }),
+        runForEach(
+          images,
+          context,
+          async (text) => {
+            for (const line of remove(access, text, options.force === true))
+              context.stdout.write(`${line}\n`);
+          },
+          // As docker has it: what is not there is told, and no failure.
+          { mayPass: options.force ? "image-not-found" : undefined },
+        ),
       );
     });
 }
