@@ -47,6 +47,24 @@ test("bytes stream into a task, and a slow task holds the sender back", async (t
   assert.equal(await sum, 40 << 20);
 });
 
+test("a thread takes a second task while the bytes of the first have yet to come, and no third", async (t) => {
+  const pool = poolOf(t, 1);
+  const asked: string[] = [];
+  const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+  async function* bytes(name: string, wait?: Promise<void>) {
+    asked.push(name);
+    await wait;
+    yield new Uint8Array(3).fill(1);
+  }
+  const held = ["first", "second"].map((name) => pool.run("sumBytes", 0, { input: bytes(name, gate) }));
+  const third = pool.run("sumBytes", 0, { input: bytes("third") });
+  const plain = pool.run("double", 1);
+  await new Promise((done) => setTimeout(done, 100));
+  assert.deepEqual(asked, ["first", "second"]);
+  open();
+  assert.deepEqual(await Promise.all([...held, third, plain]), [3, 3, 3, 2]);
+});
+
 test("a failing source of bytes fails the task", async (t) => {
   const pool = poolOf(t);
   async function* bytes() {

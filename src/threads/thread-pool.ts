@@ -19,7 +19,10 @@ export interface RunTaskOptions {
   readonly transfer?: readonly ArrayBuffer[];
 }
 
-/** Worker threads that share one entry file. A thread starts when there is work for it and runs one task at a time. */
+/**
+ * Worker threads that share one entry file. A thread starts when there is work for it and runs one task at a time, or two whose bytes
+ * stream in: these mostly wait for a network.
+ */
 export interface ThreadPool extends AsyncDisposable {
   readonly size: number;
   /**
@@ -38,6 +41,8 @@ export interface ThreadPoolOptions {
   readonly size?: number;
 }
 
+/** How many tasks with a stream of bytes a thread runs at a time. */
+const STREAMS_MAX = 2;
 /** In bytes: how much of a task's `input` may be under way to it. */
 const BYTE_WINDOW = 4 << 20;
 /** How much of it goes in one message. */
@@ -74,9 +79,8 @@ interface Job {
 
 interface Thread {
   readonly worker: Worker;
-  /** Runs under way here: at most one of the caller's, any number of subtasks. */
+  /** Runs under way here: the caller's, and any number of subtasks. */
   readonly jobs: Set<Job>;
-  hasMainJob: boolean;
 }
 
 class WorkerPool implements ThreadPool {
@@ -136,17 +140,24 @@ class WorkerPool implements ThreadPool {
   }
 
   #dispatch(): void {
-    while (this.#waiting.length > 0) {
-      const thread = this.#freeThread();
+    for (let job = this.#waiting[0]; job !== undefined; job = this.#waiting[0]) {
+      const thread = this.#freeThread(job);
       if (thread === undefined) return;
-      thread.hasMainJob = true;
-      this.#start(this.#waiting.shift()!, thread);
+      this.#waiting.shift();
+      this.#start(job, thread);
     }
   }
 
-  #freeThread(): Thread | undefined {
-    for (const thread of this.#threads) if (!thread.hasMainJob) return thread;
-    return this.#threads.size < this.size ? this.#startThread() : undefined;
+  #freeThread(job: Job): Thread | undefined {
+    const threads = [...this.#threads];
+    const idle = threads.find((thread) => mainJobs(thread).length === 0);
+    if (idle !== undefined) return idle;
+    if (this.#threads.size < this.size) return this.#startThread();
+    if (!isStreamed(job)) return undefined;
+    return threads.find((thread) => {
+      const jobs = mainJobs(thread);
+      return jobs.length < STREAMS_MAX && jobs.every(isStreamed);
+    });
   }
 
   #leastBusyThread(): Thread {
@@ -163,7 +174,7 @@ class WorkerPool implements ThreadPool {
       workerData: { poolSize: this.size },
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
     });
-    const thread: Thread = { worker, jobs: new Set(), hasMainJob: false };
+    const thread: Thread = { worker, jobs: new Set() };
     this.#threads.add(thread);
     worker.unref();
     worker.on("message", (message: MessageToPool) => this.#receive(message));
@@ -283,12 +294,20 @@ class WorkerPool implements ThreadPool {
     const { thread } = job;
     if (thread !== undefined) {
       thread.jobs.delete(job);
-      if (!job.isSubtask) thread.hasMainJob = false;
       if (thread.jobs.size === 0) thread.worker.unref();
     }
     job.settle(outcome);
     if (!this.#isClosed) this.#dispatch();
   }
+}
+
+/** Those that `run` was asked for. */
+function mainJobs({ jobs }: Thread): Job[] {
+  return [...jobs].filter(({ isSubtask }) => !isSubtask);
+}
+
+function isStreamed({ options }: Job): boolean {
+  return options.input !== undefined;
 }
 
 /** The buffers of a message's direct fields: they are relayed, not read, so they change hands. */
