@@ -1,4 +1,4 @@
-import { deflateRawSync } from "node:zlib";
+import { compressBlock } from "./compress-block.ts";
 import { pathToText, textFromBytes } from "./rootfs-path.ts";
 import type { PlainSelection } from "./select-copy.ts";
 import { SelectionReader } from "./selection-file.ts";
@@ -6,6 +6,8 @@ import { SelectionReader } from "./selection-file.ts";
 /** More than a context has; what comes after is left out. */
 const ENTRY_LIMIT = 200_000;
 const HASH_BYTES = 9;
+/** In characters: how much of the list is compressed at a time. */
+const BLOCK_SIZE = 256 << 10;
 
 /**
  * One file of a COPY, in a list that is kept beside its key: path, `type mode uid:gid`, and what it holds (the beginning of its
@@ -19,13 +21,19 @@ export function listSelection({
   items,
   request,
 }: Pick<PlainSelection, "selectionPath" | "items" | "request">): Uint8Array {
-  const lines: string[] = [];
+  const blocks: Uint8Array[] = [];
+  let text = "";
+  let count = 0;
+  const compress = (isLast: boolean) => {
+    blocks.push(compressBlock({ format: "gzip", block: Buffer.from(text), level: 6, isLast }));
+    text = "";
+  };
   using reader = new SelectionReader(selectionPath);
   for (const item of items) {
     const source = request.sources[item.source]!;
     const root =
       source.kind === "path" && item.kind === "directory" ? source.path.replace(/^\/|\/$/g, "") : "";
-    for (let at = item.start; at < item.end && lines.length < ENTRY_LIMIT; ) {
+    for (let at = item.start; at < item.end && count < ENTRY_LIMIT; ) {
       const { selected, next } = reader.read(at);
       const { entry } = selected;
       const below = pathToText(entry.path).slice(1);
@@ -36,9 +44,11 @@ export function listSelection({
         (entry.contentHash ? Buffer.from(entry.contentHash).toString("base64url", 0, HASH_BYTES) : "");
       const xattrs = entry.xattrs === undefined ? "" : ` ${Object.keys(entry.xattrs).sort().join(",")}`;
       const meta = `${entry.type} ${entry.mode.toString(8).padStart(4, "0")} ${entry.uid}:${entry.gid}${xattrs}`;
-      lines.push(JSON.stringify([path, meta, content] satisfies ListedFile));
+      text += `${count++ === 0 ? "" : "\n"}${JSON.stringify([path, meta, content] satisfies ListedFile)}`;
+      if (text.length >= BLOCK_SIZE) compress(false);
       at = next;
     }
   }
-  return deflateRawSync(lines.join("\n"), { level: 6 });
+  compress(true);
+  return Buffer.concat(blocks);
 }

@@ -1,13 +1,10 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { openBuildBench } from "../build-bench.ts";
-import { slipwayPath } from "../slipway.ts";
+import { measureMemory } from "../measure-memory.ts";
 import { registryMissing, startRegistry } from "../start-registry.ts";
 
 /** In MiB; `SLIPWAY_LARGE=4096` is the size that the promise is about, too much for every run. */
@@ -42,33 +39,8 @@ test("a large file is built, pushed, pulled and copied on with little memory", {
   await measure(t, "copy from the image to an archive", [...other, "build", "-o", archive, context]);
 });
 
-/** Runs slipway, and tells and judges the most memory that the process had (`VmHWM` of proc(5)). */
 async function measure(t: TestContext, name: string, args: readonly string[]): Promise<void> {
-  const begun = performance.now();
-  const child = spawn(slipwayPath, args, { stdio: ["ignore", "ignore", "pipe"] });
-  let stderr = "";
-  child.stderr.on("data", (chunk) => {
-    stderr += chunk;
-  });
-  const ended = once(child, "close");
-  let peakMib = 0;
-  while (child.exitCode === null && child.signalCode === null) {
-    peakMib = Math.max(peakMib, readPeakMib(child.pid!));
-    await sleep(20);
-  }
-  await ended;
-  assert.equal(child.exitCode, 0, stderr);
-  const seconds = ((performance.now() - begun) / 1000).toFixed(1);
-  t.diagnostic(`${name} of ${sizeMib} MiB: peak ${peakMib} MiB, ${seconds} s`);
-  assert.ok(peakMib > 0 && peakMib < MEMORY_LIMIT_MIB, `${name} took ${peakMib} MiB`);
-}
-
-/** 0 when the process is gone. */
-function readPeakMib(pid: number): number {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    return Math.round(Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) / 1024);
-  } catch {
-    return 0;
-  }
+  const { peakMib, seconds } = await measureMemory(args);
+  t.diagnostic(`${name} of ${sizeMib} MiB: peak ${peakMib} MiB, ${seconds.toFixed(1)} s`);
+  assert.ok(peakMib < MEMORY_LIMIT_MIB, `${name} took ${peakMib} MiB`);
 }

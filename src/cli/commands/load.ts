@@ -1,8 +1,9 @@
-import { createReadStream, rmSync } from "node:fs";
+import { createReadStream } from "node:fs";
 import { mkdtemp, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { BuildError } from "../../errors/build-error.ts";
+import { removeTree } from "../../store/remove-tree.ts";
 import type { CommandContext } from "../command-context.ts";
 import { choosePlatform } from "../find-image.ts";
 import { loadImages } from "../load-images.ts";
@@ -47,8 +48,7 @@ export function defineLoad(command: Command, context: CommandContext): void {
             await unpackArchive(archive, { directory, name, limits: access.limits, signal: access.signal });
             return await loadImages(access, { directory, name, platform });
           } finally {
-            // The one with promises asks for all files at once: a gigabyte for the most that an archive may have.
-            rmSync(directory, { recursive: true, force: true });
+            await removeTree(directory);
           }
         },
         { verb: "Loaded", mode: options.quiet ? "quiet" : "auto" },
