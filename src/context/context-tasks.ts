@@ -14,7 +14,7 @@ export function makeContextTasks(): Tasks {
   return {
     readArchive: ({ filePath, directory, limits }: ArchiveRequest, context: TaskContext) =>
       unpackArchive({
-        chunks: readChunks(filePath, () => context.throwIfAborted()),
+        open: () => readChunks(filePath, () => context.throwIfAborted()),
         size: statSync(filePath).size,
         layersDirectory: directory,
         sizeLimit: "context-size",

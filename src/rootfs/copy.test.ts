@@ -15,7 +15,7 @@ import {
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { gzipSync, zstdCompressSync } from "node:zlib";
+import { constants, gzipSync, zstdCompressSync } from "node:zlib";
 import { type MemberLike, makeLayer, makeTar, makeTemporaryDirectory } from "../../test/make-layers.ts";
 import { makeIgnoreMatcher } from "../dockerfile/make-ignore-matcher.ts";
 import type { CopyRequestSource, CopyTree, SelectCopyRequest } from "./copy-request.ts";
@@ -753,6 +753,40 @@ test("ADD of what is no archive copies it", async (t) => {
   for (const name of ["fake.tar", "text.gz", "broken.gz", "zeros", "fake.xz", "fake.bz2", "empty"]) {
     const one = await bench.copy(bench.fromContext(`/${name}`), "/d/", { unpack: true });
     assert.equal(one.length, 2, name);
+  }
+});
+
+test("ADD of an archive that breaks behind its beginning fails, however small it is", async (t) => {
+  const bench = new Bench(t);
+  mkdirSync(bench.layersDirectory);
+  const tar = makeTar([{ name: "a", content: "hello" }, { name: "b" }]);
+  const gzip = gzipSync(tar);
+  const zstd = zstdCompressSync(tar, { params: { [constants.ZSTD_c_checksumFlag]: 1 } });
+  const run = (program: string) => execFileSync(program, ["-c"], { input: tar });
+  const [bzip2, xz] = [run("bzip2"), run("xz")];
+  const garbage = Buffer.from("what is no archive");
+  const flip = (bytes: Buffer, at: number) =>
+    Buffer.from(bytes.map((byte, place) => (place === bytes.length + at ? byte ^ 1 : byte)));
+  const broken = {
+    // Of gzip's trailer: the checksum, then the size.
+    "crc.gz": flip(gzip, -8),
+    "cut.gz": gzip.subarray(0, -4),
+    "garbage.gz": Buffer.concat([gzip, garbage]),
+    "checksum.zst": flip(zstd, -1),
+    "cut.zst": zstd.subarray(0, -4),
+    "cut.bz2": bzip2.subarray(0, -5),
+    "garbage.bz2": Buffer.concat([bzip2, garbage]),
+    "cut.xz": xz.subarray(0, -5),
+    "garbage.xz": Buffer.concat([xz, garbage]),
+    "member.tar": tar.subarray(0, 512 + 3),
+    "header.tar": flip(tar, -tar.length + 1024 + 10),
+  };
+  for (const [name, bytes] of Object.entries(broken)) {
+    bench.file(name, bytes);
+    const copied = bench.copy(bench.fromContext(`/${name}`), "/d/", { unpack: true });
+    const message = /cut off|end of file/;
+    const expected = name.startsWith("cut") || name === "member.tar" ? { message } : {};
+    await assert.rejects(copied, { name: "BuildError", code: "copy-failed", ...expected }, name);
   }
 });
 

@@ -55,14 +55,14 @@ for (const [name, compress] of Object.entries(COMPRESSORS)) {
 
 for (const [name, compress] of Object.entries(COMPRESSORS)) {
   test(`inflateArchive() of ${name} ends with what its reader and its source throw, and the next one is not kept waiting`, async () => {
-    const compressed = compress(randomBytes(300_000));
+    const compressed = compress(randomBytes(100_000));
     for (let round = 0; round < 3; round++) {
       const seen = inflateArchive(inOneBuffer(compressed, 65_536), () => {
         throw new Error("seen enough");
       });
       await assert.rejects(seen, { message: "seen enough" });
       const source = (async function* () {
-        yield compressed.subarray(0, 100_000);
+        yield compressed.subarray(0, 50_000);
         throw new Error("cable cut");
       })();
       await assert.rejects(

@@ -1,6 +1,6 @@
 import makeBitReader from "unbzip2-stream/lib/bit_iterator.js";
 import bzip2 from "unbzip2-stream/lib/bzip2.js";
-import { makeDataError } from "./inflate.ts";
+import { CUT_OFF, DAMAGED, makeDataError } from "./inflate.ts";
 import type { ArchiveInput } from "./inflate-archive.ts";
 
 /** What the decoder gives away at once, in bytes. */
@@ -32,7 +32,10 @@ export async function inflateBzip2(chunks: ArchiveInput, output: (chunk: Uint8Ar
     try {
       return step();
     } catch (error) {
-      throw failure ?? makeDataError(error as Error);
+      if (failure !== undefined) throw failure;
+      // What was right before counts, as it does where an error comes in a later piece.
+      if (fill > 0) flush();
+      throw makeDataError(input.isCutOff ? CUT_OFF : DAMAGED, error);
     }
   };
   await input.readAhead();
@@ -59,6 +62,7 @@ class BlockInput {
   readonly #ahead: Uint8Array[] = [];
   #aheadBytes = 0;
   givenBytes = 0;
+  isCutOff = false;
 
   constructor(chunks: ArchiveInput) {
     this.#chunks = chunks;
@@ -79,7 +83,10 @@ class BlockInput {
 
   next(): Uint8Array {
     const chunk = this.#ahead.shift();
-    if (chunk === undefined) throw new Error("it is cut off");
+    if (chunk === undefined) {
+      this.isCutOff = true;
+      throw new Error("the decoder wants more");
+    }
     this.#aheadBytes -= chunk.length;
     this.givenBytes += chunk.length;
     return chunk;

@@ -1,5 +1,5 @@
 import { ReadableStream } from "node:stream/web";
-import { makeDataError } from "./inflate.ts";
+import { CUT_OFF, DAMAGED, makeDataError } from "./inflate.ts";
 import type { ArchiveInput } from "./inflate-archive.ts";
 
 type XzModule = Pick<typeof import("xz-decompress"), "XzReadableStream">;
@@ -23,8 +23,10 @@ export async function inflateXz(chunks: ArchiveInput, output: (chunk: Uint8Array
   const reader = new XzReadableStream(source as never).getReader();
   try {
     for (;;) {
-      const { done, value } = await reader.read().catch((error: unknown) => {
-        throw failure ?? makeDataError(error as Error);
+      const { done, value } = await reader.read().catch((error: Error) => {
+        // XZ_BUF_ERROR: it wants more than there is.
+        const isCutOff = error.message.endsWith("error code 8");
+        throw failure ?? makeDataError(isCutOff ? CUT_OFF : DAMAGED, error);
       });
       if (done) break;
       output(value as Uint8Array);

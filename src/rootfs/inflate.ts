@@ -91,7 +91,8 @@ function inflateThrough(stream: Transform, output: (chunk: Uint8Array) => void):
     resolve();
   });
   stream.on("error", (error) => {
-    fail(makeDataError(error));
+    const isBehindEnd = error.message === "incorrect header check";
+    fail(makeDataError(isBehindEnd ? "something else stands behind its end" : error.message, error));
   });
   return {
     write(chunk) {
@@ -111,7 +112,10 @@ function inflateThrough(stream: Transform, output: (chunk: Uint8Array) => void):
   };
 }
 
-/** The error for compressed data that is broken, of what the decoder says. */
-export function makeDataError(error: Error): BuildError {
-  return new BuildError("image-invalid", `Cannot decompress the data: ${error.message}`, { cause: error });
+export const CUT_OFF = "it is cut off";
+export const DAMAGED = "it is damaged";
+
+/** The error for compressed data that is broken. */
+export function makeDataError(what: string, cause: unknown): BuildError {
+  return new BuildError("image-invalid", `Cannot decompress the data: ${what}`, { cause });
 }

@@ -271,7 +271,7 @@ for (const format of [
         archive.subarray(at * size, (at + 1) * size),
       );
       const layer = await unpackArchive({
-        chunks,
+        open: () => chunks,
         size: archive.length,
         layersDirectory: join(directory, `layers-${size}`),
       });

@@ -20,8 +20,8 @@ import { encodeTarMember } from "./tar-writer.ts";
 const ZEROS = Buffer.alloc(TAR_BLOCK);
 
 export interface UnpackRequest {
-  /** The archive. */
-  readonly chunks: Iterable<Uint8Array>;
+  /** Reads the archive; called twice, the first time for its beginning. */
+  readonly open: () => Iterable<Uint8Array>;
   /** In bytes, of the archive as it is. */
   readonly size: number;
   readonly layersDirectory: string;
@@ -36,27 +36,28 @@ export interface UnpackRequest {
  * Members that lead out of the archive are clamped to it, as docker does; the root's own member says nothing.
  * @throws BuildError `copy-failed` for a broken archive and for names that would be whiteouts; `input-limit`.
  */
-export async function unpackArchive({ chunks, ...request }: UnpackRequest): Promise<Layer | undefined> {
+export async function unpackArchive({ open, ...request }: UnpackRequest): Promise<Layer | undefined> {
+  if (!(await beginsAsTar(open()))) return undefined;
   const { limits = DEFAULT_LIMITS } = request;
   using writer = new LayerWriter(request.layersDirectory, { name: "archive-entries", limits });
   const checkSize = makeSizeCheck(request, limits);
-  const collector = new MemberCollector(writer, checkSize);
-  const sniffer = new Sniffer(new TarReader(collector, { limits }), checkSize);
+  const reader = new TarReader(new MemberCollector(writer, checkSize), { limits });
+  let plainBytes = 0;
   try {
-    await inflateArchive(chunks, (chunk) => sniffer.write(chunk));
-    sniffer.end();
+    await inflateArchive(open(), (chunk) => {
+      plainBytes += chunk.length;
+      checkSize(plainBytes);
+      reader.write(chunk);
+    });
+    reader.end();
   } catch (error) {
-    if (error instanceof NotAnArchive) return undefined;
-    // What cannot be inflated from its start is a file like any other.
-    if (!sniffer.isArchive && error instanceof BuildError && error.code !== "input-limit") return undefined;
     throw nameArchive(error);
   }
-  if (!sniffer.isArchive) return undefined;
   return writer.finish().layer;
 }
 
 /** Refuses what grows beyond its limits as it is unpacked. */
-function makeSizeCheck({ size, sizeLimit }: Omit<UnpackRequest, "chunks">, limits: InputLimits) {
+function makeSizeCheck({ size, sizeLimit }: Omit<UnpackRequest, "open">, limits: InputLimits) {
   const what = "Cannot read the archive: unpacked it is larger";
   const checkExpansion = makeExpansionCheck(size, { what, limits });
   return (plainBytes: number) => {
@@ -66,41 +67,36 @@ function makeSizeCheck({ size, sizeLimit }: Omit<UnpackRequest, "chunks">, limit
   };
 }
 
-class NotAnArchive extends Error {}
+class SeenEnough extends Error {}
 
-/** Gives the bytes to a tar reader once the first block is a tar header. */
-class Sniffer {
-  readonly #reader: TarReader;
-  readonly #checkSize: (plainBytes: number) => void;
-  #plainBytes = 0;
-  #head = Buffer.alloc(0);
-  isArchive = false;
-
-  constructor(reader: TarReader, checkSize: (plainBytes: number) => void) {
-    this.#reader = reader;
-    this.#checkSize = checkSize;
+/** Whether the first block that comes out is a tar header. What cannot be inflated that far is a file like any other. */
+async function beginsAsTar(chunks: Iterable<Uint8Array>): Promise<boolean> {
+  let head = Buffer.alloc(0);
+  try {
+    await inflateArchive(cutBeginning(chunks), (chunk) => {
+      head = Buffer.concat([head, chunk]);
+      if (head.length >= TAR_BLOCK) throw new SeenEnough();
+    });
+  } catch (error) {
+    if (!(error instanceof SeenEnough || error instanceof BuildError)) throw error;
   }
+  return head.length >= TAR_BLOCK && isTarHeader(head.subarray(0, TAR_BLOCK));
+}
 
-  write(chunk: Uint8Array): void {
-    if (this.isArchive) {
-      this.#take(chunk);
-      return;
+/** A block of bzip2, the largest thing from which nothing comes out before it is whole, is smaller. */
+const BEGINNING_BYTES = 3 << 20;
+
+/** In small pieces at first: decoders keep back what they have when a piece ends in something that is broken. */
+function* cutBeginning(chunks: Iterable<Uint8Array>): Generator<Uint8Array> {
+  let done = 0;
+  for (const chunk of chunks) {
+    for (let at = 0; at < chunk.length; ) {
+      const piece = chunk.subarray(at, at + (done < 65_536 ? 16 : 65_536));
+      yield piece;
+      at += piece.length;
+      done += piece.length;
+      if (done >= BEGINNING_BYTES) return;
     }
-    this.#head = Buffer.concat([this.#head, chunk]);
-    if (this.#head.length < TAR_BLOCK) return;
-    if (!isTarHeader(this.#head.subarray(0, TAR_BLOCK))) throw new NotAnArchive();
-    this.isArchive = true;
-    this.#take(this.#head);
-  }
-
-  end(): void {
-    if (this.isArchive) this.#reader.end();
-  }
-
-  #take(chunk: Uint8Array): void {
-    this.#plainBytes += chunk.length;
-    this.#checkSize(this.#plainBytes);
-    this.#reader.write(chunk);
   }
 }
 

@@ -94,7 +94,7 @@ async function layArchive(layout: Layout, item: SelectedItem): Promise<boolean> 
   const { request, tree, sources, destination, placed, workDirectory } = layout;
   const { selected } = placed.selection.read(item.start);
   const layer = await unpackArchive({
-    chunks: sources.read(item, selected),
+    open: () => sources.read(item, selected),
     size: selected.entry.size,
     layersDirectory: workDirectory,
     limits: request.limits,
