@@ -468,6 +468,21 @@ test("COPY --chmod and --chown reach everything, parents that are made too, link
   }
 });
 
+test("COPY of an image's files and ADD of an archive leave access lists and labels behind, as a context does", async (t) => {
+  const bench = new Bench(t);
+  const xattrs = {
+    "system.posix_acl_default": Buffer.from([2, 0, 0, 0]),
+    "security.selinux": Buffer.from("label"),
+    "user.note": Buffer.from("n"),
+  };
+  const members = [{ name: "d/", xattrs }] as const;
+  await bench.copy(await bench.from(members, "/"), "/o");
+  assert.deepEqual(Object.keys(bench.entry("/o/d").xattrs!), ["user.note"]);
+  bench.file("a.tar", makeTar(members));
+  await bench.copy(bench.fromContext("/a.tar"), "/o/", { unpack: true });
+  assert.deepEqual(Object.keys(bench.entry("/o/d").xattrs!), ["user.note"]);
+});
+
 test("COPY keeps hard links among what one source names, attributes, devices and fifos; a socket is an empty file", {
   skip: skipUnlessRoot,
 }, async (t) => {

@@ -3,6 +3,7 @@ import type { Entry, RootfsPath } from "./entry.ts";
 import type { Layer } from "./layer.ts";
 import { walkView } from "./layer-view.ts";
 import type { Owner } from "./resolve-owner.ts";
+import { keptXattrs } from "./read-xattrs.ts";
 import { resolvePath } from "./resolve-path.ts";
 import { isWithin, joinPath, pathBelow, pathToText, ROOT } from "./rootfs-path.ts";
 import type { SelectedEntry } from "./selection-file.ts";
@@ -58,9 +59,9 @@ export function* placeArchive(
 }
 
 function unpacked({ place, number }: ArchivePlace, entry: Entry, path: RootfsPath) {
-  const { hardLinkOf, ...written } = entry;
+  const { hardLinkOf, xattrs, ...written } = entry;
   const selected: SelectedEntry = {
-    entry: written,
+    entry: xattrs === undefined ? written : { ...written, xattrs: keptXattrs(xattrs) },
     role: "unpacked",
     layer: number,
     dataPath: entry.path,

@@ -9,7 +9,7 @@ import { diskPath } from "./disk-path.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
 import type { IgnoreMatcher, MakeIgnoreMatcher } from "./ignore-matcher.ts";
 import { asBytePath } from "./index-upper-directory.ts";
-import { makeReadXattrs, type ReadXattrs } from "./read-xattrs.ts";
+import { keptXattrs, makeReadXattrs, type ReadXattrs } from "./read-xattrs.ts";
 import { joinPath, pathToText, ROOT, textFromBytes } from "./rootfs-path.ts";
 import { openUnionTree, type UnionTree } from "./union-tree.ts";
 
@@ -80,11 +80,11 @@ class LayersSource implements SourceTree {
 
   lookup(path: RootfsPath): SourceNode | undefined {
     const found = this.#tree.lookup(path);
-    return found === undefined ? undefined : withInode(found);
+    return found === undefined ? undefined : toSource(found);
   }
 
   *list(directory: RootfsPath): Generator<SourceNode> {
-    for (const found of this.#tree.list(directory)) yield withInode(found);
+    for (const found of this.#tree.list(directory)) yield toSource(found);
   }
 
   read({ entry, layer, dataPath }: SourceNode): Iterable<Uint8Array> {
@@ -154,9 +154,13 @@ function describePattern(matcher: IgnoreMatcher, path: RootfsPath, ignoreFile: s
   return `The pattern "${matcher.findPattern(textFromBytes(path))}" of ${ignoreFile}`;
 }
 
-function withInode(found: SourceNode): SourceNode {
-  const { hardLinkOf } = found.entry;
-  return hardLinkOf === undefined ? found : { ...found, inode: `${found.layer}:${hardLinkOf}` };
+function toSource({ entry, ...found }: SourceNode): SourceNode {
+  const { hardLinkOf, xattrs } = entry;
+  return {
+    ...found,
+    entry: xattrs === undefined ? entry : { ...entry, xattrs: keptXattrs(xattrs) },
+    ...(hardLinkOf === undefined ? {} : { inode: `${found.layer}:${hardLinkOf}` }),
+  };
 }
 
 const CHUNK_SIZE = 256 << 10;
