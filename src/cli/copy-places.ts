@@ -1,6 +1,5 @@
-import { randomUUID } from "node:crypto";
 import { createReadStream, createWriteStream, rmSync } from "node:fs";
-import { mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdtemp, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -9,6 +8,7 @@ import { copyFromDockerArchive, copyToDockerArchive } from "../export/copy-docke
 import type { CopySource, CopyTarget } from "../export/copy-image.ts";
 import { copyFromLayout, copyToLayout } from "../export/copy-layout.ts";
 import { copyFromRegistry, copyToRegistry } from "../export/copy-registry.ts";
+import { writeWhole } from "../export/write-whole.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import { type ImageReference, parseImageReference } from "../oci/reference.ts";
 import { encodeTarMember, TAR_END } from "../rootfs/tar-writer.ts";
@@ -111,15 +111,9 @@ export async function withCopyTarget<T>(
         ? await copyToDockerArchive({ directory, wanted: place.wanted, signal })
         : await copyToLayout({ directory, tag: place.tag, signal }),
     );
-    const temporary = `${place.path}.${randomUUID()}.tmp`;
-    try {
-      await pipeline(Readable.from(encodeLayout(directory)), createWriteStream(temporary, { flags: "wx" }), {
-        signal,
-      });
-      await rename(temporary, place.path);
-    } finally {
-      await rm(temporary, { force: true });
-    }
+    await writeWhole(place.path, (path) =>
+      pipeline(Readable.from(encodeLayout(directory)), createWriteStream(path), { signal }),
+    );
     return result;
   });
 }

@@ -37,7 +37,7 @@ after Ctrl-C. "run" gives its command's, or 125 when that could not be started.
  */
 export async function main(args: readonly string[], world: CommandWorld): Promise<number> {
   using signals = watchSignals();
-  for (const stream of [world.stdout, world.stderr]) stream.on("error", endOnClosedPipe);
+  for (const stream of [world.stdout, world.stderr]) stream.on("error", endOnBrokenOutput);
   const outcome = { status: 0, failureStatus: FAILURE_STATUS };
   const found: { settings: Settings; found: readonly FoundSetting[] } = {
     settings: { registries: {} },
@@ -190,8 +190,9 @@ function formatUsageError(text: string): string {
   return `Error: ${message}\n${hintLine}`;
 }
 
-/** Whoever reads our output has seen enough (`slipway images | head -1`): end as SIGPIPE would. */
-function endOnClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code === "EPIPE") process.exit(128 + constants.signals.SIGPIPE);
-  throw error;
+/** Whoever reads our output has seen enough (`slipway images | head -1`): end as SIGPIPE would. Else the disk is full that it goes to. */
+function endOnBrokenOutput({ code, message }: NodeJS.ErrnoException): void {
+  if (code === "EPIPE") process.exit(128 + constants.signals.SIGPIPE);
+  process.stderr.write(`Error: Cannot write the output: ${message}\n`);
+  process.exit(FAILURE_STATUS);
 }

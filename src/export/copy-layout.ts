@@ -1,6 +1,6 @@
-import { createHash, randomUUID } from "node:crypto";
+import { createHash } from "node:crypto";
 import { createWriteStream } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { BuildError } from "../errors/build-error.ts";
@@ -11,6 +11,7 @@ import { digestHex, isDigest } from "../oci/digest.ts";
 import type { ImageIndex } from "../oci/manifest.ts";
 import { formatImageReference, type ImageReference } from "../oci/reference.ts";
 import type { CopySource, CopyTarget } from "./copy-image.ts";
+import { explainWrite, writeWhole } from "./write-whole.ts";
 
 const REF_NAME = "org.opencontainers.image.ref.name";
 
@@ -91,7 +92,7 @@ export async function copyToLayout(
   place: Omit<LayoutPlace, "limits"> & { readonly name?: ImageReference; readonly reset?: boolean },
 ): Promise<CopyTarget> {
   const { directory, name, tag = name?.tag, reset = false, signal } = place;
-  await mkdir(join(directory, "blobs/sha256"), { recursive: true });
+  await explainWrite(directory, () => mkdir(join(directory, "blobs/sha256"), { recursive: true }));
   const pathOf = ({ digest }: Descriptor) => {
     if (isDigest(digest)) return join(directory, "blobs/sha256", digestHex(digest));
     throw new BuildError("image-invalid", `Cannot write to "${directory}": "${digest}" is no digest`);
@@ -99,7 +100,7 @@ export async function copyToLayout(
   const written = new Set<string>();
   const writeManifest: CopyTarget["writeManifest"] = async ({ descriptor, bytes }) => {
     written.add(digestHex(descriptor.digest));
-    await writeWhole(pathOf(descriptor), (path) => writeFile(path, bytes, { flag: "wx" }));
+    await writeWhole(pathOf(descriptor), (path) => writeFile(path, bytes));
   };
   return {
     async writeBlob(descriptor, source, onProgress) {
@@ -111,7 +112,7 @@ export async function copyToLayout(
         pipeline(
           source.openBlob(descriptor, onProgress),
           // Room for many pieces, which then are written with one call.
-          createWriteStream(temporary, { flags: "wx", highWaterMark: 1 << 20 }),
+          createWriteStream(temporary, { highWaterMark: 1 << 20 }),
           { signal },
         ),
       );
@@ -124,7 +125,7 @@ export async function copyToLayout(
       const path = join(directory, "index.json");
       const before = reset ? EMPTY_INDEX : await readIndex(path);
       const index = addImage(before, nameRoot(document.descriptor, { tag, name }));
-      await writeWhole(path, (temporary) => writeFile(temporary, JSON.stringify(index), { flag: "wx" }));
+      await writeWhole(path, (temporary) => writeFile(temporary, JSON.stringify(index)));
       if (reset) await removeOthers(join(directory, "blobs/sha256"), written);
     },
   };
@@ -169,14 +170,4 @@ function addImage(index: ImageIndex, entry: Descriptor): ImageIndex {
     return tag === undefined ? name !== undefined || digest !== entry.digest : name !== tag;
   });
   return { ...index, manifests: [...others, entry] };
-}
-
-async function writeWhole(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
-  const temporary = `${path}.${randomUUID()}.tmp`;
-  try {
-    await write(temporary);
-    await rename(temporary, path);
-  } finally {
-    await rm(temporary, { force: true });
-  }
 }

@@ -1,5 +1,4 @@
-import { randomUUID } from "node:crypto";
-import { copyFile, mkdir, open, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, open, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -10,6 +9,7 @@ import { type Digest, digestHex } from "../oci/digest.ts";
 import { familiarName, formatImageReference, type ImageReference } from "../oci/reference.ts";
 import { encodeTarMember, TAR_END } from "../rootfs/tar-writer.ts";
 import { blobSize } from "../store/blobs.ts";
+import { explainWrite, writeWhole } from "./write-whole.ts";
 
 export interface LayoutImage {
   /** What index.json lists: a manifest or an index. */
@@ -49,17 +49,13 @@ export async function writeLayoutFile(
   options: LayoutOptions,
 ): Promise<void> {
   await completeBlobs(options.images.flatMap(({ manifests }) => manifests));
-  const temporary = `${path}.${randomUUID()}.tmp`;
-  try {
-    await using file = await open(temporary, "wx");
+  await writeWhole(path, async (temporary) => {
+    await using file = await open(temporary, "w");
     for await (const chunk of encodeArchive(access, options)) {
       access.signal.throwIfAborted();
       await file.writeFile(chunk);
     }
-    await rename(temporary, path);
-  } finally {
-    await rm(temporary, { force: true });
-  }
+  });
 }
 
 /** The same as a directory; files that it has already are replaced. */
@@ -69,13 +65,15 @@ export async function writeLayoutDirectory(
   options: LayoutOptions,
 ): Promise<void> {
   await completeBlobs(options.images.flatMap(({ manifests }) => manifests));
-  for (const file of listFiles(options)) {
-    access.signal.throwIfAborted();
-    const path = join(directory, file.path);
-    await mkdir(dirname(path), { recursive: true });
-    if ("text" in file) await writeFile(path, file.text);
-    else await copyFile(access.store.blobPath(file.digest), path);
-  }
+  await explainWrite(directory, async () => {
+    for (const file of listFiles(options)) {
+      access.signal.throwIfAborted();
+      const path = join(directory, file.path);
+      await mkdir(dirname(path), { recursive: true });
+      if ("text" in file) await writeFile(path, file.text);
+      else await copyFile(access.store.blobPath(file.digest), path);
+    }
+  });
 }
 
 /** A chunk is valid until the next one is asked for. */

@@ -1,6 +1,4 @@
-import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { rename, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { relative, resolve } from "node:path";
 import type { Writable } from "node:stream";
@@ -10,6 +8,7 @@ import { formatPlatform, type Platform } from "../oci/platform.ts";
 import { failEvent } from "../progress/fail-event.ts";
 import type { ExportedTree, ExportTreesRequest } from "../rootfs/exported-trees.ts";
 import { treeTarChunks } from "../rootfs/tree-tar.ts";
+import { writeWhole } from "./write-whole.ts";
 
 /** A root file system that leaves as plain files. */
 export interface FilesImage {
@@ -55,15 +54,9 @@ export async function writeTreesTar(
   await reportOutput(access, `write a tar to ${place}`, async () => {
     const request = await loadTrees(images, options);
     if (typeof dest !== "string") return streamTrees(access, request, dest);
-    const tarPath = `${resolve(dest)}.${randomUUID()}.tmp`;
-    try {
-      await access.work.writeTreeTar({ ...request, tarPath }, { signal: access.signal });
-      await rename(tarPath, dest);
-    } catch (error) {
-      throw explain(error, dest);
-    } finally {
-      await rm(tarPath, { force: true });
-    }
+    await writeWhole(dest, (tarPath) =>
+      access.work.writeTreeTar({ ...request, tarPath }, { signal: access.signal }),
+    );
   });
 }
 
@@ -120,12 +113,4 @@ async function reportOutput(
     emit(failEvent(name, error, signal));
     throw error;
   }
-}
-
-function explain(error: unknown, dest: string): unknown {
-  const { code, syscall } = error as NodeJS.ErrnoException;
-  if (error instanceof BuildError || syscall === undefined) return error;
-  return new BuildError("output-failed", `Cannot write "${dest}": ${syscall} fails with ${code}`, {
-    cause: error,
-  });
 }

@@ -39,7 +39,7 @@ export interface WriteTreeTarRequest extends ExportTreesRequest {
 }
 
 export function writeTreeTar(request: WriteTreeTarRequest, throwIfAborted: () => void = () => {}): void {
-  const fd = openSync(request.tarPath, "wx");
+  const fd = openSync(request.tarPath, "w");
   try {
     for (const chunk of treeTarChunks(request)) {
       throwIfAborted();

@@ -15,6 +15,7 @@ import { after, before, test } from "node:test";
 import { MEDIA_TYPE } from "../../src/oci/media-type.ts";
 import { archiveLayout, writeLayeredLayout } from "../layered-image.ts";
 import { makeTar } from "../make-layers.ts";
+import { serveFiles } from "../serve-files.ts";
 import { runSlipway, slipway } from "../slipway.ts";
 import { registryMissing, startRegistry } from "../start-registry.ts";
 import { validateImageLayout } from "../validate-image.ts";
@@ -92,12 +93,25 @@ test("import takes compressed archives, on stdin and as a file", async () => {
   }
 });
 
+test("import takes a URL", async () => {
+  await using server = await serveFiles(({ path }, response) => {
+    if (path === "/tree.tar") response.end(readFileSync(tar));
+    else response.writeHead(404).end();
+  });
+  const { run, fail } = await openStore();
+  await run("import", `${server.url}/tree.tar`, "fetched");
+  await run("import", tar, "read");
+  const layers = ["inspect", "-f", "{{json .RootFS.Layers}}"];
+  assert.equal((await run(...layers, "fetched")).stdout, (await run(...layers, "read")).stdout);
+  assert.match(await fail("import", `${server.url}/none`), /Cannot download ".*\/none": .* answered 404/);
+});
+
 test("import refuses what is no archive and what is no change, and leaves nothing", async () => {
   const { run, fail } = await openStore();
   writeFileSync(join(work, "text"), "no archive ".repeat(100));
   assert.match(
     await fail("import", "text", "bad"),
-    /^Error: Cannot use the layer ".*": Cannot read the tar archive/,
+    /^Error: Cannot use the layer ".*" of "text": Cannot read the tar archive/,
   );
   assert.match(await fail("import", "missing.tar", "bad"), /^Error: Cannot read "missing.tar"/);
   assert.match(

@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { build } from "../../build/build.ts";
 import type { BuildOptions, BuildResult } from "../../build/build-options.ts";
+import { explainWrite } from "../../export/write-whole.ts";
 import { formatImageReference, parseImageReference } from "../../oci/reference.ts";
 import { findCiSystem, formatAnnotation } from "../../progress/ci-marks.ts";
 import type { BuildEvent, EventSink } from "../../progress/event.ts";
@@ -123,7 +124,7 @@ async function writeFacts(
   const { images, root } = result;
   const first = images[0]!;
   const isSingle = images.filter((image) => image.target === first.target).length === 1;
-  if (iidfile !== undefined) await writeFile(iidfile, isSingle ? first.configDigest : root!.digest);
+  if (iidfile !== undefined) await writeFact(iidfile, isSingle ? first.configDigest : root!.digest);
   if (metadataFile === undefined) return;
   const names = [
     ...options.tags,
@@ -141,7 +142,11 @@ async function writeFacts(
     ...(root && { "containerimage.descriptor": root, "containerimage.digest": root.digest }),
     ...(names.length > 0 && { "image.name": [...new Set(names.map(fullName))].join(",") }),
   };
-  await writeFile(metadataFile, `${JSON.stringify(facts, undefined, 2)}\n`);
+  await writeFact(metadataFile, `${JSON.stringify(facts, undefined, 2)}\n`);
+}
+
+async function writeFact(path: string, text: string): Promise<void> {
+  await explainWrite(path, () => writeFile(path, text));
 }
 
 type Warning = Extract<BuildEvent, { kind: "warning" }>;

@@ -2,7 +2,6 @@ import { createWriteStream } from "node:fs";
 import { rm } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
-import { BuildError } from "../../errors/build-error.ts";
 import { type InputLimits, makeLimitError } from "../../errors/input-limits.ts";
 import { measureFile } from "../../export/measure-file.ts";
 import { tagImage } from "../../export/tag-image.ts";
@@ -28,9 +27,9 @@ interface ImportOptions {
 
 export function defineImport(command: Command, context: CommandContext): void {
   command
-    .argument("<file>", "a tar, plain or compressed with gzip, bzip2, xz or zstd; - reads stdin")
+    .argument("<file>", "a tar, plain or compressed with gzip, bzip2, xz or zstd, or its URL; - reads stdin")
     .argument("[name]", "NAME[:TAG] for the image")
-    .usage("[OPTIONS] FILE|- [NAME[:TAG]]")
+    .usage("[OPTIONS] FILE|URL|- [NAME[:TAG]]")
     .addOption(
       makeOption("-c, --change <instruction>", 'like "ENV A=b", for the config', { isRepeatable: true }),
     )
@@ -57,41 +56,82 @@ async function importRoot(access: ImageAccess, { file, name, options, context }:
   const platform: Platform = choosePlatform(options.platform);
   const config = applyChanges(options.change, platform);
   if (name !== undefined) parseImageReference(name);
-  if (/^https?:\/\//.test(file)) {
-    throw new BuildError("unsupported", `Cannot import "${file}": only files and stdin are there yet`);
-  }
-  const spool = file === "-" ? temporaryPath(access.store) : undefined;
+  await using archive = await openArchive(access, file, context);
+  const { path, digest, size } = archive;
+  const from = file === "-" ? "stdin" : file;
+  const { layer, written } = await storeWrittenLayer(access.store, (layersDirectory) =>
+    access.work.ingestLayer(
+      { layersDirectory, mediaType: MEDIA_TYPE.ociLayer, digest, size, from, bytes: path },
+      { signal: access.signal },
+    ),
+  );
+  const comment = options.message ?? `Imported from ${file}`;
+  const image = await assembleImage(access, {
+    platform,
+    config: { ...platform, config, rootfs: { type: "layers", diff_ids: [] }, history: [{ comment }] },
+    layers: [
+      {
+        layerId: layer.id,
+        diffId: written.diffId,
+        created: Date.now(),
+        load: async () => layer,
+        findIndex: () => layer,
+      },
+    ],
+  });
+  await tagImage(access, image, { names: name === undefined ? [] : [name] });
+  return image.configDigest;
+}
+
+interface Archive extends AsyncDisposable {
+  readonly path: string;
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+/** A file, what a URL has, or stdin, which is kept until it is disposed. */
+async function openArchive(
+  access: ImageAccess,
+  file: string,
+  { stdin, env }: CommandContext,
+): Promise<Archive> {
+  const { store, limits, signal } = access;
+  if (/^https?:\/\//.test(file)) return downloadArchive(access, file, env);
+  const spool = file === "-" ? temporaryPath(store) : undefined;
+  const dispose = async () => {
+    if (spool !== undefined) await rm(spool, { force: true });
+  };
   try {
     if (spool !== undefined) {
-      const target = createWriteStream(spool, { flags: "wx", mode: 0o600 });
-      await pipeline(context.stdin, limitSize(access.limits), target, { signal: access.signal });
+      await pipeline(stdin, limitSize(limits), createWriteStream(spool, { flags: "wx", mode: 0o600 }), {
+        signal,
+      });
     }
-    const { digest, size } = await measureFile(spool ?? file, access.signal);
-    const { layer, written } = await storeWrittenLayer(access.store, (layersDirectory) =>
-      access.work.ingestLayer(
-        { layersDirectory, mediaType: MEDIA_TYPE.ociLayer, digest, size, bytes: spool ?? file },
-        { signal: access.signal },
-      ),
-    );
-    const comment = options.message ?? `Imported from ${file}`;
-    const image = await assembleImage(access, {
-      platform,
-      config: { ...platform, config, rootfs: { type: "layers", diff_ids: [] }, history: [{ comment }] },
-      layers: [
-        {
-          layerId: layer.id,
-          diffId: written.diffId,
-          created: Date.now(),
-          load: async () => layer,
-          findIndex: () => layer,
-        },
-      ],
-    });
-    await tagImage(access, image, { names: name === undefined ? [] : [name] });
-    return image.configDigest;
-  } finally {
-    if (spool !== undefined) await rm(spool, { force: true });
+    const path = spool ?? file;
+    return { path, ...(await measureFile(path, signal)), [Symbol.asyncDispose]: dispose };
+  } catch (error) {
+    await dispose();
+    throw error;
   }
+}
+
+async function downloadArchive(
+  access: ImageAccess,
+  url: string,
+  environment: CommandContext["env"],
+): Promise<Archive> {
+  const { store, limits, signal } = access;
+  const { download } = await import("../../context/download.ts");
+  const { HttpConnections } = await import("../../registry/http-connections.ts");
+  await using connections = new HttpConnections(environment);
+  const context = { store, connections, limits, secrets: new Map() };
+  const found = await download(context, { url, signal });
+  return {
+    path: found.filePath,
+    digest: found.digest,
+    size: found.sizeBytes,
+    async [Symbol.asyncDispose]() {},
+  };
 }
 
 /** A pipe has no size that could be asked for before. */
