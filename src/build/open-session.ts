@@ -88,14 +88,13 @@ export function openSession(options: SessionOptions = {}): Session {
     const openHolder = async (): Promise<Holder> => {
       const memoryDirectory = temporaryPath(store);
       await mkdir(memoryDirectory);
-      const started = await startHolder({ memoryDirectory, stdio, pastaPath, runtime: runtime.name });
+      const started = await startHolder({ memoryDirectory, stdio, pastaPath, runtime });
       const hasLimits = Object.values(options.resources ?? {}).some((value) => value !== undefined);
       if (hasLimits && started.cgroups === "none")
         note("the limits of commands have no effect: this machine grants no cgroups with memory");
       return started;
     };
     return {
-      runtime,
       hasPasta: pastaPath !== undefined,
       materialiser: makeMaterialiser(store, work),
       openHolder() {

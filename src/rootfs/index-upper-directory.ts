@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { renameSync, rmSync } from "node:fs";
 import { BuildError } from "../errors/build-error.ts";
 import { checkPathLength } from "./check-path-length.ts";
-import { listDiskDirectory, readDiskEntry } from "./disk-entry.ts";
+import { type DiskEntry, listDiskDirectory, readDiskEntry } from "./disk-entry.ts";
 import { diskPath } from "./disk-path.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
 import { writeIndex } from "./index-writer.ts";
@@ -28,13 +28,17 @@ export interface UpperRequest {
  * an attribute says which directory is opaque (kernel: filesystems/overlayfs, "whiteouts and opaque directories");
  * overlay's own attributes and sockets are left out. Needs the privilege to read `trusted.*` attributes (or a user
  * namespace whose overlay has `userxattr`).
+ * @param onLook for each path, before its attributes are read; may throw to stop
  * @throws BuildError `sandbox` when the overlay was mounted with `metacopy` or `redirect_dir`.
  */
-export function indexUpperDirectory(request: UpperRequest, throwIfAborted: () => void = () => {}): Layer {
+export function indexUpperDirectory(
+  request: UpperRequest,
+  onLook: (found: DiskEntry) => void = () => {},
+): Layer {
   const { directory, indexPath, id } = request;
   const temporaryPath = `${indexPath}.${randomBytes(9).toString("hex")}.tmp`;
   try {
-    writeIndex(temporaryPath, walkUpper(request, throwIfAborted));
+    writeIndex(temporaryPath, walkUpper(request, onLook));
     renameSync(temporaryPath, indexPath);
   } finally {
     rmSync(temporaryPath, { force: true });
@@ -42,19 +46,19 @@ export function indexUpperDirectory(request: UpperRequest, throwIfAborted: () =>
   return { id, indexPath, content: { kind: "directory", directoryPath: directory } };
 }
 
-function* walkUpper({ directory, base }: UpperRequest, throwIfAborted: () => void): Generator<Entry> {
+function* walkUpper({ directory, base }: UpperRequest, onLook: (found: DiskEntry) => void): Generator<Entry> {
   const libc = loadLibc();
   using tree = openUnionTree(base);
   /** Of files with several links: the first path of each inode. */
   const firstPaths = new Map<bigint, RootfsPath>();
 
   function* walk(parent: RootfsPath): Generator<Entry> {
-    throwIfAborted();
     for (const name of listDiskDirectory(directory, parent)) {
       const path = joinPath(parent, name);
       checkPathLength(path);
       const found = readDiskEntry(directory, path);
       if (found === undefined) continue;
+      onLook(found);
       let { entry } = found;
       if (entry.type === "char" && entry.deviceMajor === 0 && entry.deviceMinor === 0) {
         // A mount point that only the overlay had is not missed.
@@ -77,13 +81,14 @@ function* walkUpper({ directory, base }: UpperRequest, throwIfAborted: () => voi
     }
   }
 
-  yield rootOf(directory, tree);
+  const root = readDiskEntry(directory, ROOT)!;
+  onLook(root);
+  yield rootOf(root.entry, tree);
   yield* walk(ROOT);
 }
 
 /** The upper directory's own root is a change only when it differs from what is below. */
-function rootOf(directory: string, tree: UnionTree): Entry {
-  const { entry } = readDiskEntry(directory, ROOT)!;
+function rootOf(entry: Entry, tree: UnionTree): Entry {
   const below = tree.lookup(ROOT)!.entry;
   const isSame = below.mode === entry.mode && below.uid === entry.uid && below.gid === entry.gid;
   return isSame ? implicitDirectory(ROOT) : entry;

@@ -7,7 +7,7 @@ import type { LayerDigest } from "./digest-layer.ts";
 import type { DigestedSubtree, DigestSubtreeRequest } from "./digest-subtree.ts";
 import type { MakeIgnoreMatcher } from "./ignore-matcher.ts";
 import type { ChangesRequest, IndexedChanges } from "./index-changes.ts";
-import type { UpperRequest } from "./index-upper-directory.ts";
+import { indexUpperDirectory, type UpperRequest } from "./index-upper-directory.ts";
 import type { IngestedLayer, IngestRequest } from "./ingest-layer.ts";
 import type { Layer } from "./layer.ts";
 import type { WorkdirRequest } from "./make-workdir-layer.ts";
@@ -19,6 +19,7 @@ import type { SettleDestinationRequest } from "./settle-destination.ts";
 import type { LayersNeeded, SettlePathsRequest } from "./settle-paths.ts";
 import type { SquashRequest } from "./squash-layers.ts";
 import type { WriteTreeTarRequest } from "./tree-tar.ts";
+import { whenSmall } from "./when-small.ts";
 import type { LayerErofsRequest } from "./write-layer-erofs.ts";
 import type { WriteTreeDirectoryRequest } from "./write-tree-directory.ts";
 
@@ -59,7 +60,7 @@ export interface LayerWork {
   writeCopyLayer(request: WriteCopyRequest, options?: WorkOptions): Promise<WrittenLayer>;
   /** The layer of a WORKDIR: an empty tar when the directory exists. */
   makeWorkdirLayer(request: WorkdirRequest, options?: WorkOptions): Promise<WrittenLayer>;
-  /** Makes a layer of what a RUN left in its upper directory. */
+  /** Makes a layer of what a RUN left in its upper directory; of few files in this thread. */
   indexUpperDirectory(request: UpperRequest, options?: WorkOptions): Promise<Layer>;
   /** Makes a layer of what a directory has become since it was last saved: `index-changes.ts`. */
   indexChanges(request: ChangesRequest, options?: WorkOptions): Promise<IndexedChanges>;
@@ -129,7 +130,9 @@ export function makeLayerWork(
       return run("writeCopyLayer", { limits, ...request, selection: plain }, options);
     },
     makeWorkdirLayer: (request, options) => run("makeWorkdirLayer", request, options),
-    indexUpperDirectory: (request, options) => run("indexUpperDirectory", request, options),
+    indexUpperDirectory: async (request, options) =>
+      whenSmall(({ onLook }) => indexUpperDirectory(request, onLook)) ??
+      (await run("indexUpperDirectory", request, options)),
     indexChanges: (request, options) => run("indexChanges", request, options),
     packLayer: (request, options) => run("packLayer", request, options),
     digestLayer: (layer, options) => run("digestLayer", layer, options),

@@ -25,6 +25,8 @@ export interface Libc {
     options: { readonly flags: number; readonly data?: string },
   ): void;
   umount2(target: BytePath, flags: number): void;
+  /** In another thread, for it may wait for the kernel. False when it failed. */
+  umount2Aside(target: BytePath, flags: number): Promise<boolean>;
   unshare(flags: number): void;
   sethostname(name: string): void;
   chroot(path: BytePath): void;
@@ -46,6 +48,8 @@ export interface Libc {
   moveMount(fromFd: number, from: BytePath, toFd: number, to: BytePath, flags: number): void;
   /** The new file descriptor. */
   eventfd(initial: number, flags: number): number;
+  /** The file descriptors of both ends, which children do not inherit. */
+  pipe(): readonly [readEnd: number, writeEnd: number];
 }
 
 export type BytePath = string | Uint8Array;
@@ -54,6 +58,7 @@ export const S_IFIFO = 0o010000;
 export const S_IFCHR = 0o020000;
 export const S_IFBLK = 0o060000;
 
+const O_CLOEXEC = 0o2000000;
 const ENODATA = 61;
 const ERANGE = 34;
 /** The same numbers on every architecture since Linux 5.2. */
@@ -108,6 +113,7 @@ function bindLibc(): Libc {
   );
   const syncfs = bind("int syncfs(int fd)");
   const eventfd = bind("int eventfd(unsigned int initial, int flags)");
+  const pipe2 = bind("int pipe2(_Out_ int *ends, int flags)");
   const syscall = bind("long syscall(long number, ...)");
   const optional = (text: BytePath | undefined) => (text === undefined ? null : terminated(text));
 
@@ -164,6 +170,15 @@ function bindLibc(): Libc {
     umount2(target, flags) {
       check(umount2(terminated(target), flags), "umount2", target);
     },
+    umount2Aside(target, flags) {
+      const path = terminated(target);
+      return new Promise((resolve) => {
+        umount2.async(path, flags, (error: unknown, result: number) =>
+          // The path has to live until then.
+          resolve(error === null && result === 0 && path.length > 0),
+        );
+      });
+    },
     unshare(flags) {
       check(unshare(flags), "unshare");
     },
@@ -210,6 +225,11 @@ function bindLibc(): Libc {
     },
     eventfd(initial, flags) {
       return check(eventfd(initial, flags), "eventfd");
+    },
+    pipe() {
+      const ends = new Int32Array(2);
+      check(pipe2(ends, O_CLOEXEC), "pipe2");
+      return [ends[0]!, ends[1]!];
     },
   };
 }

@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { constants } from "node:os";
+import type { ChildProcess } from "node:child_process";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { AgentPool } from "./agent-pool.ts";
 import { openAgentSockets } from "./agent-sockets.ts";
@@ -11,7 +11,8 @@ import { type HeldCgroup, openCgroup } from "./held-cgroups.ts";
 import type { ContainerExit, ContainerRequest, HolderReply } from "./holder-protocol.ts";
 import { killOrphans } from "./kill-orphans.ts";
 import type { LowerMounts } from "./lower-mounts.ts";
-import { mountOverlay, unmount } from "./mount.ts";
+import { mountOverlay, settleUnmounts, unmountAside } from "./mount.ts";
+import { BUNDLE_FILES, type RunningRuntime, type RuntimeLauncher } from "./runtime-launcher.ts";
 import type { StubDirectories } from "./stub-directories.ts";
 
 /** One container inside the holder. */
@@ -20,7 +21,7 @@ export interface HeldContainer {
   /** Ends all its processes at once. */
   kill(): void;
   /** Takes its mounts and memory files away, once it has ended. */
-  unmount(): void;
+  unmount(): Promise<void>;
 }
 
 export interface HoldOptions {
@@ -33,8 +34,7 @@ export interface HoldOptions {
   readonly networkPath?: string;
   readonly cgroupVersion: CgroupVersion;
   readonly agents: AgentPool;
-  /** Where containers are known to the runtime. */
-  readonly stateDirectory: string;
+  readonly launcher: RuntimeLauncher;
   /** Only for a runtime that takes compiled profiles. */
   readonly compiledSeccomp?: CompiledSeccomp;
   readonly send: (reply: HolderReply, whenSent?: () => void) => void;
@@ -57,12 +57,13 @@ export async function startContainer(
   const bundle = openBundle(join(options.memoryDirectory, request.id));
   const mounted: string[] = [];
   const held = new DisposableStack();
-  const release = () => {
+  const release = async () => {
     held.dispose();
-    for (const path of mounted.splice(0)) unmountQuietly(path);
+    // The root comes first. Slipway may have removed the directories of others already, and the mounts with them.
+    const [isRootGone = true] = await Promise.all(mounted.splice(0).map(unmountAside));
     // The kernel has left empty directories in it.
-    for (const path of [bundle.directory, request.workDirectory])
-      rmSync(path, { recursive: true, force: true });
+    const directories = [...(isRootGone ? [bundle.directory] : []), request.workDirectory];
+    await Promise.all(directories.map((path) => rm(path, { recursive: true, force: true })));
   };
   try {
     held.use(await openAgentSockets(request.sockets ?? [], bundle.filesDirectory, options.agents));
@@ -74,6 +75,7 @@ export async function startContainer(
       ...(stubDirectory === undefined ? [] : [stubDirectory]),
       ...request.lowerDirectories.map(lowers.open),
     ];
+    await settleUnmounts();
     mountAt(rootDirectory, { ...request, lowerDirectories, target: rootDirectory, linkDirectory }, mounted);
     const { resources } = request.runtimeConfig.linux;
     const cgroup = openCgroup(options.cgroupVersion, request.cgroupPath, { resources });
@@ -87,25 +89,17 @@ export async function startContainer(
     });
     const { compiledSeccomp: seccomp = { addTo: (same) => same } } = options;
     writeFileSync(bundle.configPath, formatConfig(seccomp.addTo(config, request.id)), { mode: 0o600 });
-    const child = startRuntime(request, { bundle, ...options });
-    for (const stream of ["stdout", "stderr"] as const)
-      forwardOutput(request.id, { stream, child, send: options.send });
+    const running = options.launcher.launch(request.id, request.stdio);
+    forwardOutput(request.id, running, options.send);
     return {
-      exit: waitForExit(child, bundle, cgroup),
-      kill: () => killTree(child, bundle),
+      exit: waitForExit(running, bundle, cgroup),
+      kill: () => killTree(running.child, bundle),
       unmount: release,
     };
   } catch (error) {
-    release();
+    await release();
     throw error;
   }
-}
-
-/** Slipway may have removed the directory already, and the mount with it. */
-function unmountQuietly(path: string): void {
-  try {
-    unmount(path);
-  } catch {}
 }
 
 function openBundle(directory: string): Bundle {
@@ -116,44 +110,19 @@ function openBundle(directory: string): Bundle {
     directory,
     filesDirectory,
     configPath: join(directory, "config.json"),
-    logPath: join(directory, "runtime.log"),
-    pidPath: join(directory, "pid"),
+    logPath: join(directory, BUNDLE_FILES.log),
+    pidPath: join(directory, BUNDLE_FILES.pid),
   };
 }
 
-function startRuntime(
-  { id, runtime, stdio }: ContainerRequest,
-  {
-    bundle,
-    stateDirectory,
-    cgroupVersion,
-  }: { readonly bundle: Bundle } & Pick<HoldOptions, "stateDirectory" | "cgroupVersion">,
-): ChildProcess {
-  const manager = cgroupVersion === "none" ? "disabled" : "cgroupfs";
-  return spawn(
-    runtime.path,
-    [
-      ...(runtime.name === "crun" ? [`--cgroup-manager=${manager}`] : []),
-      ...["--root", stateDirectory, "--log", bundle.logPath],
-      ...["run", "--bundle", bundle.directory, "--pid-file", bundle.pidPath, id],
-    ],
-    {
-      stdio: stdio === "inherit" ? "inherit" : ["ignore", "pipe", "pipe"],
-      // Nothing of the user's environment is meant for the runtime (NOTIFY_SOCKET would be mounted into the container).
-      env: { PATH: process.env.PATH },
-    },
-  );
-}
-
-async function waitForExit(child: ChildProcess, bundle: Bundle, cgroup: HeldCgroup): Promise<ContainerExit> {
-  const exitCode = await new Promise<number>((resolve, reject) => {
-    child.on("error", reject);
-    // A runtime that was killed has left the command behind, perhaps before it said which process it is.
-    child.on("exit", (_, signal) => signal !== null && killOrphans());
-    child.on("close", (code, signal) =>
-      resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])),
-    );
-  });
+async function waitForExit(
+  { child, exit }: RunningRuntime,
+  bundle: Bundle,
+  cgroup: HeldCgroup,
+): Promise<ContainerExit> {
+  // A runtime that was killed has left the command behind, perhaps before it said which process it is.
+  child.on("exit", (_, signal) => signal !== null && killOrphans());
+  const exitCode = await exit;
   const runtimeMessage = exitCode === 0 ? undefined : readRuntimeLog(bundle.logPath);
   const ranOutOfMemory = cgroup.ranOutOfMemory();
   return { exitCode, ...(runtimeMessage && { runtimeMessage }), ...(ranOutOfMemory && { ranOutOfMemory }) };
@@ -162,17 +131,16 @@ async function waitForExit(child: ChildProcess, bundle: Bundle, cgroup: HeldCgro
 /** Output that nobody takes stops the command, not the memory: the next read waits until this one is sent. */
 function forwardOutput(
   id: string,
-  {
-    stream,
-    child,
-    send,
-  }: { readonly stream: "stdout" | "stderr"; readonly child: ChildProcess } & Pick<HoldOptions, "send">,
+  { output = {} }: { readonly output?: Partial<NonNullable<RunningRuntime["output"]>> },
+  send: HoldOptions["send"],
 ): void {
-  const pipe = child[stream];
-  pipe?.on("data", (data: Uint8Array) => {
-    pipe.pause();
-    send({ kind: "output", id, stream, data }, () => pipe.resume());
-  });
+  for (const stream of ["stdout", "stderr"] as const) {
+    const pipe = output[stream];
+    pipe?.on("data", (data: Uint8Array) => {
+      pipe.pause();
+      send({ kind: "output", id, stream, data }, () => pipe.resume());
+    });
+  }
 }
 
 /** Killing pid 1 of the container's pid namespace ends all its processes; before there is one, the runtime itself goes. */

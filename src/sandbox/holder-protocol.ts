@@ -37,7 +37,7 @@ export interface HolderOptions {
   readonly memoryDirectory: string;
   /** The program that gives commands networks of their own. */
   readonly pastaPath?: string;
-  readonly runtime: RuntimeProgram["name"];
+  readonly runtime: RuntimeProgram;
 }
 
 /** One container: a root file system to put together and a command to run in it. */
@@ -60,7 +60,6 @@ export interface ContainerRequest {
   readonly sockets?: readonly AgentSocket[];
   /** The OCI runtime spec's config.json; sources `memory:NAME`, `socket:NAME` and `tree:NAME/PATH` are filled in. */
   readonly runtimeConfig: RuntimeConfig;
-  readonly runtime: RuntimeProgram;
   /** Absolute in each hierarchy of cgroups. */
   readonly cgroupPath: string;
   /** Whether device nodes in its file system work. */

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { rm } from "node:fs/promises";
+import { openIndex } from "../rootfs/index-reader.ts";
 import { isSelfContained } from "../rootfs/is-self-contained.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import type { LayerWork } from "../rootfs/layer-work.ts";
@@ -12,8 +13,9 @@ import type { LowerDirectory } from "./holder-protocol.ts";
 
 export interface Materialiser {
   /**
-   * The layers, bottom first, as directories that can be an overlay's lowers, bottom first. With `hasErofs` a layer that is
-   * a tar is mounted, not unpacked. A layer that comes several times is there once, at its topmost place.
+   * The layers, bottom first, as directories that can be an overlay's lowers, bottom first; at least one. With `hasErofs` a layer that
+   * is a tar is mounted, not unpacked. A layer that comes several times is there once, at its topmost place, and one that has nothing
+   * in it is left out: the kernel looks at each when it mounts them.
    */
   materialise(layers: readonly Layer[], options: MaterialiseOptions): Promise<LowerDirectory[]>;
   /** The same for one layer over those below it, bottom first. */
@@ -91,9 +93,14 @@ export function makeMaterialiser(store: Store, work: LayerWork): Materialiser {
     materialiseOne,
     async materialise(layers, options) {
       const lowers = await Promise.all(
-        layers.map((layer, position) => materialiseOne(layer, layers.slice(0, position), options)),
+        layers.map((layer, position) =>
+          layer.content.kind === "directory"
+            ? layer.content.directoryPath
+            : materialiseOne(layer, layers.slice(0, position), options),
+        ),
       );
-      return withoutRepeated(lowers);
+      const filled = lowers.filter((_, position) => hasEntries(layers[position]!));
+      return withoutRepeated(filled.length === 0 ? lowers.slice(0, 1) : filled);
     },
   };
 }
@@ -103,6 +110,12 @@ function withoutRepeated(lowers: readonly LowerDirectory[]): LowerDirectory[] {
   const nameOf = (lower: LowerDirectory) => (typeof lower === "string" ? lower : lower.metadataPath);
   const topmost = new Map(lowers.map((lower, position) => [nameOf(lower), position]));
   return lowers.filter((lower, position) => topmost.get(nameOf(lower)) === position);
+}
+
+/** Besides its root, whose metadata an overlay takes from the upper directory. */
+function hasEntries({ indexPath }: Layer): boolean {
+  using index = openIndex(indexPath);
+  return index.count > 1;
 }
 
 function erofsKey(key: string): string {

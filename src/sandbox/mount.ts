@@ -169,3 +169,24 @@ export function mountTmpfs(target: string, options: string): void {
 export function unmount(target: string): void {
   loadLibc().umount2(Buffer.from(target), MNT_DETACH);
 }
+
+const leaving = new Set<Promise<boolean>>();
+
+/** The same in another thread: the kernel waits for all processors before it lets go. False when nothing was mounted there. */
+export async function unmountAside(target: string): Promise<boolean> {
+  const unmounting = loadLibc().umount2Aside(Buffer.from(target), MNT_DETACH);
+  leaving.add(unmounting);
+  try {
+    return await unmounting;
+  } finally {
+    leaving.delete(unmounting);
+  }
+}
+
+/**
+ * Waits for the overlays that are being unmounted. What one wrote to is a lower directory of the next one, and while both are mounted
+ * the kernel complains in its log.
+ */
+export async function settleUnmounts(): Promise<void> {
+  await Promise.all(leaving);
+}

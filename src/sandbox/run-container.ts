@@ -7,13 +7,7 @@ import type { Layer } from "../rootfs/layer.ts";
 import { ROOT } from "../rootfs/rootfs-path.ts";
 import { openUnionTree, type UnionTree } from "../rootfs/union-tree.ts";
 import { containerSecurity } from "./container-security.ts";
-import type {
-  AgentSocket,
-  ContainerExit,
-  MemoryFile,
-  RuntimeMount,
-  RuntimeProgram,
-} from "./holder-protocol.ts";
+import type { AgentSocket, ContainerExit, MemoryFile, RuntimeMount } from "./holder-protocol.ts";
 import type { Materialiser } from "./materialise-layers.ts";
 import { findMountStubs, type MountTarget } from "./mount-stubs.ts";
 import { DNS_FORWARD_ADDRESS } from "./network-pool.ts";
@@ -21,11 +15,10 @@ import { resolveUser } from "./resolve-user.ts";
 import { kernelMountTargets, makeRuntimeConfig, type RuntimeConfigOptions } from "./runtime-config.ts";
 import type { Holder, RunOptions } from "./start-holder.ts";
 
-/** What runs containers for a build: one holder, one runtime, one set of unpacked layers. */
+/** What runs containers for a build: one holder, one set of unpacked layers. */
 export interface Sandbox {
   readonly materialiser: Materialiser;
   readonly openHolder: () => Promise<Holder>;
-  readonly runtime: RuntimeProgram;
   /** Whether commands can have networks of their own. */
   readonly hasPasta: boolean;
 }
@@ -135,7 +128,6 @@ export async function runContainer(
         cgroups: holder.cgroups,
         mounts: fileMounts.map(({ kind: _, ...mount }) => mount),
       }),
-      runtime: sandbox.runtime,
       cgroupPath: holder.cgroupPath(id, options.limits?.cgroupParent),
       hasDevices: hasDeviceRules || isInsecure,
       network: options.network,

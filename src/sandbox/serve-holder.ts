@@ -9,6 +9,7 @@ import { canMountErofs, makeLowerMounts } from "./lower-mounts.ts";
 import { mountTmpfs } from "./mount.ts";
 import { makeNetworkPool, type NetworkPool } from "./network-pool.ts";
 import { readCapabilities } from "./read-capabilities.ts";
+import { makeRuntimeLauncher } from "./runtime-launcher.ts";
 import { makeStubDirectories } from "./stub-directories.ts";
 
 /**
@@ -23,13 +24,19 @@ export function serveHolder({ memoryDirectory, pastaPath, runtime }: HolderOptio
   const hasErofs = canMountErofs(memoryDirectory);
   // Only its own namespace sees it.
   mountTmpfs(memoryDirectory, "mode=0700");
-  const cgroupVersion = prepareCgroups(memoryDirectory, runtime);
+  const cgroupVersion = prepareCgroups(memoryDirectory, runtime.name);
   const linkDirectory = join(memoryDirectory, "l");
   mkdirSync(linkDirectory);
   const lowers = makeLowerMounts(join(memoryDirectory, "m"));
   const stateDirectory = join(memoryDirectory, "runtime");
   const compiledSeccomp =
-    runtime === "crun" ? makeCompiledSeccomp(stateDirectory, memoryDirectory) : undefined;
+    runtime.name === "crun" ? makeCompiledSeccomp(stateDirectory, memoryDirectory) : undefined;
+  const launcher = makeRuntimeLauncher({
+    runtime,
+    cgroupVersion,
+    stateDirectory,
+    bundlesDirectory: memoryDirectory,
+  });
   const stubDirectories = makeStubDirectories(join(memoryDirectory, "s"));
   const agents = makeAgentPool(memoryDirectory);
   const networks = pastaPath === undefined ? undefined : makeNetworkPool(pastaPath, memoryDirectory);
@@ -52,7 +59,7 @@ export function serveHolder({ memoryDirectory, pastaPath, runtime }: HolderOptio
           stubDirectories,
           cgroupVersion,
           agents,
-          stateDirectory,
+          launcher,
           compiledSeccomp,
           send,
         },
@@ -88,8 +95,8 @@ async function holdContainer(
     const isOffline = request.network === "pasta" && network === undefined;
     hold.send({ kind: "exit", id: request.id, ...(await container.exit), ...(isOffline && { isOffline }) });
   } finally {
-    container?.unmount();
     network?.giveBack();
+    await container?.unmount();
   }
 }
 

@@ -84,7 +84,6 @@ describe("a holder", { skip: missing }, () => {
             { destination: "/mnt", type: "bind", source: join(directory, "shared"), options: ["bind"] },
           ],
         }),
-        runtime,
         cgroupPath: holder.cgroupPath(`run-${count}`),
         hasDevices: holder.cgroups !== "none",
         network: "none",
@@ -100,7 +99,7 @@ describe("a holder", { skip: missing }, () => {
     return { exit, output, upper: join(run, "upper"), rootfs: join(run, "rootfs") };
   }
 
-  const start = () => startHolder({ memoryDirectory: join(directory, "memory"), runtime: runtime.name });
+  const start = () => startHolder({ memoryDirectory: join(directory, "memory"), runtime });
 
   it("runs a command, gives its output and exit code, and keeps its changes in the upper directory", async () => {
     await using holder = await start();
@@ -172,12 +171,12 @@ describe("a holder", { skip: missing }, () => {
       import { containerSecurity } from ${JSON.stringify(import.meta.resolve("./container-security.ts"))};
       import { mkdirSync } from "node:fs";
       const directory = ${JSON.stringify(directory)};
-      const holder = await startHolder({ memoryDirectory: directory + "/memory", runtime: ${JSON.stringify(runtime.name)} });
+      const holder = await startHolder({ memoryDirectory: directory + "/memory", runtime: ${JSON.stringify(runtime)} });
       const run = directory + "/run";
       for (const path of [run, run + "/upper", run + "/work"]) mkdirSync(path);
       await holder.run({
         id: "doomed", directory: run, lowerDirectories: [${JSON.stringify(lower)}], stubs: [], upperDirectory: run + "/upper",
-        workDirectory: run + "/work", memoryFiles: [], trees: [], network: "none", runtime: ${JSON.stringify(runtime)}, stdio: "pipe",
+        workDirectory: run + "/work", memoryFiles: [], trees: [], network: "none", stdio: "pipe",
         cgroupPath: holder.cgroupPath("doomed"), hasDevices: false,
         runtimeConfig: makeRuntimeConfig({
           args: ["/bin/sleep", "4712"], env: [], workingDirectory: "/", hostname: "x", network: "none", ulimits: [], terminal: false,

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { BuildError } from "../errors/build-error.ts";
+import { loadLibc } from "../rootfs/libc.ts";
 import { openBuildCgroup } from "./build-cgroup.ts";
 import { readDisabled } from "./disabled-features.ts";
 import type {
@@ -74,6 +75,8 @@ export async function startHolder({
       detached: !isInteractive,
     },
   );
+  // While the child starts: what a command wrote is looked at with it, and to load it takes 20 ms.
+  loadLibc();
   const pending = new Map<string, Pending>();
   let complaint = "";
   let isReady = false;

@@ -15,7 +15,8 @@ export async function loadRunLayers(layers: readonly LazyLayer[], prepare: Prepa
   const loaded: Layer[] = [];
   for (const one of loading) {
     const layer = await one;
-    prepare(layer, [...loaded]).catch(() => {});
+    // What a RUN made is mounted as it is.
+    if (layer.content.kind === "tar") prepare(layer, [...loaded]).catch(() => {});
     loaded.push(layer);
   }
   return loaded;

@@ -1,0 +1,17 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { openBuildBench, runMissing } from "../build-bench.ts";
+
+describe("what a RUN reads and prints", { skip: runMissing }, () => {
+  it("its output can be opened again by name, by other users, too, and its input is empty", async () => {
+    using bench = await openBuildBench();
+    const write = (who: string) =>
+      `RUN --network=none echo ${who} out >/dev/stdout && echo ${who} err | tee /dev/stderr >/dev/null && cat && echo ${who} read`;
+    const { code, stderr } = await bench.build(
+      `FROM busybox\n${write("root")}\nUSER 1000\n${write("user")}\n`,
+    );
+    assert.equal(code, 0, stderr);
+    for (const line of ["root out", "root err", "root read", "user out", "user err", "user read"])
+      assert.match(stderr, new RegExp(`^#\\d+ [\\d.]+ ${line}$`, "m"));
+  });
+});
