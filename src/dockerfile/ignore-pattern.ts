@@ -131,6 +131,8 @@ function parseClass(
     if (characters[at] === "-") {
       at++;
       high = readMember();
+      if (high.codePointAt(0)! < low.codePointAt(0)!)
+        refuse(pattern, `its range ${low}-${high} is backwards`);
     }
     ranges.push([low, high]);
     if (at >= characters.length) refuse(pattern, "a character class is not closed");

@@ -131,3 +131,11 @@ test("findPattern() names the pattern that decides", () => {
   assert.equal(matcher.findPattern("# no comment"), "# no comment");
   assert.equal(matcher.findPattern("main.go"), undefined);
 });
+
+test("an ignore pattern whose range is backwards is refused, as docker's regular expressions refuse it", () => {
+  assert.throws(() => makeIgnoreMatcher(["a[z-b]"]), {
+    name: "BuildError",
+    message: 'Cannot read the ignore pattern "a[z-b]": its range z-b is backwards',
+  });
+  assert.ok(makeIgnoreMatcher(["a[b-b]"]).excludes("ab"));
+});
