@@ -11,7 +11,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { ImageIndex, Manifest } from "../oci/manifest.ts";
 import { MEDIA_TYPE } from "../oci/media-type.ts";
 import { normalizePlatform } from "../oci/platform.ts";
-import { formatImageReference, parseImageReference } from "../oci/reference.ts";
+import { parseImageReference, storeName } from "../oci/reference.ts";
 import { blobSize, hasBlob, readJsonBlob } from "../store/blobs.ts";
 import { findImage, findTags, type StoredImage } from "../store/images.ts";
 import { findLayerByDiffId } from "../store/layers.ts";
@@ -31,7 +31,7 @@ export interface StoredRoot {
  * @throws BuildError `image-not-found`.
  */
 export async function openStoredRoot(access: ImageAccess, text: string): Promise<StoredRoot> {
-  const tags = findTags(access.store, formatImageReference(parseImageReference(text)));
+  const tags = findTags(access.store, storeName(parseImageReference(text)));
   const images = [...new Set(tags.map((tag) => tag.configDigest))].map((id) => findImage(access.store, id)!);
   if (images.length === 0) images.push(findNamedImage(access, text));
   const [target, ...others] = new Set(tags.map((tag) => tag.targetDigest));

@@ -9,6 +9,7 @@ import {
   formatImageReference,
   type ImageReference,
   parseImageReference,
+  storeName,
 } from "../oci/reference.ts";
 import { failEvent } from "../progress/fail-event.ts";
 import { findBlobOrigins, findOriginsOfLayer, recordBlobOrigins } from "../store/blob-origins.ts";
@@ -55,7 +56,7 @@ export async function resolveImage(
   try {
     return await pullImage(access, reference, { platform: options.platform });
   } catch (error) {
-    throw hintOtherPlatforms(error, findTags(access.store, formatImageReference(reference)));
+    throw hintOtherPlatforms(error, findTags(access.store, storeName(reference)));
   }
 }
 
@@ -153,7 +154,7 @@ export async function pullImage(
     created: Date.parse(image.config.created ?? "") || Date.now(),
   });
   writeTag(store, {
-    name: formatImageReference(reference),
+    name: storeName(reference),
     platform: formatPlatform(platform),
     configDigest: image.configDigest,
     targetDigest: root.digest,

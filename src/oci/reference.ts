@@ -84,6 +84,13 @@ export function formatImageReference(reference: ImageReference): string {
   return `${reference.registry}/${reference.repository}${formatSuffix(reference)}`;
 }
 
+/** The full name under which the store has an image. As docker has it, a digest leaves no room for a tag. */
+export function storeName({ tag, ...reference }: ImageReference): string {
+  return formatImageReference(
+    reference.digest === undefined && tag !== undefined ? { ...reference, tag } : reference,
+  );
+}
+
 /** The name as docker shows it, without what docker adds by itself: `alpine:latest`, `me/tool:1`, `quay.io/x/y:1`. */
 export function familiarName(reference: ImageReference): string {
   return `${familiarRepository(reference)}${formatSuffix(reference)}`;

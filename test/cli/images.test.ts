@@ -439,4 +439,15 @@ test("push and pull carry an image over a registry, with its digest", { skip: re
   const missing = await runSlipway(["pull", `${registry.host}/a/tree:3`], { root });
   assert.equal(missing.code, 1);
   assert.match(missing.stderr, /Error: Cannot pull/);
+
+  // As docker has it: beside a digest a tag counts for nothing.
+  const pinned = `${name}@${pushed[1]}`;
+  assert.equal((await slipway(["pull", "-q", pinned], { root })).stdout, `${pinned}\n`);
+  await slipway(["rmi", name], { root });
+  const shown = await slipway(["images", "--format", "{{.Repository}} {{.Tag}}"], { root });
+  const repository = `${registry.host}/a/tree`;
+  assert.deepEqual(shown.stdout.trim().split("\n").sort(), [`${repository} 2`, `${repository} <none>`]);
+  const removed = await slipway(["rmi", pinned], { root });
+  assert.equal(removed.stdout, `Untagged: ${repository}@${pushed[1]}\n`);
+  await slipway(["inspect", `${repository}:2`], { root });
 });

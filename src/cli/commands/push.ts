@@ -3,7 +3,7 @@ import { BuildError } from "../../errors/build-error.ts";
 import { pushImage } from "../../export/push-image.ts";
 import type { ImageAccess } from "../../image/image-access.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
-import { formatImageReference, parseImageReference } from "../../oci/reference.ts";
+import { formatImageReference, parseImageReference, storeName } from "../../oci/reference.ts";
 import { findTags, listTags, writeTag } from "../../store/images.ts";
 import type { CommandContext } from "../command-context.ts";
 import { makeOption } from "../make-option.ts";
@@ -67,7 +67,7 @@ async function push(
   const image = await openStoredRoot(access, name);
   await pushImage(access, reference, image);
   const { digest } = image.root;
-  for (const stored of findTags(access.store, formatImageReference(reference)))
+  for (const stored of findTags(access.store, storeName(reference)))
     writeTag(access.store, { ...stored, targetDigest: digest });
   return { descriptor: image.root, tag: reference.tag ?? reference.digest! };
 }

@@ -1,12 +1,7 @@
 import type { Command } from "commander";
 import { BuildError } from "../../errors/build-error.ts";
 import type { ImageAccess } from "../../image/image-access.ts";
-import {
-  familiarName,
-  familiarRepository,
-  formatImageReference,
-  parseImageReference,
-} from "../../oci/reference.ts";
+import { familiarName, familiarRepository, parseImageReference, storeName } from "../../oci/reference.ts";
 import { listContainers, removeContainer } from "../../store/containers.ts";
 import {
   findTags,
@@ -94,7 +89,7 @@ function listLostDigests(tags: readonly ImageTag[], removedNames: readonly strin
 /** The full name when the text is one that the store has; undefined for an id. */
 function nameOf({ store }: ImageAccess, text: string): string | undefined {
   if (/^(?:sha256:)?[0-9a-f]{64}$/.test(text)) return undefined;
-  const name = formatImageReference(parseImageReference(text));
+  const name = storeName(parseImageReference(text));
   return findTags(store, name).length === 0 ? undefined : name;
 }
 

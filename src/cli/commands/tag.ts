@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { BuildError } from "../../errors/build-error.ts";
 import type { ImageAccess } from "../../image/image-access.ts";
-import { formatImageReference, parseImageReference } from "../../oci/reference.ts";
+import { formatImageReference, parseImageReference, storeName } from "../../oci/reference.ts";
 import { findTags, writeTag } from "../../store/images.ts";
 import type { CommandContext } from "../command-context.ts";
 import { findImage } from "../find-image.ts";
@@ -24,9 +24,7 @@ function tagImage(access: ImageAccess, source: string, name: string): void {
     throw new BuildError("option-invalid", `Cannot tag "${name}": a name with a digest cannot be given`);
   }
   const image = findImage(access, source);
-  const sameName = isReference(source)
-    ? findTags(access.store, formatImageReference(parseImageReference(source)))
-    : [];
+  const sameName = isReference(source) ? findTags(access.store, storeName(parseImageReference(source))) : [];
   const tags = sameName.some((tag) => tag.configDigest === image.configDigest)
     ? sameName
     : [{ platform: image.platform, configDigest: image.configDigest }];
