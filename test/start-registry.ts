@@ -37,6 +37,8 @@ export interface StartRegistryOptions {
   };
   /** Believes that it is reached by plain HTTP, as registries behind a proxy that ends TLS often do. */
   readonly believesPlainHttp?: boolean;
+  /** Takes manifests with foreign layers. */
+  readonly takesForeignLayers?: boolean;
   /** Lets blobs and manifests be deleted. */
   readonly canDelete?: boolean;
 }
@@ -121,6 +123,7 @@ function makeConfig(input: { options: StartRegistryOptions; host: string; direct
         },
       }),
     },
+    ...(options.takesForeignLayers && { validation: { manifests: { urls: { allow: ["^https://"] } } } }),
     ...(options.htpasswd !== undefined && {
       auth: { htpasswd: { realm: "test", path: join(work, "htpasswd") } },
     }),

@@ -1,6 +1,6 @@
 import { BuildError } from "../errors/build-error.ts";
 import { choosePlatform, isImage } from "../oci/choose-platform.ts";
-import type { Descriptor } from "../oci/descriptor.ts";
+import { type Descriptor, isForeign } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { isIndexMediaType, isManifestMediaType } from "../oci/media-type.ts";
 import { parseIndex, parseManifest } from "../oci/parse-documents.ts";
@@ -183,11 +183,10 @@ async function choose(
   );
 }
 
-/** Foreign layers stay where their URLs say: their owners do not let them be handed on. */
 function listBlobs(document: ImageDocument): readonly Descriptor[] {
   if (!isManifestMediaType(document.descriptor.mediaType)) return [];
   const { config, layers } = parseManifest(document.bytes, "Cannot copy the image");
-  return [config, ...layers].filter(({ urls = [] }) => urls.length === 0);
+  return [config, ...layers].filter((blob) => !isForeign(blob));
 }
 
 /** A failure ends all when those that are under way have ended. */

@@ -1,7 +1,7 @@
 import { createReadStream } from "node:fs";
 import type { WrittenManifest } from "../image/assemble-image.ts";
 import type { ImageAccess } from "../image/image-access.ts";
-import type { Descriptor } from "../oci/descriptor.ts";
+import { type Descriptor, isForeign } from "../oci/descriptor.ts";
 import { familiarName, type ImageReference } from "../oci/reference.ts";
 import { failEvent } from "../progress/fail-event.ts";
 import { hasBlob, readBlob } from "../store/blobs.ts";
@@ -33,6 +33,7 @@ export async function pushImage(
   const blobs = new Map(
     image.manifests
       .flatMap(({ manifest }) => [...manifest.layers, manifest.config])
+      .filter((blob) => !isForeign(blob))
       .map((blob) => [blob.digest, blob]),
   );
   const fetches = new Map(image.manifests.flatMap(({ missing }) => [...(missing ?? [])]));

@@ -12,3 +12,8 @@ export interface Descriptor {
   readonly platform?: Platform;
   readonly artifactType?: string;
 }
+
+/** A foreign layer stays where its URLs say: its owner does not let it be handed on. */
+export function isForeign({ urls = [] }: Descriptor): boolean {
+  return urls.length > 0;
+}

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
-import { after, before, describe, it } from "node:test";
+import { join } from "node:path";
+import { after, before, describe, it, test } from "node:test";
+import { digestBytes } from "../../src/oci/digest-bytes.ts";
 import { MEDIA_TYPE } from "../../src/oci/media-type.ts";
 import { type BuildBench, openBuildBench } from "../build-bench.ts";
 import { type RunningRegistry, registryMissing, startRegistry } from "../start-registry.ts";
+import { makeTinyImage, writeTinyLayout } from "../tiny-image.ts";
 
 const ACCEPT = [
   MEDIA_TYPE.ociIndex,
@@ -85,4 +88,28 @@ describe("the digest of what push sends", { skip: registryMissing }, () => {
     await run("push", name("whole"));
     assert.deepEqual(await head("whole"), index);
   });
+});
+
+test("push leaves foreign layers where they are, as docker does", { skip: registryMissing }, async () => {
+  await using registry = await startRegistry({ takesForeignLayers: true });
+  using bench = await openBuildBench();
+  const image = makeTinyImage();
+  const document = JSON.parse(Buffer.from(image.manifest).toString("utf8"));
+  document.layers[0].urls = ["https://far.test/layer"];
+  const manifest = Buffer.from(JSON.stringify(document));
+  const descriptor = { ...image.descriptor, digest: digestBytes(manifest), size: manifest.length };
+  const layout = join(bench.directory, "layout");
+  await writeTinyLayout({ ...image, manifest, descriptor }, layout);
+  const loaded = await bench.run(["load", "-i", layout]);
+  const id = /^Loaded image ID: (\S+)/.exec(loaded.stdout)?.[1];
+  assert.ok(id, loaded.stderr);
+  const name = `${registry.host}/foreign:1`;
+  assert.equal((await bench.run(["tag", id, name])).code, 0);
+  const { code, stdout, stderr } = await bench.run(["push", name]);
+  assert.equal(code, 0, stderr);
+  assert.equal(stdout, `1: digest: ${descriptor.digest} size: ${manifest.length}\n`);
+  const has = async (digest: string) =>
+    (await fetch(`http://${registry.host}/v2/foreign/blobs/${digest}`, { method: "HEAD" })).status;
+  assert.equal(await has(image.config.descriptor.digest), 200);
+  assert.equal(await has(image.layer.descriptor.digest), 404);
 });
