@@ -86,10 +86,9 @@ export async function measureImage(
       hiddenBytes: hiddenBytes[position]!,
     });
   }
-  const { configDigest } = image;
-  const leftBehind = await measureStages(access, { configDigest, diffIds: config.rootfs.diff_ids });
+  const leftBehind = await measureStages(access, image.configDigest);
   return {
-    id: configDigest,
+    id: image.configDigest,
     sizeBytes: sum(measured.map(({ sizeBytes }) => sizeBytes)),
     hiddenBytes: sum(hiddenBytes),
     layers: measured,

@@ -155,25 +155,34 @@ export function writeBuiltImages({ database }: Store, buildId: string, ids: read
   inTransaction(database, write, { isNews: false });
 }
 
-/** The layers of all steps of the newest build that came to the image of this id; undefined when none is remembered. */
-export function listStepLayers(store: Store, imageId: Digest): StepLayer[] | undefined {
-  const build = store.database
+/** What the newest build that came to the image of this id made: the layers of its steps, and its images. Undefined when none is remembered. */
+export function findBuildOfImage(
+  store: Store,
+  imageId: Digest,
+): { readonly layers: readonly StepLayer[]; readonly imageIds: readonly Digest[] } | undefined {
+  const { database } = store;
+  const build = database
     .prepare(
       `SELECT id FROM builds JOIN built_images ON build_id = id WHERE config_digest = ?
        ORDER BY created DESC, builds.rowid DESC LIMIT 1`,
     )
     .get(imageId);
   if (build === undefined) return undefined;
-  const rows = store.database
+  const id = build.id as string;
+  const rows = database
     .prepare(
       `SELECT stage, layer_id AS layerId FROM build_steps JOIN records ON records.id = record_id
        WHERE build_id = ? ORDER BY number`,
     )
-    .all(build.id as string) as unknown as readonly { readonly stage: string; readonly layerId: string }[];
-  return rows.flatMap(({ stage, layerId }) => {
-    const layer = findLayer(store, layerId);
-    return layer === undefined ? [] : [{ stage, layer }];
-  });
+    .all(id) as unknown as readonly { readonly stage: string; readonly layerId: string }[];
+  const images = database.prepare("SELECT config_digest FROM built_images WHERE build_id = ?").all(id);
+  return {
+    layers: rows.flatMap(({ stage, layerId }) => {
+      const layer = findLayer(store, layerId);
+      return layer === undefined ? [] : [{ stage, layer }];
+    }),
+    imageIds: images.map((row) => row.config_digest as Digest),
+  };
 }
 
 /**

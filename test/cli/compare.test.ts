@@ -125,6 +125,25 @@ test("size tells what the build left behind in other stages, as long as it is th
   assert.equal((await measure("--root", other)).leftBehind, undefined);
 });
 
+test("size does not take an image for another platform for something left behind", async () => {
+  const context = mkdtempSync(join(work, "platforms-"));
+  for (const [name, size] of [
+    ["amd64", 5000],
+    ["arm64", 9000],
+    ["tool", 70],
+  ] as const) {
+    writeFileSync(join(context, name), "x".repeat(size));
+  }
+  const lines = ["FROM scratch AS tools", "COPY tool /", "FROM scratch", "ARG TARGETARCH"];
+  const copies = ["COPY --from=tools --chmod=700 /tool /t", "COPY $TARGETARCH /"];
+  writeFileSync(join(context, "Dockerfile"), [...lines, ...copies].join("\n"));
+  await run("build", "-q", "-t", "several", "--platform", "linux/amd64,linux/arm64", context);
+  for (const platform of ["linux/amd64", "linux/arm64"]) {
+    const { leftBehind } = JSON.parse(await run("size", "--format=json", "--platform", platform, "several"));
+    assert.deepEqual(leftBehind, [{ stage: "tools", stepCount: 1, sizeBytes: 70, fileCount: 1 }]);
+  }
+});
+
 test("diff tells what was added, removed and changed, and by which layer", async () => {
   const [list, summary] = (await run("diff", "old", "new")).split("\n\n");
   assert.deepEqual(list!.split("\n"), [
