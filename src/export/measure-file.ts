@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { BuildError } from "../errors/build-error.ts";
 import type { Digest } from "../oci/digest.ts";
+import { freeUsedUp } from "../threads/free-buffers.ts";
 
 /** A file's digest and size in bytes. @throws BuildError `option-invalid` when it cannot be read. */
 export async function measureFile(
@@ -14,6 +15,7 @@ export async function measureFile(
     for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20, signal })) {
       hash.update(chunk);
       size += chunk.length;
+      freeUsedUp(chunk);
     }
   } catch (error) {
     signal.throwIfAborted();

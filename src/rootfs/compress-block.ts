@@ -1,4 +1,5 @@
 import { constants, deflateRawSync, zstdCompressSync } from "node:zlib";
+import { freeUsedUp } from "../threads/free-buffers.ts";
 
 export interface BlockToCompress {
   readonly format: "gzip" | "zstd";
@@ -10,7 +11,7 @@ export interface BlockToCompress {
   readonly isLast: boolean;
 }
 
-/** gzip: a piece of one raw deflate stream; zstd: a frame of its own. The result has its own buffer. */
+/** gzip: a piece of one raw deflate stream; zstd: a frame of its own. */
 export function compressBlock({ format, block, dictionary, level, isLast }: BlockToCompress): Uint8Array {
   if (format === "zstd") {
     return zstdCompressSync(block, { params: { [constants.ZSTD_c_compressionLevel]: level } });
@@ -21,4 +22,10 @@ export function compressBlock({ format, block, dictionary, level, isLast }: Bloc
     finishFlush: isLast ? constants.Z_FINISH : constants.Z_SYNC_FLUSH,
     ...(dictionary === undefined || dictionary.length === 0 ? {} : { dictionary }),
   });
+}
+
+/** Nobody reads the block any more. */
+export function freeBlock({ block, dictionary }: BlockToCompress): void {
+  freeUsedUp(block);
+  if (dictionary !== undefined) freeUsedUp(dictionary);
 }

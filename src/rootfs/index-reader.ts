@@ -6,6 +6,9 @@ import { comparePaths, isWithin } from "./rootfs-path.ts";
 
 const CACHED_BLOCKS = 16;
 
+/** In bytes: buffers are multiples of it, so that one is large enough for nearly every block. */
+const GRANULE = 1 << 10;
+
 /** An index up to this size, in bytes, is read at once, and its file is closed: most RUNs and COPYs write a few entries. */
 const WHOLE_BYTES = 16 << 10;
 
@@ -84,13 +87,11 @@ export class IndexReader implements Disposable {
   /** The path and all below it, in order. */
   *scan(prefix: RootfsPath): Generator<Entry> {
     const first = this.#seek((candidate) => comparePaths(candidate, prefix) < 0);
-    // A buffer of its own, used again and again: a new one for each block would lie about until a collection.
-    let buffer = Buffer.alloc(0);
+    // A buffer of its own, used again and again: those of the cache change hands while the caller has its turn.
+    let bytes: Buffer | undefined;
     let { at } = first;
     for (let { block } = first; block < this.#blockCount; block++) {
-      const size = this.#blockSize(block);
-      if (block > first.block && size > buffer.length) buffer = Buffer.alloc(size);
-      const bytes = block === first.block ? this.#block(block) : this.#readBlock(block, buffer);
+      bytes = this.#readBlock(block, bytes);
       for (; at < bytes.length; at += readRecordSize(bytes, at)) {
         if (prefix !== "" && !isWithin(readRecordPath(bytes, at), prefix)) return;
         yield readRecord(bytes, at);
@@ -165,27 +166,34 @@ export class IndexReader implements Disposable {
     return { block: low, at: 0 };
   }
 
+  /** Valid until the next block is asked for: buffers are used again, for new ones would lie about until a collection. */
   #block(block: number): Buffer {
     const cached = this.#cache.get(block);
     if (cached !== undefined) return cached;
-    const bytes = this.#readBlock(block);
-    if (this.#cache.size >= CACHED_BLOCKS) this.#cache.delete(this.#cache.keys().next().value!);
+    let spare: Buffer | undefined;
+    if (this.#cache.size >= CACHED_BLOCKS) {
+      const oldest = this.#cache.keys().next().value!;
+      spare = this.#cache.get(oldest);
+      this.#cache.delete(oldest);
+    }
+    const bytes = this.#readBlock(block, spare);
     this.#cache.set(block, bytes);
     return bytes;
   }
 
-  #blockSize(block: number): number {
-    return this.#offsets[block + 1]! - this.#offsets[block]!;
+  #readBlock(block: number, spare?: Buffer): Buffer {
+    const offset = this.#offsets[block]!;
+    return this.#read(offset, this.#offsets[block + 1]! - offset, spare);
   }
 
-  #readBlock(block: number, into?: Buffer): Buffer {
-    return this.#read(this.#offsets[block]!, this.#blockSize(block), into);
-  }
-
-  /** Into the beginning of `into`, which has room for it, or a buffer of its own. */
-  #read(offset: number, size: number, into?: Buffer): Buffer {
+  /** Into the buffer of `spare`, where it is large enough. */
+  #read(offset: number, size: number, spare?: Buffer): Buffer {
     if (this.#whole !== undefined) return this.#whole.subarray(offset, offset + size);
-    const bytes = into?.subarray(0, size) ?? Buffer.alloc(size);
+    const buffer =
+      spare !== undefined && spare.buffer.byteLength >= size
+        ? spare.buffer
+        : new ArrayBuffer(Math.ceil(size / GRANULE) * GRANULE);
+    const bytes = Buffer.from(buffer, 0, size);
     for (let fill = 0; fill < size; ) {
       const read = readSync(this.#fd!, bytes, fill, size - fill, offset + fill);
       if (read === 0) throw new Error("a layer index is cut off");

@@ -1,8 +1,8 @@
-import { freeUsedUp, noteDroppedBytes } from "../threads/free-buffers.ts";
+import { noteDroppedBytes } from "../threads/free-buffers.ts";
 import type { TaskContext, Tasks } from "../threads/task.ts";
 import { Transferred } from "../threads/task.ts";
 import { type CheckLayerRequest, checkIndex, checkLayer, digestFile } from "./check-layer.ts";
-import { type BlockToCompress, compressBlock } from "./compress-block.ts";
+import { type BlockToCompress, compressBlock, freeBlock } from "./compress-block.ts";
 import type { SelectCopyRequest } from "./copy-request.ts";
 import { digestLayer } from "./digest-layer.ts";
 import { type DigestSubtreeRequest, digestSubtree } from "./digest-subtree.ts";
@@ -40,7 +40,10 @@ export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
     settleDestination: (request: SettleDestinationRequest) => settleDestination(request),
     writeCopyLayer: (request: PlainWriteCopyRequest, context: TaskContext) =>
       writeCopyLayer(request, copyOptions(context, request.selection.totalBytes)),
-    listSelection: (selection: PlainSelection) => listSelection(selection),
+    listSelection: (selection: PlainSelection) => {
+      const list = listSelection(selection);
+      return new Transferred(list, ownBuffers([list]));
+    },
     digestSubtree: (request: DigestSubtreeRequest, context: TaskContext) =>
       digestSubtree(request, copyOptions(context)),
     ingestLayer: (request: IngestRequest & { readonly filePath?: string }, context: TaskContext) => {
@@ -74,10 +77,12 @@ export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
       }),
     compressBlock: (block: BlockToCompress) => {
       const compressed = compressBlock(block);
-      freeUsedUp(block.block);
-      // Node's compressor makes as many again on its way.
-      noteDroppedBytes(compressed.length);
-      return new Transferred(compressed, ownBuffers([compressed]));
+      freeBlock(block);
+      // The compressor's buffer is larger than what it has put into it, and it makes as many again on its way.
+      noteDroppedBytes(compressed.buffer.byteLength);
+      const own = Buffer.allocUnsafeSlow(compressed.length);
+      own.set(compressed);
+      return new Transferred(own, ownBuffers([own]));
     },
   };
 }

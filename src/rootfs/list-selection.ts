@@ -6,7 +6,7 @@ import { SelectionReader } from "./selection-file.ts";
 /** More than a context has; what comes after is left out. */
 const ENTRY_LIMIT = 200_000;
 const HASH_BYTES = 9;
-/** In characters: how much of the list is compressed at a time. */
+/** In bytes: how much of the list is compressed at a time. */
 const BLOCK_SIZE = 256 << 10;
 
 /**
@@ -22,11 +22,23 @@ export function listSelection({
   request,
 }: Pick<PlainSelection, "selectionPath" | "items" | "request">): Uint8Array {
   const blocks: Uint8Array[] = [];
-  let text = "";
+  // Bytes, not strings: those would outlive the young generation.
+  const block = Buffer.alloc(BLOCK_SIZE);
+  let fill = 0;
   let count = 0;
-  const compress = (isLast: boolean) => {
-    blocks.push(compressBlock({ format: "gzip", block: Buffer.from(text), level: 6, isLast }));
-    text = "";
+  const compress = (bytes: Uint8Array, isLast = false) => {
+    if (bytes.length > 0 || isLast)
+      blocks.push(compressBlock({ format: "gzip", block: bytes, level: 6, isLast }));
+  };
+  const add = (line: string) => {
+    // No character takes more than three bytes.
+    const size = 3 * line.length;
+    if (fill + size > BLOCK_SIZE) {
+      compress(block.subarray(0, fill));
+      fill = 0;
+    }
+    if (size > BLOCK_SIZE) compress(Buffer.from(line));
+    else fill += block.write(line, fill);
   };
   using reader = new SelectionReader(selectionPath);
   for (const item of items) {
@@ -44,11 +56,10 @@ export function listSelection({
         (entry.contentHash ? Buffer.from(entry.contentHash).toString("base64url", 0, HASH_BYTES) : "");
       const xattrs = entry.xattrs === undefined ? "" : ` ${Object.keys(entry.xattrs).sort().join(",")}`;
       const meta = `${entry.type} ${entry.mode.toString(8).padStart(4, "0")} ${entry.uid}:${entry.gid}${xattrs}`;
-      text += `${count++ === 0 ? "" : "\n"}${JSON.stringify([path, meta, content] satisfies ListedFile)}`;
-      if (text.length >= BLOCK_SIZE) compress(false);
+      add(`${count++ === 0 ? "" : "\n"}${JSON.stringify([path, meta, content] satisfies ListedFile)}`);
       at = next;
     }
   }
-  compress(true);
+  compress(block.subarray(0, fill), true);
   return Buffer.concat(blocks);
 }

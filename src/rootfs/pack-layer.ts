@@ -10,7 +10,7 @@ import {
   type PackedBlocksPlace,
 } from "../store/packed-blocks.ts";
 import { freeUsedUp } from "../threads/free-buffers.ts";
-import { type BlockToCompress, compressBlock } from "./compress-block.ts";
+import { type BlockToCompress, compressBlock, freeBlock } from "./compress-block.ts";
 import { BlockCutter, type BlockSizes } from "./cut-blocks.ts";
 import type { Layer } from "./layer.ts";
 import { tarChunks } from "./tar-chunks.ts";
@@ -141,20 +141,21 @@ class BlockCompressor implements Disposable {
 
   async #start(block: Buffer, isLast: boolean): Promise<void> {
     const dictionary = this.#dictionary;
-    // A copy: the block's own buffer may go to another thread.
+    // A copy: the block's own buffer may go to another thread, and so may that of the dictionary before.
     if (this.#format === "gzip") this.#dictionary = lastBytes(block, dictionary);
     const request: BlockToCompress = {
       format: this.#format,
       block,
       level: this.#level,
       isLast,
-      ...(dictionary === undefined ? {} : { dictionary: Buffer.from(dictionary) }),
+      ...(dictionary === undefined ? {} : { dictionary }),
     };
     // The last block is left out: a layer of one block is compressed sooner than anything is looked up.
     const key = this.#reuse === undefined || isLast ? undefined : keyOf(request, this.#reuse.encoder);
     if (key !== undefined) this.#packed ??= openPackedBlocks(this.#reuse!);
     const found = key && this.#packed!.find(key);
     const compressed = found === undefined ? this.#compress(request) : Promise.resolve(found);
+    if (found !== undefined) freeBlock(request);
     // A failure is met when its turn comes.
     compressed.catch(() => {});
     this.#underWay.push({ compressed, ...(key && { key }) });
