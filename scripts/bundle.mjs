@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -84,7 +85,7 @@ async function bundleCommandLine(common) {
     external: ["koffi"],
     // A script that is no module cannot import.
     supported: { "dynamic-import": false },
-    plugins: [leaveOut(lazyPackages)],
+    plugins: [leaveOut(lazyPackages), skipLibraryEntry()],
     define: { "import.meta.url": "__url" },
     banner: {
       js: '((require,__file)=>{const module={exports:{}},__url=require("node:url").pathToFileURL(__file).href;',
@@ -107,6 +108,39 @@ function leaveOut(packages) {
       }));
     },
   };
+}
+
+/** Makes an import of the command line from src/index.ts one from the file behind it: else each command would run all modules of the library. */
+function skipLibraryEntry() {
+  const index = readFileSync(join(root, "src/index.ts"), "utf8");
+  const files = new Map();
+  for (const [, names, file] of index.matchAll(/^export \{([^}]*)\} from "\.\/([^"]+)";$/gm)) {
+    for (const name of listNames(names)) files.set(name, file);
+  }
+  const bind = (_, names, up) =>
+    listNames(names)
+      .map((name) => `import { ${name} } from "${up}${files.get(name)}";`)
+      .join(" ");
+  return {
+    name: "skip-library-entry",
+    setup({ onLoad }) {
+      onLoad({ filter: /\/src\/cli\/.*\.ts$/ }, ({ path }) => ({
+        contents: readFileSync(path, "utf8").replace(
+          /^import \{([^}]*)\} from "((?:\.\.\/)+)index\.ts";$/gm,
+          bind,
+        ),
+        loader: "ts",
+      }));
+    },
+  };
+}
+
+/** Values only. */
+function listNames(text) {
+  return text
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "" && !name.startsWith("type "));
 }
 
 /** File by file, chunks (whose names are hashes) before entries: commands that run meanwhile keep what they began with. */

@@ -32,7 +32,7 @@ export async function checkBuild(options: BuildOptions): Promise<CheckedBuild> {
   let warnings: readonly LintWarning[] = [];
   try {
     ({ warnings } = await lintAllStages(inputs, options));
-    const { plan, findImage } = await resolvePlan(session.access, syntax, {
+    const { plan, findImage } = await resolvePlan(session, syntax, {
       plan: planOptions,
       pull: options.pull,
     });
@@ -47,7 +47,7 @@ export async function checkBuild(options: BuildOptions): Promise<CheckedBuild> {
     }
     return { dockerfile, warnings };
   } catch (error) {
-    if (!(error instanceof BuildError) || session.access.signal.aborted) throw error;
+    if (!(error instanceof BuildError) || session.signal.aborted) throw error;
     // That a base is out of reach is no fault of the Dockerfile.
     return { dockerfile, warnings, ...(FAULTS.has(error.code) && { error }) };
   }
@@ -86,7 +86,7 @@ export async function readOutline(options: BuildOptions): Promise<Inspected & { 
   const plan = { ...planOptions, target: planOptions.targets?.[0] ?? planOptions.target };
   const { result: outline } = await resolveNeeds<Outline>(
     (bases) => outlineBuild(syntax, plan, bases),
-    makeImageFinder(session.access, options),
+    makeImageFinder(session, options),
   );
   return { dockerfile, outline };
 }

@@ -22,7 +22,7 @@ export function lintBuild(
   inputs: BuildInputs,
   { plan, bases }: { readonly plan: Plan; readonly bases: readonly ImageBase[] },
 ): void {
-  const { emit } = inputs.session.access;
+  const { emit } = inputs.session;
   const leftOut = new Set(plan.leftOut.map(({ span }) => span.startLine));
   const stages = new Set(
     lowerInstructions(inputs.syntax).stages.flatMap(({ span }, i) => (leftOut.has(span.startLine) ? [] : i)),
@@ -55,8 +55,8 @@ export async function lintAllStages(
   inputs: BuildInputs,
   options: { readonly pull?: boolean },
 ): Promise<LintResult> {
-  const { access } = inputs.session;
-  const find = makeImageFinder(access, options);
+  const { session } = inputs;
+  const find = makeImageFinder(session, options);
   const bases: ImageBase[] = [];
   const asked = new Set<string>();
   for (;;) {
@@ -82,9 +82,9 @@ export async function lintAllStages(
       try {
         return [{ ...base, config: (await find(base)).config }];
       } catch (error) {
-        if (!(error instanceof BuildError) || access.signal.aborted) throw error;
+        if (!(error instanceof BuildError) || session.signal.aborted) throw error;
         const message = `Checked without knowing the image "${base.reference}": ${error.message}`;
-        access.emit({ kind: "note", time: Date.now(), message });
+        session.emit({ kind: "note", time: Date.now(), message });
         return [];
       }
     });
@@ -97,7 +97,7 @@ function tellUnknown(unknown: LintResult["unknownChecks"], { session, syntax }: 
   const directive = syntax.directives.find(({ key }) => key === "check")?.span;
   for (const { name, hint, span = directive } of unknown) {
     const message = `There is no check "${name}"${hint === undefined ? "" : `. ${hint}`}`;
-    session.access.emit({ kind: "warning", time: Date.now(), message, span });
+    session.emit({ kind: "warning", time: Date.now(), message, span });
   }
 }
 

@@ -33,11 +33,10 @@ export interface BuildInputs extends AsyncDisposable {
 export async function openInputs(options: BuildOptions): Promise<BuildInputs> {
   await using opened = new AsyncDisposableStack();
   const session = opened.use(openSession(options));
-  const { access } = session;
   const secrets = options.secrets ?? new Map<string, Uint8Array>();
   const remotes = opened.use(
     makeLazyRemotes({
-      store: access.store,
+      store: session.store,
       secrets,
       ssh: options.ssh?.get("default"),
       environment: process.env,
@@ -45,12 +44,12 @@ export async function openInputs(options: BuildOptions): Promise<BuildInputs> {
     }),
   );
   const contextOptions: ContextOptions = {
-    store: access.store,
+    store: session.store,
     work: session.contextWork,
     openRemotes: () => remotes.open(),
     ssh: options.ssh?.get("default") ?? ownAgent(process.env),
     limits: options.limits ?? DEFAULT_LIMITS,
-    signal: access.signal,
+    signal: session.signal,
   };
   const keepGitDir = /^(?:1|t|true)$/i.test(options.buildArgs?.BUILDKIT_CONTEXT_KEEP_GIT_DIR ?? "");
   const { tree, dockerfile } = await openContext({ ...options, keepGitDir }, contextOptions);

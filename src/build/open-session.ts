@@ -44,11 +44,10 @@ export interface SessionOptions {
 }
 
 /**
- * What one command works with: a store, worker threads, registries, a sandbox; each opened when it is first needed.
+ * What a build and every operation works with: a store, worker threads, registries, a sandbox; each opened when it is first needed.
  * Closing it waits for everything that it started, and makes what was finished durable.
  */
-export interface Session extends AsyncDisposable {
-  readonly access: ImageAccess;
+export interface Session extends ImageAccess, AsyncDisposable {
   readonly contextWork: ContextWork;
   /** `stdio: "inherit"` gives commands the terminal of this process. Throws BuildError `environment` without an OCI runtime. */
   openSandbox(options?: { readonly stdio?: "pipe" | "inherit" }): Sandbox;
@@ -104,18 +103,16 @@ export function openSession(options: SessionOptions = {}): Session {
     };
   };
   return {
-    access: {
-      store,
-      work,
-      emit,
-      signal: options.signal ?? new AbortController().signal,
-      limits: options.limits ?? DEFAULT_LIMITS,
-      layersUnderWay: new Map(),
-      openRegistry({ insecure = false } = {}) {
-        const registry = registries.get(insecure) ?? openRegistry(insecure);
-        registries.set(insecure, registry);
-        return registry;
-      },
+    store,
+    work,
+    emit,
+    signal: options.signal ?? new AbortController().signal,
+    limits: options.limits ?? DEFAULT_LIMITS,
+    layersUnderWay: new Map(),
+    openRegistry({ insecure = false } = {}) {
+      const registry = registries.get(insecure) ?? openRegistry(insecure);
+      registries.set(insecure, registry);
+      return registry;
     },
     contextWork: makeContextWork(pool),
     openSandbox({ stdio } = {}) {

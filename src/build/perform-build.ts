@@ -26,23 +26,22 @@ export async function performBuild(options: BuildOptions): Promise<Omit<BuildRes
   checkOutputs(outputs, tags);
   await using inputs = await openInputs(options);
   const { session, remotes, secrets } = inputs;
-  const { access } = session;
-  await using caches = await useCaches(access, {
+  await using caches = await useCaches(session, {
     from: options.cacheFrom,
     to: listCacheTargets(options),
   });
   const { reproduce } = options;
   // Code that few builds need is loaded by those.
   const reproducer = reproduce === undefined ? undefined : await import("./reproduce.ts");
-  const originals = await reproducer?.findOriginals(access, reproduce!, inputs.planOptions.platforms);
+  const originals = await reproducer?.findOriginals(session, reproduce!, inputs.planOptions.platforms);
   const { plan, findImage, bases, epochSeconds } = await planInputs(inputs, options);
-  tellAboutPlan(plan, access.emit);
+  tellAboutPlan(plan, session.emit);
   lintBuild(inputs, { plan, bases });
   checkSquash(plan, options.squash);
   checkPlannedOutputs(outputs, plan.outputs, { hasAttestations: options.provenance !== undefined });
 
   const solved = await solvePlan(plan, {
-    access,
+    access: session,
     explain: options.explain,
     cacheTtlMs: options.cacheTtlMs,
     openSandbox: () => session.openSandbox(),
@@ -72,7 +71,7 @@ export async function performBuild(options: BuildOptions): Promise<Omit<BuildRes
     ),
   ];
   const wantManifests = options.wantManifests || reproduce !== undefined;
-  const exported = await exportImages(access, built, {
+  const exported = await exportImages(session, built, {
     outputs,
     tags,
     epochSeconds,
@@ -83,13 +82,13 @@ export async function performBuild(options: BuildOptions): Promise<Omit<BuildRes
   });
   const { images, manifests, root } = exported;
   const ids = images.map(({ configDigest }) => configDigest);
-  writeBuiltImages(access.store, solved.buildId, ids);
+  writeBuiltImages(session.store, solved.buildId, ids);
   return {
     images: images.map(({ config, configDigest, platform }, position) => ({
       target: built[position]!.target,
       platform: formatPlatform(platform),
       configDigest,
-      sizeBytes: measureLayers(access.store, config.rootfs.diff_ids),
+      sizeBytes: measureLayers(session.store, config.rootfs.diff_ids),
       ...(manifests[position] && {
         manifestDigest: manifests[position].descriptor.digest,
         manifestDescriptor: manifests[position].descriptor,

@@ -9,12 +9,11 @@ export function planInputs(
   { session, syntax, remotes, planOptions }: BuildInputs,
   { pull, context, buildContexts }: BuildOptions,
 ): Promise<ResolvedPlan & { readonly epochSeconds?: number }> {
-  const { access } = session;
-  const resolve = (plan: PlanOptions) => resolvePlan(access, syntax, { plan, pull });
+  const resolve = (plan: PlanOptions) => resolvePlan(session, syntax, { plan, pull });
   return planWithEpoch(resolve, planOptions, {
     openRemotes: () => remotes.open(),
     contextOf: (name) => (name === "context" ? context : buildContexts?.[name]),
-    emit: access.emit,
-    signal: access.signal,
+    emit: session.emit,
+    signal: session.signal,
   });
 }

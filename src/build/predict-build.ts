@@ -13,10 +13,10 @@ import { useCaches } from "./use-caches.ts";
 export async function predictBuild(options: BuildOptions): Promise<readonly PredictedStep[]> {
   await using inputs = await openInputs(options);
   const { session, remotes } = inputs;
-  await using caches = await useCaches(session.access, { from: options.cacheFrom });
+  await using caches = await useCaches(session, { from: options.cacheFrom });
   const { plan, findImage, epochSeconds } = await planInputs(inputs, options);
   return await predictPlan(plan, {
-    access: session.access,
+    access: session,
     cacheTtlMs: options.cacheTtlMs,
     contexts: allContexts(inputs),
     findImage,

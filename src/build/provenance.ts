@@ -51,15 +51,14 @@ async function findMaterials({
   inputs: { remotes, session },
   findImage,
 }: ProvenanceFacts): Promise<Material[]> {
-  const { access } = session;
-  const { signal } = access;
+  const { signal } = session;
   const found = await Promise.all(
     plan.steps.map(async (step): Promise<Material | undefined> => {
       if (step.kind !== "source") return undefined;
       const { source } = step;
       switch (source.kind) {
         case "image":
-          return describeImage(access, await findImage(step));
+          return describeImage(session, await findImage(step));
         case "git": {
           const { commit } = await (await remotes.open()).findGit({ ...source, signal });
           return { uri: redactGit(source.url), digest: { sha1: commit } };
@@ -184,7 +183,7 @@ async function describeConfigSource({ options, inputs }: ProvenanceFacts) {
   if (git === undefined || git.looksLocal) {
     return /^https?:\/\//.test(context) ? { uri: redactUrl(context), entryPoint } : { entryPoint };
   }
-  const { signal } = inputs.session.access;
+  const { signal } = inputs.session;
   const { commit } = await (await inputs.remotes.open()).findGit({ url: context, signal });
   return { uri: redactGit(context), digest: { sha1: commit }, entryPoint };
 }

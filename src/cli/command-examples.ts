@@ -1,5 +1,17 @@
-/** For `--help`, of commands that have no examples in their own file. */
+/** Of each command, for its `--help`. */
 const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
+  build: [
+    "slipway build -t app .",
+    "slipway build -t app --target test --build-arg VERSION=1.2 .",
+    "slipway build -t registry.example/app:1 --push .",
+    "slipway build -o type=docker,dest=- . | docker load",
+  ],
+  check: ["slipway check .", "slipway check --format=json -f app.Dockerfile . > findings.json"],
+  plan: ["slipway plan .", "slipway plan --target test --build-arg VERSION=1.2 --format json ."],
+  parse: [
+    "slipway parse Dockerfile",
+    "slipway parse --format=json - < Dockerfile | jq '.instructions[].keyword'",
+  ],
   images: ["slipway images", "slipway images -q --filter label=stage=test"],
   pull: ["slipway pull alpine:3.22", "slipway pull --platform linux/arm64 alpine"],
   push: ["slipway push registry.example/app:1"],
@@ -25,12 +37,16 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   builds: ["slipway history show", "slipway history logs --follow"],
   explain: ["slipway explain"],
   verify: ["slipway verify"],
+  completion: [
+    "slipway completion bash > /etc/bash_completion.d/slipway",
+    'slipway completion zsh > "${fpath[1]}/_slipway"',
+    "slipway completion fish > ~/.config/fish/completions/slipway.fish",
+  ],
   config: ["slipway config show"],
 };
 
-/** What follows the options in a command's `--help`; empty where its own file has it. */
+/** What follows the options in a command's `--help`. */
 export function formatExamples(command: string): string {
   const examples = EXAMPLES[command] ?? [];
-  if (examples.length === 0) return "";
   return `\nExamples:\n${examples.map((example) => `  ${example}`).join("\n")}`;
 }

@@ -1,5 +1,4 @@
-import type { BuildOptions, BuildResult } from "../build/build-options.ts";
-import type { BuildOutput } from "../build/build-output.ts";
+import type { BuildOptions, BuildOutput, BuildResult } from "../index.ts";
 import { familiarName, parseImageReference } from "../oci/reference.ts";
 
 /** What came out of a build, a line for each image: its id, names and where it went. */

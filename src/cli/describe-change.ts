@@ -1,34 +1,30 @@
+import type { ImageChange, ImageFile } from "../index.ts";
 import { formatSize } from "../progress/format-size.ts";
-import type { ChangedAspect, TreeChange } from "../rootfs/compare-trees.ts";
-import type { Entry } from "../rootfs/entry.ts";
-import { textFromBytes } from "../rootfs/rootfs-path.ts";
-import type { TreeEntry } from "../rootfs/union-tree.ts";
 import { cleanLine } from "./clean-line.ts";
 import { formatEntryTime } from "./format-time.ts";
 
+type FileChange = Extract<ImageChange, { kind: "changed" }>;
+
 /** `mode 0644 -> 0755, owner 0:0 -> 1:1`: what differs between the two forms of an entry. */
-export function describeAspects(change: Extract<TreeChange, { kind: "changed" }>): string {
+export function describeAspects(change: FileChange): string {
   return change.what.map((aspect) => describeAspect(aspect, change)).join(", ");
 }
 
-function describeAspect(
-  aspect: ChangedAspect,
-  { before, after }: { readonly before: TreeEntry; readonly after: TreeEntry },
-): string {
-  const show = (of: (entry: Entry) => string) => `${aspect} ${of(before.entry)} -> ${of(after.entry)}`;
+function describeAspect(aspect: FileChange["what"][number], { before, after }: FileChange): string {
+  const show = (of: (file: ImageFile) => string) => `${aspect} ${of(before)} -> ${of(after)}`;
   switch (aspect) {
     case "type":
-      return show((entry) => entry.type);
+      return show(({ type }) => type);
     case "mode":
       return show(formatMode);
     case "owner":
       return show(({ uid, gid }) => `${uid}:${gid}`);
     case "link":
-      return show(({ linkTarget = "" }) => cleanLine(textFromBytes(linkTarget)));
+      return show(({ linkTarget = "" }) => cleanLine(linkTarget));
     case "device":
       return show(({ deviceMajor, deviceMinor }) => `${deviceMajor},${deviceMinor}`);
     case "content":
-      return before.entry.size === after.entry.size ? aspect : show(({ size }) => formatSize(size));
+      return before.sizeBytes === after.sizeBytes ? aspect : show(({ sizeBytes }) => formatSize(sizeBytes));
     case "xattrs":
       return aspect;
     case "time":
@@ -36,6 +32,6 @@ function describeAspect(
   }
 }
 
-export function formatMode({ mode }: Entry): string {
+export function formatMode({ mode }: ImageFile): string {
   return mode.toString(8).padStart(4, "0");
 }

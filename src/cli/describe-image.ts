@@ -1,18 +1,13 @@
-import type { ImageAccess } from "../image/image-access.ts";
-import type { ContainerConfig, ImageConfig } from "../oci/image-config.ts";
+import type { InspectedImage } from "../index.ts";
+import type { ContainerConfig } from "../oci/image-config.ts";
 import { familiarName, familiarRepository, parseImageReference } from "../oci/reference.ts";
-import { readJsonBlob } from "../store/blobs.ts";
-import { listTags, type StoredImage } from "../store/images.ts";
-import { imageSize } from "./image-rows.ts";
 import { hide, makeList, makeMap } from "./template/go-value.ts";
 
 /** Go's zero time, which docker shows for "never". */
 const NEVER = "0001-01-01T00:00:00Z";
 
 /** An image as `docker image inspect` has it, for JSON and for templates. */
-export async function describeImage({ store }: ImageAccess, image: StoredImage): Promise<object> {
-  const config = await readJsonBlob<ImageConfig>(store, image.configDigest);
-  const tags = listTags(store).filter((tag) => tag.configDigest === image.configDigest);
+export function describeImage({ config, tags, ...image }: InspectedImage): object {
   const references = tags.map((tag) => ({ ...tag, reference: parseImageReference(tag.name) }));
   const tagged = Math.max(0, ...tags.map(({ updated }) => updated));
   const described = {
@@ -41,7 +36,7 @@ export async function describeImage({ store }: ImageAccess, image: StoredImage):
     Architecture: config.architecture,
     ...(config.variant && { Variant: config.variant }),
     Os: config.os,
-    Size: await imageSize(store, image),
+    Size: image.sizeBytes,
     GraphDriver: { Data: makeMap(null, ""), Name: "slipway" },
     RootFS: { Type: config.rootfs.type, Layers: config.rootfs.diff_ids },
     Metadata: { LastTagTime: tagged === 0 ? NEVER : new Date(tagged).toISOString() },

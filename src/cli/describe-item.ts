@@ -1,7 +1,7 @@
-import type { ItemKind, StoreItem } from "../store/store-items.ts";
+import type { StoreItem } from "../index.ts";
 
 /** What each kind is called, in the order of lists. */
-export const ITEM_KINDS: Readonly<Record<ItemKind, string>> = {
+export const ITEM_KINDS: Readonly<Record<StoreItem["kind"], string>> = {
   "step-layer": "Layers of steps",
   "image-layer": "Layers of images",
   unpacked: "Unpacked layers",

@@ -1,6 +1,4 @@
-import type { Reproduction } from "../build/reproduce.ts";
-import type { ImageDifference } from "../image/compare-images.ts";
-import { pathToText } from "../rootfs/rootfs-path.ts";
+import type { ImageDifference, Reproduction } from "../index.ts";
 import { cleanLine } from "./clean-line.ts";
 import { describeAspects } from "./describe-change.ts";
 
@@ -34,14 +32,14 @@ function describeDifference(difference: ImageDifference): string {
   switch (difference.kind) {
     case "file": {
       const { change, layer } = difference;
-      const { entry } = change.kind === "removed" ? change.before : change.after;
+      const { path } = change.kind === "removed" ? change.before : change.after;
       const what =
         change.kind === "changed"
           ? describeAspects(change)
           : change.kind === "added"
             ? "only the new image has it"
             : "the new image has it not";
-      return `${cleanLine(pathToText(entry.path))} in layer ${layer + 1} (${what})`;
+      return `${cleanLine(path)} in layer ${layer + 1} (${what})`;
     }
     case "layer":
       return `layer ${difference.layer + 1} holds the same files in another form`;

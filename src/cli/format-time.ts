@@ -1,4 +1,4 @@
-import type { Entry } from "../rootfs/entry.ts";
+import type { ImageFile } from "../index.ts";
 
 /** `2024-01-31 12:00:00 +0000 UTC`: a time as Go prints it, whole seconds, in UTC. */
 export function formatGoTime(milliseconds: number): string {
@@ -11,7 +11,7 @@ export function formatSeconds(milliseconds: number): string {
 }
 
 /** `2024-01-31T12:00:00.000000001Z`; a number of seconds for times that no calendar has, which tars may hold. */
-export function formatEntryTime({ mtime, mtimeNs }: Pick<Entry, "mtime" | "mtimeNs">): string {
+export function formatEntryTime({ mtime, mtimeNs }: Pick<ImageFile, "mtime" | "mtimeNs">): string {
   if (Math.abs(mtime) > 8.64e12) return `${mtime} s after 1970`;
   const time = formatSeconds(mtime * 1000);
   return mtimeNs === 0 ? time : time.replace("Z", `.${String(mtimeNs).padStart(9, "0")}Z`);

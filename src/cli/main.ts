@@ -132,8 +132,7 @@ function defineProgram(program: Command, context: CommandContext): Command {
   }
   program.hook("preSubcommand", async (_, command) => {
     const define = await COMMANDS.find(({ name }) => name === command.name())!.load();
-    const examples = formatExamples(command.name());
-    if (examples !== "") command.addHelpText("after", examples);
+    command.addHelpText("after", formatExamples(command.name()));
     define(command, context);
     prepare(command);
   });

@@ -1,7 +1,7 @@
 import { BuildError } from "../errors/build-error.ts";
-import type { Annotation } from "../image/annotations.ts";
+import type { Annotation } from "../index.ts";
+import { machinePlatform } from "../oci/machine-platform.ts";
 import { formatPlatform, parsePlatform } from "../oci/platform.ts";
-import { machinePlatform } from "./find-image.ts";
 
 const LEVELS = ["manifest", "index", "manifest-descriptor", "index-descriptor"] as const;
 const LEVEL = /^([a-z-]+)(?:\[([^\]]+)\])?$/;

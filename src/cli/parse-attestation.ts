@@ -1,6 +1,6 @@
-import type { ProvenanceOptions } from "../build/provenance.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { hintNearest } from "../errors/suggest-nearest.ts";
+import type { ProvenanceOptions } from "../index.ts";
 import { type Attributes, parseAttributes, readSwitch } from "./parse-attributes.ts";
 
 const TYPES = ["provenance", "sbom"];

@@ -1,9 +1,9 @@
 import { parseCsv } from "../dockerfile/parse-csv.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { hintNearest } from "../errors/suggest-nearest.ts";
+import type { CacheForm, CacheSource, CacheTarget } from "../index.ts";
 import { isDigest } from "../oci/digest.ts";
 import { parseImageReference } from "../oci/reference.ts";
-import type { CacheForm, CacheSource, CacheTarget } from "../remote-cache/cache-places.ts";
 import {
   type Attributes,
   parseAttributes,

@@ -1,7 +1,7 @@
-import type { BuildOptions } from "../build/build-options.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { hintNearest } from "../errors/suggest-nearest.ts";
-import { CAPABILITY_NAMES } from "../sandbox/read-capabilities.ts";
+import type { BuildOptions } from "../index.ts";
+import { CAPABILITY_NAMES } from "../oci/capability-names.ts";
 import type { BuildFlags } from "./build-flags.ts";
 
 /**

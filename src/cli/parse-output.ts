@@ -1,9 +1,13 @@
-import type { ArchiveOutput, BuildOutput, ImageForm } from "../build/build-output.ts";
 import { parseCsv } from "../dockerfile/parse-csv.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { hintNearest } from "../errors/suggest-nearest.ts";
-import { findEngine } from "../export/engine-address.ts";
-import type { Annotation } from "../image/annotations.ts";
+import {
+  type Annotation,
+  type ArchiveOutput,
+  type BuildOutput,
+  findEngine,
+  type ImageForm,
+} from "../index.ts";
 import type { OutputStream } from "./command-context.ts";
 import { parseAnnotationAttribute } from "./parse-annotation.ts";
 import {

@@ -1,6 +1,6 @@
-import type { BuildOptions } from "../build/build-options.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { hintNearest } from "../errors/suggest-nearest.ts";
+import type { BuildOptions } from "../index.ts";
 import { parseSize } from "./parse-values.ts";
 
 type Resources = NonNullable<BuildOptions["resources"]>;

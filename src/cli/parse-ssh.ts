@@ -1,7 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
-import type { BuildOptions } from "../build/build-options.ts";
 import { BuildError } from "../errors/build-error.ts";
+import type { BuildOptions } from "../index.ts";
 
 type SshAgent = NonNullable<BuildOptions["ssh"]> extends ReadonlyMap<string, infer Agent> ? Agent : never;
 

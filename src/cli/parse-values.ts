@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
-import type { BuildOptions } from "../build/build-options.ts";
 import { BuildError } from "../errors/build-error.ts";
 import { hintNearest } from "../errors/suggest-nearest.ts";
+import type { BuildOptions } from "../index.ts";
 
 const SIZE_UNITS = ["", "k", "m", "g", "t", "p"];
 

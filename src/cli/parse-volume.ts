@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { posix, resolve } from "node:path";
-import type { BuildOptions } from "../build/build-options.ts";
 import { BuildError } from "../errors/build-error.ts";
+import type { BuildOptions } from "../index.ts";
 
 type Volume = NonNullable<BuildOptions["volumes"]>[number];
 

@@ -1,13 +1,11 @@
 import { existsSync } from "node:fs";
 import { addAbortSignal } from "node:stream";
-import type { BuildOptions } from "../build/build-options.ts";
-import type { BuildOutput } from "../build/build-output.ts";
 import { BuildError } from "../errors/build-error.ts";
-import { findEngine } from "../export/engine-address.ts";
+import { type BuildOptions, type BuildOutput, findEngine } from "../index.ts";
+import { machinePlatform, parseWantedPlatform } from "../oci/machine-platform.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import type { BuildFlags } from "./build-flags.ts";
 import type { CommandContext } from "./command-context.ts";
-import { choosePlatform, machinePlatform } from "./find-image.ts";
 import { parseAnnotation } from "./parse-annotation.ts";
 import { parseAttestations } from "./parse-attestation.ts";
 import { parseCacheSources, parseCacheTargets } from "./parse-cache.ts";
@@ -54,7 +52,7 @@ export async function readBuildFlags(
   const network = flags.network === undefined ? settings.network : parseNetwork(flags.network);
   const platforms = flags.platform
     .flatMap((text) => text.split(","))
-    .map((text) => formatPlatform(text === "local" ? machinePlatform() : choosePlatform(text)));
+    .map((text) => formatPlatform(text === "local" ? machinePlatform() : parseWantedPlatform(text)));
   return {
     context: directory === "-" ? readChunks(context) : directory,
     onDockerfile: ({ file, bytes }) => context.sources.set(file, Buffer.from(bytes).toString("utf8")),

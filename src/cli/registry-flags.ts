@@ -1,5 +1,5 @@
 import type { Command, Option } from "commander";
-import type { SessionOptions } from "../build/open-session.ts";
+import type { SessionOptions } from "../index.ts";
 import type { CommandContext } from "./command-context.ts";
 import { makeOption, type OptionSettings } from "./make-option.ts";
 import { parseDuration } from "./parse-until.ts";

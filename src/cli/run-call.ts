@@ -1,8 +1,6 @@
-import type { BuildOptions } from "../build/build-options.ts";
-import { checkBuild, readOutline, readTargets } from "../build/inspect-build.ts";
 import type { Target } from "../dockerfile/list-targets.ts";
 import type { SourceSpan } from "../errors/build-error.ts";
-import type { Outline } from "../plan/outline-build.ts";
+import { type BuildOptions, checkBuild, type Outline, readOutline, readTargets } from "../index.ts";
 import type { CommandContext } from "./command-context.ts";
 import { formatFinding, type NamedText } from "./format-findings.ts";
 import { formatTable, type TableLayout } from "./format-table.ts";

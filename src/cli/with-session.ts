@@ -1,4 +1,4 @@
-import { openSession, type Session, type SessionOptions } from "../build/open-session.ts";
+import { openSession, type Session, type SessionOptions } from "../index.ts";
 import type { CommandContext } from "./command-context.ts";
 import { readRegistryFlags } from "./registry-flags.ts";
 import { type ProgressMode, startProgress } from "./start-progress.ts";

@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { BuildError } from "../errors/build-error.ts";
+import { explainWrite } from "../errors/explain-write.ts";
 import { DEFAULT_LIMITS, type InputLimits } from "../errors/input-limits.ts";
 import { readOciLayout } from "../image/open-oci-layout.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
@@ -11,7 +12,7 @@ import { digestHex, isDigest } from "../oci/digest.ts";
 import type { ImageIndex } from "../oci/manifest.ts";
 import { formatImageReference, type ImageReference } from "../oci/reference.ts";
 import type { CopySource, CopyTarget } from "./copy-image.ts";
-import { explainWrite, writeWhole } from "./write-whole.ts";
+import { writeWhole } from "./write-whole.ts";
 
 const REF_NAME = "org.opencontainers.image.ref.name";
 

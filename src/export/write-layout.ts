@@ -2,6 +2,7 @@ import { copyFile, mkdir, open, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { explainWrite } from "../errors/explain-write.ts";
 import { completeBlobs, type WrittenManifest } from "../image/assemble-image.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
@@ -9,7 +10,7 @@ import { type Digest, digestHex } from "../oci/digest.ts";
 import { familiarName, formatImageReference, type ImageReference } from "../oci/reference.ts";
 import { encodeTarMember, TAR_END } from "../rootfs/tar-writer.ts";
 import { blobSize } from "../store/blobs.ts";
-import { explainWrite, writeWhole } from "./write-whole.ts";
+import { writeWhole } from "./write-whole.ts";
 
 export interface LayoutImage {
   /** What index.json lists: a manifest or an index. */

@@ -1,6 +1,7 @@
 import type { Digest } from "../oci/digest.ts";
 import type { ImageConfig } from "../oci/image-config.ts";
-import { compareTrees, type TreeChange } from "../rootfs/compare-trees.ts";
+import { compareTrees } from "../rootfs/compare-trees.ts";
+import { type ImageChange, toImageChange } from "../rootfs/image-file.ts";
 import { openUnionTree } from "../rootfs/union-tree.ts";
 import type { LazyLayer } from "./image-access.ts";
 
@@ -16,7 +17,7 @@ export interface ComparedImage {
 export type ImageDifference =
   | {
       readonly kind: "file";
-      readonly change: TreeChange;
+      readonly change: ImageChange;
       /** Position of the layer that has it, bottom first, from 0: of the second image, or of the first where it is removed. */
       readonly layer: number;
     }
@@ -58,7 +59,7 @@ async function findFileDifference(
   for (const change of compareTrees(from, to, { times: true })) {
     if (change === undefined) continue;
     const { layer } = change.kind === "removed" ? change.before : change.after;
-    return { kind: "file", change, layer };
+    return { kind: "file", change: toImageChange(change), layer };
   }
   return undefined;
 }

@@ -8,9 +8,3 @@ export function listLayerInstructions(config: ImageConfig): readonly string[] {
     cleanText((made[position]?.created_by ?? "").replace(/\s+/g, " ")),
   );
 }
-
-/** An instruction for one line of a table. */
-export function shortenInstruction(text: string): string {
-  const WIDTH = 60;
-  return text.length > WIDTH ? `${text.slice(0, WIDTH - 1)}…` : text;
-}

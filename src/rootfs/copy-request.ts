@@ -52,9 +52,14 @@ export type CopyRequestSource =
       readonly mtime: number;
     };
 
+/** A COPY writes what it selects into a layer, a bind mount shows it. */
+export type SelectionVerb = "copy" | "mount";
+
 /** What is copied: the part of a COPY or ADD that does not depend on what the destination holds. */
 export interface SelectCopyRequest {
   readonly sources: readonly CopyRequestSource[];
+  /** What the files are selected for, for messages; `copy` when absent. */
+  readonly verb?: SelectionVerb;
   /** Text, absolute; a trailing slash means a directory. */
   readonly destination: string;
   readonly chown?: string;

@@ -30,7 +30,7 @@ export function digestSubtree(request: DigestSubtreeRequest, options: SelectOpti
   const { tree, temporaryDirectory } = request;
   const path = escapeGlob(request.path);
   const selection = selectCopy(
-    { sources: [{ kind: "path", tree, path }], destination: "/", temporaryDirectory },
+    { sources: [{ kind: "path", tree, path }], verb: "mount", destination: "/", temporaryDirectory },
     options,
   );
   const files = listSelection(selection);

@@ -1,4 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
+import type { SelectionVerb } from "./copy-request.ts";
 import type { RootfsPath } from "./entry.ts";
 import { hasWildcard, matchGlob, unescapeGlob } from "./match-glob.ts";
 import { resolvePath } from "./resolve-path.ts";
@@ -30,15 +31,15 @@ export interface FoundSource {
  * never matches through a symlink; symlinks in front of the first one are followed inside the root, and so is the match.
  * @throws BuildError `copy-source-missing`.
  */
-export function findSources(tree: SourceTree, pattern: string): FoundSource[] {
+export function findSources(tree: SourceTree, pattern: string, verb: SelectionVerb = "copy"): FoundSource[] {
   const lookup = (path: RootfsPath) => tree.lookup(path);
   // As the planner gives it, but for `..`, which never leads above the root.
   const parts = cleanPath(bytesFromText(pattern)).split("/");
   const firstWildcard = parts.findIndex(hasWildcard);
-  if (firstWildcard < 0) return [findOne(tree, cleanPath(bytesFromText(pattern)), false)];
+  if (firstWildcard < 0) return [findOne(tree, cleanPath(bytesFromText(pattern)), { isMatch: false, verb })];
   const prefix = parts.slice(0, firstWildcard).join("/") as RootfsPath;
   const base = resolvePath(lookup, prefix, true);
-  if (base.entry === undefined) throw missing(tree, prefix);
+  if (base.entry === undefined) throw missing(tree, prefix, verb);
   let found: { readonly path: RootfsPath; readonly asked: RootfsPath }[] = [
     { path: base.path, asked: prefix },
   ];
@@ -55,18 +56,22 @@ export function findSources(tree: SourceTree, pattern: string): FoundSource[] {
     }
     found = next;
   }
-  return found.map(({ path }) => findOne(tree, path, true));
+  return found.map(({ path }) => findOne(tree, path, { isMatch: true, verb }));
 }
 
 /** @throws BuildError `copy-source-missing`. */
-function findOne(tree: SourceTree, path: RootfsPath, isMatch: boolean): FoundSource {
+function findOne(
+  tree: SourceTree,
+  path: RootfsPath,
+  { isMatch, verb }: { readonly isMatch: boolean; readonly verb: SelectionVerb },
+): FoundSource {
   const lookup = (at: RootfsPath) => tree.lookup(at);
   const name = baseName(path);
   const { path: resolved, entry } = resolvePath(lookup, path, true);
   if (entry !== undefined) return { path: resolved, node: entry, name, isMatch };
   const unescaped = unescapeGlob(path) as RootfsPath;
-  if (!isMatch && unescaped !== path) return findOne(tree, unescaped, false);
-  throw missing(tree, path);
+  if (!isMatch && unescaped !== path) return findOne(tree, unescaped, { isMatch, verb });
+  throw missing(tree, path, verb);
 }
 
 function matchName(pattern: string, name: string): boolean {
@@ -76,8 +81,8 @@ function matchName(pattern: string, name: string): boolean {
 }
 
 /** Says what is there instead. */
-export function missing(tree: SourceTree, path: RootfsPath): BuildError {
-  return new BuildError("copy-source-missing", `Cannot copy "${pathToText(path)}": it is not there`, {
+export function missing(tree: SourceTree, path: RootfsPath, verb: SelectionVerb): BuildError {
+  return new BuildError("copy-source-missing", `Cannot ${verb} "${pathToText(path)}": it is not there`, {
     hint: hintFor(tree, path),
   });
 }

@@ -175,7 +175,7 @@ class Selector implements Disposable {
 
   #selectPath(source: CopyRequestSource & { kind: "path" }, number: number): void {
     const tree = this.#tree(source.tree);
-    for (const found of findSources(tree, source.path)) {
+    for (const found of findSources(tree, source.path, this.#request.verb)) {
       // A match of a wildcard is left out by its name; what is named is not.
       if (found.isMatch && this.#exclude?.excludes(textFromBytes(found.name))) continue;
       this.#selectFound({ ...found, tree, number, include: undefined });
@@ -188,14 +188,15 @@ class Selector implements Disposable {
     const pivot = source.path.indexOf("/./");
     const prefix = pivot < 0 ? "/" : source.path.slice(0, pivot);
     const pattern = cleanPath(bytesFromText(pivot < 0 ? source.path : source.path.slice(pivot + 2)));
-    for (const found of findSources(tree, prefix)) {
+    for (const found of findSources(tree, prefix, this.#request.verb)) {
       if (pattern === ROOT || found.node.entry.type !== "directory") {
         this.#selectFound({ ...found, tree, number, include: undefined });
         continue;
       }
       if (!hasWildcard(pattern) && !hasWildcard(prefix)) {
         const path = joinPath(found.path, pattern);
-        if (resolvePath((at) => tree.lookup(at), path, false).entry === undefined) throw missing(tree, path);
+        if (resolvePath((at) => tree.lookup(at), path, false).entry === undefined)
+          throw missing(tree, path, this.#request.verb ?? "copy");
       }
       const include = this.#options.makeIgnoreMatcher([textFromBytes(pattern)]);
       this.#selectFound({ ...found, tree, number, include });
@@ -287,7 +288,7 @@ class Selector implements Disposable {
     if ((name ?? baseName(entry.path)).startsWith(WHITEOUT_PREFIX)) {
       throw new BuildError(
         "copy-failed",
-        `Cannot copy "${pathToText(dataPath)}": in a layer a name that begins with ".wh." means a deletion`,
+        `Cannot ${this.#request.verb ?? "copy"} "${pathToText(dataPath)}": in a layer a name that begins with ".wh." means a deletion`,
       );
     }
     this.#hash.add(name ?? "").add(role);

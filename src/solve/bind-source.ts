@@ -39,9 +39,10 @@ export async function digestBindSource(mount: BindMount, context: KeyContext): P
   const { layers: lazy } = asRootfs(solved);
   const layers = await loadLayersOfPaths({ layers: lazy, paths: [mount.source] }, context.access);
   const tree: CopyTree = { kind: "layers", layers };
-  const { digest, files } = await work
-    .digestSubtree({ tree, path: mount.source, temporaryDirectory: store.temporaryDirectory }, { signal })
-    .catch(throwOfMount);
+  const { digest, files } = await work.digestSubtree(
+    { tree, path: mount.source, temporaryDirectory: store.temporaryDirectory },
+    { signal },
+  );
   writeFileList(store, digest, files);
   return digest;
 }
@@ -84,25 +85,17 @@ async function selectPart(
 ) {
   const { work, store, signal } = access;
   const tree = await files.open();
-  return work
-    .selectCopy(
-      {
-        sources: [{ kind: "path", tree, path: escapeGlob(source) }],
-        destination: CONTEXT_PART,
-        link: true,
-        temporaryDirectory: store.temporaryDirectory,
-        fileDigestsPath: fileDigestsPath(store),
-      },
-      { signal },
-    )
-    .catch(throwOfMount);
-}
-
-/** What a mount shows is selected as a COPY's sources are; what is wrong with it is said of the mount. */
-function throwOfMount(error: unknown): never {
-  if (!(error instanceof BuildError) || !error.message.startsWith("Cannot copy ")) throw error;
-  const message = error.message.replace("copy", "mount");
-  throw new BuildError(error.code, message, { hint: error.hint, cause: error.cause });
+  return work.selectCopy(
+    {
+      verb: "mount",
+      sources: [{ kind: "path", tree, path: escapeGlob(source) }],
+      destination: CONTEXT_PART,
+      link: true,
+      temporaryDirectory: store.temporaryDirectory,
+      fileDigestsPath: fileDigestsPath(store),
+    },
+    { signal },
+  );
 }
 
 function findInLayers(layers: readonly Layer[], source: string): BindSource {

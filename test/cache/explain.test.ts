@@ -160,6 +160,6 @@ RUN --mount=type=bind,from=other,source=/d,target=/d cat /d/p > /p
         [{ part: "content", message: "1 file changed", files: [{ path: "src/a.ts", change: "content" }] }],
       ],
     );
-    assert.match((await bench.run(["explain", "z"])).stderr, /^Error: Cannot explain the build "z"/);
+    assert.match((await bench.run(["explain", "z"])).stderr, /^Error: Cannot find the build "z"/);
   });
 });

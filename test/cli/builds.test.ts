@@ -49,7 +49,7 @@ describe("builds that are remembered", { skip: runMissing }, () => {
     assert.deepEqual(await list(), []);
     assert.match(
       (await bench.run(["history", "show", "abc"])).stderr,
-      /^Error: Cannot show the build "abc": no such build/,
+      /^Error: Cannot find the build "abc": no such build/,
     );
   });
 

@@ -1,9 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import type { Command } from "commander";
-import { build } from "../../build/build.ts";
-import type { BuildOptions, BuildResult } from "../../build/build-options.ts";
-import { explainWrite } from "../../export/write-whole.ts";
+import { explainWrite } from "../../errors/explain-write.ts";
+import { type BuildOptions, type BuildResult, build } from "../../index.ts";
 import { formatImageReference, parseImageReference } from "../../oci/reference.ts";
 import { findCiSystem, formatAnnotation } from "../../progress/ci-marks.ts";
 import type { BuildEvent, EventSink } from "../../progress/event.ts";
@@ -20,22 +19,13 @@ import { parseProgressMode, startProgress } from "../start-progress.ts";
 import { tellNotes } from "../tell-notes.ts";
 import { startTimeLimit } from "../time-limit.ts";
 
-const EXAMPLES = `
-Examples:
-  slipway build -t app .
-  slipway build -t app --target test --build-arg VERSION=1.2 .
-  slipway build -t registry.example/app:1 --push .
-  slipway build -o type=docker,dest=- . | docker load
-`;
-
 export function defineBuild(command: Command, context: CommandContext): void {
   command
     .usage("[OPTIONS] DIRECTORY | URL | -")
     .argument(
       "<context>",
       "the build context: a directory, a git repository, the URL of a tar or Dockerfile, or one on stdin",
-    )
-    .addHelpText("after", EXAMPLES);
+    );
   for (const option of makeBuildOptions()) command.addOption(option);
   command.action((directory: string, flags: BuildFlags) => runBuild(directory, flags, context));
 }

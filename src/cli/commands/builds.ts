@@ -1,21 +1,20 @@
 import type { Command } from "commander";
 import { BuildError } from "../../errors/build-error.ts";
 import {
-  listBuildSteps,
+  forgetBuilds,
   listBuilds,
-  removeBuild,
-  type StoredBuild,
-  type StoredBuildStep,
-} from "../../store/builds.ts";
-import type { Store } from "../../store/open-store.ts";
+  type RememberedBuild,
+  type RememberedStep,
+  readBuild,
+  readBuildLogs,
+} from "../../index.ts";
+import { cleanLogLine } from "../../progress/clean-text.ts";
 import { cleanLine } from "../clean-line.ts";
 import type { CommandContext } from "../command-context.ts";
-import { findBuild } from "../find-build.ts";
 import { formatAge } from "../format-age.ts";
 import { formatTable } from "../format-table.ts";
 import { makeOption } from "../make-option.ts";
 import { parseListFormat } from "../parse-list-format.ts";
-import { printBuildLogs } from "../print-build-logs.ts";
 import { withSession } from "../with-session.ts";
 
 const HELP = `
@@ -29,22 +28,18 @@ interface FormatFlags {
 /** `builds ls|show|logs|rm`: what `docker buildx history` has. */
 export function defineBuilds(command: Command, context: CommandContext): void {
   command.usage("COMMAND").helpCommand(false).addHelpText("after", HELP);
-  const withStore = <T>(work: (store: Store) => T | Promise<T>) =>
-    withSession(context, async ({ access }) => work(access.store));
   command
     .command("ls")
     .description("List the builds that are remembered, the newest first.")
     .addOption(makeOption("--format <format>", "table, or json for one object a build and line"))
     .action(async ({ format }: FormatFlags) => {
       const isJson = parseListFormat(format) === "json";
-      const rows = await withStore((store) =>
-        listBuilds(store).map((build) => ({ build, steps: listBuildSteps(store, build.id) })),
-      );
+      const builds = await withSession(context, async (session) => listBuilds(session));
       const text = isJson
-        ? rows.map(({ build, steps }) => `${JSON.stringify(buildJson(build, steps))}\n`).join("")
+        ? builds.map((build) => `${JSON.stringify(buildJson(build))}\n`).join("")
         : formatTable([
             ["BUILD", "CREATED", "OUTCOME", "DURATION", "STEPS", "CACHED"],
-            ...rows.map(({ build, steps }) => tableRow(build, steps)),
+            ...builds.map(tableRow),
           ]);
       context.stdout.write(text);
     });
@@ -56,13 +51,9 @@ export function defineBuilds(command: Command, context: CommandContext): void {
     .addOption(makeOption("--format <format>", "table, or json"))
     .action(async (id: string | undefined, { format }: FormatFlags) => {
       const isJson = parseListFormat(format) === "json";
-      const text = await withStore((store) => {
-        const build = findBuild(store, id, { verb: "show", prefer: "ended" });
-        const steps = listBuildSteps(store, build.id);
-        if (!isJson) return showBuild(build, steps);
-        return `${JSON.stringify({ ...buildJson(build, steps), Steps: steps.map((step) => stepJson(build, step)) }, undefined, 2)}\n`;
-      });
-      context.stdout.write(text);
+      const build = await withSession(context, async (session) => readBuild(session, id));
+      const json = { ...buildJson(build), Steps: build.steps.map((step) => stepJson(build, step)) };
+      context.stdout.write(isJson ? `${JSON.stringify(json, undefined, 2)}\n` : showBuild(build));
     });
   command
     .command("logs")
@@ -70,15 +61,10 @@ export function defineBuilds(command: Command, context: CommandContext): void {
     .argument("[build]", "its id, or the beginning of it (default: one that runs, else the last)")
     .addOption(makeOption("-f, --follow", "go on until the build ends"))
     .action(async (id: string | undefined, { follow }: { readonly follow?: true }) => {
-      const outcome = await withStore((store) => {
-        const build = findBuild(store, id, { verb: "print the logs of", prefer: "running" });
-        const { signal, stdout } = context;
-        return printBuildLogs(store, build, {
-          signal,
-          isFollowing: follow === true,
-          write: (text) => stdout.write(text),
-        });
-      });
+      const onLines = makeLogPrinter((text) => context.stdout.write(text));
+      const outcome = await withSession(context, (session) =>
+        readBuildLogs(session, id, { follow, onLines }),
+      );
       if (follow && outcome === "killed") context.stderr.write("The build was killed\n");
     });
   command
@@ -92,44 +78,43 @@ export function defineBuilds(command: Command, context: CommandContext): void {
           hint: "Name one, or use --all",
         });
       }
-      const removed = await withStore((store) => forgetBuilds(store, ids, all === true));
+      const removed = await withSession(context, async (session) =>
+        forgetBuilds(session, all ? undefined : ids),
+      );
       context.stdout.write(removed.map((id) => `${id}\n`).join(""));
     });
 }
 
-function forgetBuilds(store: Store, ids: readonly string[], isAll: boolean): string[] {
-  const builds = isAll
-    ? listBuilds(store).filter(({ outcome }) => outcome !== "running")
-    : ids.map((id) => findBuild(store, id, { verb: "forget", prefer: "ended" }));
-  for (const { id, outcome } of builds) {
-    if (outcome === "running") {
-      throw new BuildError("option-invalid", `Cannot forget the build "${id}": it is running`);
-    }
-  }
-  for (const { id } of builds) removeBuild(store, id);
-  return builds.map(({ id }) => id);
+/** Every line begins with the number of its step. */
+function makeLogPrinter(write: (text: string) => unknown): Parameters<typeof readBuildLogs>[2]["onLines"] {
+  let current: number | undefined;
+  return ({ number, stage, name }, lines) => {
+    const header = current === number ? "" : `#${number} ${stage === "" ? "" : `[${stage}] `}${name}\n`;
+    write(`${header}${lines.map((line) => `#${number} ${cleanLogLine(line)}\n`).join("")}`);
+    current = number;
+  };
 }
 
-function tableRow(build: StoredBuild, steps: readonly StoredBuildStep[]): string[] {
+function tableRow(build: RememberedBuild): string[] {
   const age = `${formatAge(Date.now() - build.created)} ago`;
   return [
     build.id,
     age,
     build.outcome,
     duration(build.created, build.ended),
-    String(steps.length),
-    String(countCached(steps)),
+    String(build.steps.length),
+    String(countCached(build)),
   ];
 }
 
-function showBuild(build: StoredBuild, steps: readonly StoredBuildStep[]): string {
+function showBuild(build: RememberedBuild): string {
   const took = duration(build.created, build.ended);
   const head = `Build ${build.id}, ${formatAge(Date.now() - build.created)} ago, ${build.outcome}${took && `, ${took}`}\n\n`;
   return (
     head +
     formatTable([
       ["STEP", "OUTCOME", "TIME", "RESULT", "INSTRUCTION"],
-      ...steps.map(({ number, stage, name, outcome, started, ended, recordId }) => [
+      ...build.steps.map(({ number, stage, name, outcome, started, ended, recordId }) => [
         String(number),
         describeOutcome(build, outcome),
         outcome === "hit" ? "" : duration(started, ended),
@@ -140,23 +125,24 @@ function showBuild(build: StoredBuild, steps: readonly StoredBuildStep[]): strin
   );
 }
 
-function buildJson({ id, created, ended, outcome }: StoredBuild, steps: readonly StoredBuildStep[]) {
+function buildJson(build: RememberedBuild) {
+  const { id, created, ended, outcome, steps } = build;
   return {
     ID: id,
     CreatedAt: new Date(created).toISOString(),
     ...(ended !== null && { EndedAt: new Date(ended).toISOString() }),
     Outcome: outcome,
     StepCount: steps.length,
-    CachedCount: countCached(steps),
+    CachedCount: countCached(build),
   };
 }
 
-function describeOutcome(build: StoredBuild, outcome: StoredBuildStep["outcome"]): string {
+function describeOutcome(build: RememberedBuild, outcome: RememberedStep["outcome"]): string {
   if (outcome === "running" && build.outcome === "killed") return "killed";
   return outcome === "hit" ? "cached" : outcome === "miss" ? "done" : outcome;
 }
 
-function stepJson(build: StoredBuild, step: StoredBuildStep) {
+function stepJson(build: RememberedBuild, step: RememberedStep) {
   const { number, stage, name, outcome, key, recordId, content, started, ended } = step;
   return {
     Number: number,
@@ -171,7 +157,7 @@ function stepJson(build: StoredBuild, step: StoredBuildStep) {
   };
 }
 
-function countCached(steps: readonly StoredBuildStep[]): number {
+function countCached({ steps }: RememberedBuild): number {
   return steps.filter(({ outcome }) => outcome === "hit" || outcome === "shared").length;
 }
 

@@ -6,11 +6,7 @@ import { makeOption } from "../make-option.ts";
 import { parseFormat } from "../parse-call.ts";
 import { runBuild } from "./build.ts";
 
-const EXAMPLES = `
-Examples:
-  slipway check .
-  slipway check --format=json -f app.Dockerfile . > findings.json
-
+const HELP = `
 Exit status: 1 when something was found. "# check=skip=RULE" above an instruction, or at the top of the
 file, leaves a check out.
 `;
@@ -22,7 +18,7 @@ export function defineCheck(command: Command, context: CommandContext): void {
   command
     .usage("[OPTIONS] DIRECTORY | URL | -")
     .argument("<context>", "the build context")
-    .addHelpText("after", EXAMPLES)
+    .addHelpText("after", HELP)
     .addOption(makeOption("--format <format>", "text or json"));
   addBuildOptions(command, { shown: SHOWN, left: ["--check", "--call"] });
   command.action(

@@ -5,18 +5,10 @@ import type { CommandContext } from "../command-context.ts";
 import { formatCompletion, SHELLS } from "../format-completion.ts";
 import { listCommands } from "../list-commands.ts";
 
-const HELP = `
-Examples:
-  slipway completion bash > /etc/bash_completion.d/slipway
-  slipway completion zsh > "\${fpath[1]}/_slipway"
-  slipway completion fish > ~/.config/fish/completions/slipway.fish
-`;
-
 export function defineCompletion(command: Command, context: CommandContext): void {
   command
     .usage("bash | zsh | fish")
     .argument("<shell>", "bash, zsh or fish")
-    .addHelpText("after", HELP)
     .action(async (name: string) => {
       const shell = SHELLS.find((known) => known === name);
       if (shell === undefined) {

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { defaultStoreRoot } from "../../store/open-store.ts";
+import { defaultStoreRoot } from "../../index.ts";
 import type { CommandContext } from "../command-context.ts";
 import { formatTable } from "../format-table.ts";
 import { makeOption } from "../make-option.ts";

@@ -1,13 +1,9 @@
 import type { Command } from "commander";
 import { BuildError } from "../../errors/build-error.ts";
-import { findImage } from "../../store/images.ts";
+import { copyFromContainer } from "../../index.ts";
 import type { CommandContext } from "../command-context.ts";
-import { copyTreeOut } from "../copy-tree-out.ts";
-import { findNamedContainer } from "../find-container.ts";
 import { makeOption } from "../make-option.ts";
-import { findPath, openImageTree } from "../open-image-tree.ts";
 import { withProgress } from "../with-session.ts";
-import { writeTreeTar } from "../write-tree-tar.ts";
 
 interface CpOptions {
   readonly followLink?: true;
@@ -30,23 +26,15 @@ export function defineContainerCp(command: Command, context: CommandContext): vo
           hint: "Redirect stdout, or name a destination",
         });
       }
-      await withProgress(
-        context,
-        async ({ access }) => {
-          const container = findNamedContainer(access.store, name);
-          const image = findImage(access.store, container.configDigest);
-          if (image === undefined)
-            throw new Error(`the image of the container ${name} is gone from the store`);
-          using tree = await openImageTree(access, image, image.configDigest);
-          // A slash at the end means what a link points to, too.
-          const followLast = options.followLink === true || /\/\.?$/.test(path);
-          const found = findPath(tree, path, { name, followLast });
-          const request = { found, path, signal: access.signal };
-          if (destination === "-") await writeTreeTar(tree, request, context.stdout);
-          else await copyTreeOut(tree, { ...request, destination, keepOwners: options.archive === true });
-        },
-        { verb: "Fetched" },
-      );
+      const request = {
+        path,
+        destination: destination === "-" ? context.stdout : destination,
+        followLink: options.followLink,
+        keepOwners: options.archive,
+      };
+      await withProgress(context, (session) => copyFromContainer(session, name, request), {
+        verb: "Fetched",
+      });
     });
 }
 

@@ -1,13 +1,10 @@
 import type { Command } from "commander";
-import { familiarName, parseImageReference } from "../../oci/reference.ts";
-import { listContainers, type StoredContainer } from "../../store/containers.ts";
-import { listTags } from "../../store/images.ts";
-import type { Store } from "../../store/open-store.ts";
+import { type Container, listContainers } from "../../index.ts";
 import type { CommandContext } from "../command-context.ts";
 import { formatAge } from "../format-age.ts";
 import { makeRowsFormatter } from "../format-rows.ts";
-import { shortId } from "../image-rows.ts";
 import { makeOption } from "../make-option.ts";
+import { shortId } from "../short-id.ts";
 import { withSession } from "../with-session.ts";
 
 interface ListOptions {
@@ -38,20 +35,19 @@ export function defineContainerLs(command: Command, context: CommandContext): vo
     .action(async (options: ListOptions) => {
       const format = makeRowsFormatter(options.format, { columns: COLUMNS, headings: HEADINGS });
       const isQuiet = options.quiet && (options.format === undefined || options.format === "table");
-      const rows = await withSession(context, async ({ access: { store } }) =>
-        listContainers(store).map((container) => describe(store, container, options)),
+      const rows = await withSession(context, async (session) =>
+        listContainers(session).map((container) => describe(container, options)),
       );
       context.stdout.write(isQuiet ? rows.map(({ ID }) => `${ID}\n`).join("") : format(rows));
     });
 }
 
-function describe(store: Store, { id, name, configDigest, created }: StoredContainer, options: ListOptions) {
-  const tag = listTags(store).find((one) => one.configDigest === configDigest);
+function describe({ id, name, configDigest, created, image }: Container, options: ListOptions) {
   return {
     CreatedAt: new Date(created).toISOString(),
     CreatedSince: `${formatAge(Date.now() - created)} ago`,
     ID: options.noTrunc ? id : id.slice(0, 12),
-    Image: tag === undefined ? shortId(configDigest) : familiarName(parseImageReference(tag.name)),
+    Image: image ?? shortId(configDigest),
     Names: name,
     State: "created",
     Status: "Created",

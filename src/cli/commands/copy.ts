@@ -1,7 +1,6 @@
 import type { Command } from "commander";
-import { BuildError } from "../../errors/build-error.ts";
+import { copyImage } from "../../index.ts";
 import type { CommandContext } from "../command-context.ts";
-import { choosePlatform } from "../find-image.ts";
 import { makeOption } from "../make-option.ts";
 import { addRegistryFlags, type RegistryFlags, readRegistryFlags } from "../registry-flags.ts";
 import { withProgress } from "../with-session.ts";
@@ -26,28 +25,11 @@ export function defineCopy(command: Command, context: CommandContext): void {
     )
     .addOption(makeOption("-q, --quiet", "no progress"));
   addRegistryFlags(command);
-  command.action(async (from: string, to: string, flags: CopyFlags) => {
-    const { copyImage } = await import("../../export/copy-image.ts");
-    const { parseCopyPlace, withCopySource, withCopyTarget } = await import("../copy-places.ts");
-    const places = [parseCopyPlace(from), parseCopyPlace(to)] as const;
-    if (flags.referrers && places.some(({ kind }) => kind !== "registry")) {
-      throw new BuildError("option-invalid", "Cannot copy referrers: only from a registry to a registry");
-    }
-    const platform = flags.platform === undefined ? undefined : choosePlatform(flags.platform);
+  command.action(async (from: string, to: string, { platform, referrers, quiet, ...flags }: CopyFlags) => {
     const { digest } = await withProgress(
       context,
-      ({ access }) =>
-        withCopySource(access, { place: places[0], target: places[1] }, (source) =>
-          withCopyTarget(access, places[1], (target) =>
-            copyImage(source, target, {
-              platform,
-              withReferrers: flags.referrers,
-              emit: access.emit,
-              signal: access.signal,
-            }),
-          ),
-        ),
-      { registry: readRegistryFlags(context, flags), verb: "Copied", mode: flags.quiet ? "quiet" : "auto" },
+      (session) => copyImage(session, { from, to }, { platform, withReferrers: referrers }),
+      { registry: readRegistryFlags(context, flags), verb: "Copied", mode: quiet ? "quiet" : "auto" },
     );
     context.stdout.write(`${digest}\n`);
   });

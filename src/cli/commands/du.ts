@@ -1,6 +1,6 @@
 import type { Command } from "commander";
+import { listStoreItems, type StoreItem } from "../../index.ts";
 import { formatSize } from "../../progress/format-size.ts";
-import { listItems, listWork, type StoreItem } from "../../store/store-items.ts";
 import type { CommandContext } from "../command-context.ts";
 import { describeItem, formatItems, ITEM_KINDS } from "../describe-item.ts";
 import { formatAge } from "../format-age.ts";
@@ -21,10 +21,7 @@ export function defineDu(command: Command, context: CommandContext): void {
     .addOption(makeOption("--format <format>", "table, or json for one object a part and line"))
     .action(async ({ verbose, format }: DuOptions) => {
       const isJson = parseListFormat(format) === "json";
-      const items = await withSession(context, async ({ access: { store } }) => [
-        ...(await listItems(store)),
-        ...(await listWork(store)),
-      ]);
+      const items = await withSession(context, listStoreItems);
       // Of this very command there is nothing.
       const shown = items.filter(({ kind, sizeBytes }) => kind !== "temporary" || sizeBytes > 4096);
       const text = isJson

@@ -1,17 +1,13 @@
 import type { Command } from "commander";
-import type { ImageAccess } from "../../image/image-access.ts";
-import type { ImageConfig } from "../../oci/image-config.ts";
+import { listHistory } from "../../index.ts";
 import { formatSize } from "../../progress/format-size.ts";
-import { readJsonBlob } from "../../store/blobs.ts";
-import { findLayerSize } from "../../store/layers.ts";
 import { cleanLine } from "../clean-line.ts";
 import type { CommandContext } from "../command-context.ts";
-import { choosePlatform, findImage } from "../find-image.ts";
 import { formatAge } from "../format-age.ts";
 import { makeRowsFormatter } from "../format-rows.ts";
 import { formatSeconds } from "../format-time.ts";
-import { shortId } from "../image-rows.ts";
 import { makeOption } from "../make-option.ts";
+import { shortId } from "../short-id.ts";
 import { withSession } from "../with-session.ts";
 
 interface HistoryOptions {
@@ -52,32 +48,24 @@ export function defineHistory(command: Command, context: CommandContext): void {
         headings: HEADINGS,
       });
       const isQuiet = options.quiet && (options.format === undefined || options.format === "table");
-      const rows = await withSession(context, ({ access }) => listHistory(access, name, options));
+      const { platform } = options;
+      const history = await withSession(context, (session) => listHistory(session, name, { platform }));
+      const rows = describeSteps(history, options);
       context.stdout.write(isQuiet ? rows.map(({ ID }) => `${ID}\n`).join("") : format(rows));
     });
 }
 
 /** The newest first, as docker has it; only that one has an id. */
-async function listHistory(access: ImageAccess, name: string, options: HistoryOptions) {
-  const { store } = access;
-  const platform = options.platform === undefined ? undefined : choosePlatform(options.platform);
-  const image = findImage(access, name, platform);
-  const config = await readJsonBlob<ImageConfig>(store, image.configDigest);
-  let layer = 0;
-  const rows = (config.history ?? []).map(({ comment, created, created_by, empty_layer }) => {
-    const diffId = empty_layer ? undefined : config.rootfs.diff_ids[layer++];
-    const sizeBytes = (diffId && findLayerSize(store, diffId)) ?? 0;
-    const createdMs = created === undefined ? 0 : Date.parse(created);
-    return {
-      Comment: comment ?? "",
-      CreatedAt: formatSeconds(createdMs),
-      CreatedBy: showCommand(created_by ?? "", options),
-      CreatedSince: created === undefined ? "N/A" : `${formatAge(Date.now() - createdMs)} ago`,
-      ID: "<missing>",
-      Size: options.noHuman ? String(sizeBytes) : formatSize(sizeBytes),
-      SizeBytes: sizeBytes,
-    };
-  });
+function describeSteps({ image, steps }: Awaited<ReturnType<typeof listHistory>>, options: HistoryOptions) {
+  const rows = steps.map(({ comment, created, createdBy, sizeBytes }) => ({
+    Comment: comment,
+    CreatedAt: formatSeconds(created ?? 0),
+    CreatedBy: showCommand(createdBy, options),
+    CreatedSince: created === undefined ? "N/A" : `${formatAge(Date.now() - created)} ago`,
+    ID: "<missing>",
+    Size: options.noHuman ? String(sizeBytes) : formatSize(sizeBytes),
+    SizeBytes: sizeBytes,
+  }));
   const last = rows.at(-1);
   if (last !== undefined) last.ID = options.noTrunc ? image.configDigest : shortId(image.configDigest);
   return rows.reverse();

@@ -1,14 +1,13 @@
 import type { Command } from "commander";
-import { formatImageReference, parseImageReference } from "../../oci/reference.ts";
+import { type ListedImage, listImages } from "../../index.ts";
 import { formatSize } from "../../progress/format-size.ts";
-import { hasWildcard } from "../../rootfs/match-glob.ts";
 import type { CommandContext } from "../command-context.ts";
-import { filterImages, matchesReference, parseImageFilter } from "../filter-images.ts";
 import { formatAge } from "../format-age.ts";
 import { makeRowsFormatter } from "../format-rows.ts";
 import { formatGoTime } from "../format-time.ts";
-import { type ImageRow, listImageRows, NO_NAME, shortId } from "../image-rows.ts";
 import { makeOption } from "../make-option.ts";
+import { parseImageFilters } from "../parse-image-filters.ts";
+import { shortId } from "../short-id.ts";
 import { hide } from "../template/go-value.ts";
 import { withSession } from "../with-session.ts";
 
@@ -19,6 +18,9 @@ interface ImagesOptions {
   readonly filter: readonly string[];
   readonly format?: string;
 }
+
+/** What docker shows in place of a name. */
+const NO_NAME = "<none>";
 
 const HEADINGS = {
   ID: "IMAGE ID",
@@ -50,19 +52,16 @@ export function defineImages(command: Command, context: CommandContext): void {
     )
     .addOption(makeOption("--format <format>", 'table, json, or a template like "{{.ID}} {{.Size}}"'))
     .action(async (name: string | undefined, options: ImagesOptions) => {
-      const filters = options.filter.map(parseImageFilter);
+      const filters = parseImageFilters(options.filter);
       const format = makeFormatter(options);
-      const rows = await withSession(context, async ({ access }) =>
-        filterImages(access, await listImageRows(access), filters),
-      );
-      const chosen = name === undefined ? rows : rows.filter(matches(name));
-      context.stdout.write(format(chosen, options));
+      const images = await withSession(context, (session) => listImages(session, { ...filters, name }));
+      context.stdout.write(format(images, options));
     });
 }
 
 function makeFormatter(
   options: ImagesOptions,
-): (rows: readonly ImageRow[], options: ImagesOptions) => string {
+): (images: readonly ListedImage[], options: ImagesOptions) => string {
   // An explicit template counts more than -q, as docker has it.
   if (options.quiet && (options.format === undefined || options.format === "table")) return formatIds;
   const digest = options.digests ? "\t{{.Digest}}" : "";
@@ -70,44 +69,33 @@ function makeFormatter(
     columns: `{{.Repository}}\t{{.Tag}}${digest}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}`,
     headings: HEADINGS,
   });
-  return (rows) => format(rows.map((row) => describe(row, options)));
+  return (images) => format(images.map((image) => describe(image, options)));
 }
 
-function matches(name: string): (row: ImageRow) => boolean {
-  if (hasWildcard(name)) return (row) => matchesReference(row, name);
-  const hasTag = /:[^/]*$/.test(name);
-  const wanted = formatImageReference(parseImageReference(name));
-  return ({ repository, tag }) => {
-    if (repository === NO_NAME || tag === NO_NAME) return false;
-    const shown = parseImageReference(`${repository}:${hasTag ? tag : "latest"}`);
-    return formatImageReference(shown) === wanted;
-  };
+function formatIds(images: readonly ListedImage[], options: ImagesOptions): string {
+  return [...new Set(images.map((image) => `${showId(image, options)}\n`))].join("");
 }
 
-function formatIds(rows: readonly ImageRow[], options: ImagesOptions): string {
-  return [...new Set(rows.map((row) => `${showId(row, options)}\n`))].join("");
-}
-
-function describe(row: ImageRow, options: ImagesOptions): object {
-  const size = formatSize(row.sizeBytes);
+function describe(image: ListedImage, options: ImagesOptions): object {
+  const size = formatSize(image.sizeBytes);
   const described = {
     Containers: "N/A",
-    CreatedAt: formatGoTime(row.image.created),
-    CreatedSince: `${formatAge(Date.now() - row.image.created)} ago`,
-    Digest: row.digest,
-    ID: showId(row, options),
-    Platform: row.image.platform,
-    Repository: row.repository,
+    CreatedAt: formatGoTime(image.created),
+    CreatedSince: `${formatAge(Date.now() - image.created)} ago`,
+    Digest: image.digest ?? NO_NAME,
+    ID: showId(image, options),
+    Platform: image.platform,
+    Repository: image.repository ?? NO_NAME,
     SharedSize: "N/A",
     Size: size,
-    SizeBytes: row.sizeBytes,
-    Tag: row.tag,
+    SizeBytes: image.sizeBytes,
+    Tag: image.tag ?? NO_NAME,
     UniqueSize: "N/A",
   };
   hide(described, "VirtualSize", size);
   return described;
 }
 
-function showId({ image }: ImageRow, options: ImagesOptions): string {
-  return options.noTrunc ? image.configDigest : shortId(image.configDigest);
+function showId({ configDigest }: ListedImage, options: ImagesOptions): string {
+  return options.noTrunc ? configDigest : shortId(configDigest);
 }

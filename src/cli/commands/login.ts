@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { BuildError } from "../../errors/build-error.ts";
+import { login, makeStoredCredentials } from "../../index.ts";
 import type { CommandContext } from "../command-context.ts";
 import { makeOption } from "../make-option.ts";
 import { readStandardInput } from "../read-standard-input.ts";
@@ -29,7 +30,6 @@ export function defineLogin(command: Command, context: CommandContext): void {
   addRegistryFlags(command);
   command.action(async (registry: string | undefined, flags: LoginFlags) => {
     const host = parseRegistryHost(registry);
-    const { login } = await import("../../registry/login.ts");
     const { authFile, tlsVerify, registryOptions } = readRegistryFlags(context, flags);
     const stored = await login(host, {
       ...(await findAccount(context, host, { ...flags, authfile: authFile })),
@@ -98,7 +98,6 @@ async function findHeldAccount(
   host: string,
   flags: LoginFlags,
 ): Promise<Account | undefined> {
-  const { makeStoredCredentials } = await import("../../registry/credentials.ts");
   // The file that --authfile names need not be there before the first login.
   const { existsSync } = await import("node:fs");
   const named = flags.authfile ?? context.env.REGISTRY_AUTH_FILE;

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { logout } from "../../index.ts";
 import type { CommandContext } from "../command-context.ts";
 import { makeOption } from "../make-option.ts";
 import { parseRegistryHost } from "../registry-host.ts";
@@ -10,7 +11,6 @@ export function defineLogout(command: Command, context: CommandContext): void {
     .addOption(makeOption("--authfile <file>", "where the credentials are (default: docker's)"))
     .action(async (registry: string | undefined, { authfile }: { readonly authfile?: string }) => {
       const host = parseRegistryHost(registry);
-      const { logout } = await import("../../registry/login.ts");
       const name = host === "docker.io" ? "https://index.docker.io/v1/" : host;
       const wasLoggedIn = await logout(host, {
         authFile: authfile ?? context.settings().authFile,

@@ -1,15 +1,12 @@
 import type { Command } from "commander";
+import { type ImageFile, type ListedFile, listFiles } from "../../index.ts";
 import { cleanText } from "../../progress/clean-text.ts";
-import type { Entry, EntryType } from "../../rootfs/entry.ts";
-import { baseName, pathBelow, pathToText, textFromBytes } from "../../rootfs/rootfs-path.ts";
-import type { TreeEntry, UnionTree } from "../../rootfs/union-tree.ts";
 import type { CommandContext } from "../command-context.ts";
 import { formatMode as formatOctalMode } from "../describe-change.ts";
-import { findImage } from "../find-image.ts";
 import { formatEntryTime } from "../format-time.ts";
 import { makeOption } from "../make-option.ts";
-import { findPath, openImageTree, splitImagePath } from "../open-image-tree.ts";
 import { parseListFormat } from "../parse-list-format.ts";
+import { splitImagePath } from "../split-image-path.ts";
 import { withProgress } from "../with-session.ts";
 import { writeTo } from "../write-to.ts";
 
@@ -19,7 +16,7 @@ interface LsOptions {
   readonly format?: string;
 }
 
-const TYPE_LETTERS: Readonly<Record<EntryType, string>> = {
+const TYPE_LETTERS: Readonly<Record<ImageFile["type"], string>> = {
   file: "-",
   directory: "d",
   symlink: "l",
@@ -37,75 +34,58 @@ export function defineLs(command: Command, context: CommandContext): void {
     .addOption(makeOption("-R, --recursive", "all below, too"))
     .addOption(makeOption("--format <format>", "table, or json for one object a line"))
     .action(async (text: string, options: LsOptions) => {
-      const { image, path = "/" } = splitImagePath(text);
+      const { image, path } = splitImagePath(text);
+      const isJson = parseListFormat(options.format) === "json";
+      const isRecursive = options.recursive === true;
       await withProgress(
         context,
-        async ({ access }) => {
-          using tree = await openImageTree(access, findImage(access, image), image);
-          await list(tree, { path, name: image, options }, context);
+        async (session) => {
+          for await (const file of listFiles(session, image, { path, isRecursive })) {
+            const line = isJson ? JSON.stringify(toJson(file)) : describe(file, options);
+            await writeTo(context.stdout, `${line}\n`);
+          }
         },
         { verb: "Fetched" },
       );
     });
 }
 
-async function list(
-  tree: UnionTree,
-  { path, name, options }: { readonly path: string; readonly name: string; readonly options: LsOptions },
-  { stdout }: CommandContext,
-): Promise<void> {
-  const found = findPath(tree, path, { name, followLast: true });
-  const isJson = parseListFormat(options.format) === "json";
-  const isDirectory = found.entry.entry.type === "directory";
-  const entries = !isDirectory
-    ? [found.entry]
-    : options.recursive
-      ? tree.walk(found.path)
-      : tree.list(found.path);
-  for (const { entry } of entries as Iterable<TreeEntry>) {
-    if (isDirectory && entry.path === found.path) continue;
-    if (isJson) {
-      await writeTo(stdout, `${JSON.stringify(toJson(entry))}\n`);
-      continue;
-    }
-    const shown = options.recursive && isDirectory ? pathBelow(entry.path, found.path) : baseName(entry.path);
-    // A name with a line end in it would look like two.
-    const line = cleanText(textFromBytes(shown).replaceAll("\n", "?"));
-    await writeTo(
-      stdout,
-      `${options.long ? `${describeEntry(entry)} ` : ""}${line}${options.long ? target(entry) : ""}\n`,
-    );
-  }
-}
-
-function toJson(entry: Entry): object {
-  const { path, type, uid, gid, linkTarget, deviceMajor, deviceMinor } = entry;
+function toJson(file: ImageFile): object {
+  const { path, type, uid, gid, sizeBytes, linkTarget, deviceMajor, deviceMinor } = file;
   return {
-    path: pathToText(path),
+    path,
     type,
-    mode: formatOctalMode(entry),
+    mode: formatOctalMode(file),
     uid,
     gid,
-    ...(type === "file" && { sizeBytes: entry.size }),
-    modified: formatEntryTime(entry),
-    ...(linkTarget !== undefined && { linkTarget: textFromBytes(linkTarget) }),
+    ...(type === "file" && { sizeBytes }),
+    modified: formatEntryTime(file),
+    ...(linkTarget !== undefined && { linkTarget }),
     ...(deviceMajor !== undefined && { deviceMajor, deviceMinor }),
   };
 }
 
-/** As `ls -ln` does. */
-function describeEntry(entry: Entry): string {
-  const size =
-    entry.type === "char" || entry.type === "block"
-      ? `${entry.deviceMajor}, ${entry.deviceMinor}`
-      : String(entry.size);
-  const time = formatEntryTime({ ...entry, mtimeNs: 0 }).replace(/^(.{10})T(.{5}).*$/, "$1 $2");
-  const owner = `${String(entry.uid).padStart(5)} ${String(entry.gid).padStart(5)}`;
-  return `${TYPE_LETTERS[entry.type]}${formatMode(entry.mode)} ${owner} ${size.padStart(10)} ${time}`;
+function describe(file: ListedFile, { long }: LsOptions): string {
+  const name = showName(file.name);
+  if (!long) return name;
+  const target = file.linkTarget === undefined ? "" : ` -> ${showName(file.linkTarget)}`;
+  return `${describeFacts(file)} ${name}${target}`;
 }
 
-function target(entry: Entry): string {
-  return entry.linkTarget === undefined ? "" : ` -> ${cleanText(textFromBytes(entry.linkTarget))}`;
+/** A name with a line end in it would look like two. */
+function showName(name: string): string {
+  return cleanText(name.replaceAll("\n", "?"));
+}
+
+/** As `ls -ln` does. */
+function describeFacts(file: ImageFile): string {
+  const size =
+    file.type === "char" || file.type === "block"
+      ? `${file.deviceMajor}, ${file.deviceMinor}`
+      : String(file.sizeBytes);
+  const time = formatEntryTime({ ...file, mtimeNs: 0 }).replace(/^(.{10})T(.{5}).*$/, "$1 $2");
+  const owner = `${String(file.uid).padStart(5)} ${String(file.gid).padStart(5)}`;
+  return `${TYPE_LETTERS[file.type]}${formatMode(file.mode)} ${owner} ${size.padStart(10)} ${time}`;
 }
 
 /** `rwsr-xr-t` */

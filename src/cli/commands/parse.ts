@@ -1,10 +1,9 @@
 import { readFile, stat } from "node:fs/promises";
 import type { Command } from "commander";
-import { checkInputSize } from "../../context/read-input-file.ts";
 import { formatSyntaxTree } from "../../dockerfile/format-syntax-tree.ts";
 import { parseDockerfile } from "../../dockerfile/parse-dockerfile.ts";
 import { BuildError } from "../../errors/build-error.ts";
-import { DEFAULT_LIMITS } from "../../errors/input-limits.ts";
+import { DEFAULT_LIMITS, makeLimitError } from "../../errors/input-limits.ts";
 import { hintNearest } from "../../errors/suggest-nearest.ts";
 import type { CommandContext } from "../command-context.ts";
 import { makeOption } from "../make-option.ts";
@@ -12,17 +11,10 @@ import { readDockerfileInput } from "../read-standard-input.ts";
 
 const FORMATS = ["sexpr", "json"];
 
-const EXAMPLES = `
-Examples:
-  slipway parse Dockerfile
-  slipway parse --format=json - < Dockerfile | jq '.instructions[].keyword'
-`;
-
 export function defineParse(command: Command, context: CommandContext): void {
   command
     .usage("[OPTIONS] FILE | -")
     .argument("<file>", "the Dockerfile; - reads it from stdin")
-    .addHelpText("after", EXAMPLES)
     .addOption(makeOption("--format <format>", "sexpr (a line for each instruction), or json, with places"))
     .action((file: string, { format = "sexpr" }: { readonly format?: string }) =>
       runParse(file, format, context),
@@ -58,7 +50,10 @@ function readInput({ stdin, signal, settings }: CommandContext): Promise<Uint8Ar
 async function readDockerfile(file: string, { settings }: CommandContext): Promise<Uint8Array> {
   try {
     const { size } = await stat(file);
-    checkInputSize(size, file, settings().limits ?? DEFAULT_LIMITS);
+    const { limits = DEFAULT_LIMITS } = settings();
+    if (size > limits["dockerfile-size"]) {
+      throw makeLimitError("dockerfile-size", `Cannot read "${file}": it is larger`, limits);
+    }
     return await readFile(file);
   } catch (error) {
     if (error instanceof BuildError) throw error;

@@ -1,7 +1,5 @@
 import type { Command } from "commander";
-import { predictBuild } from "../../build/predict-build.ts";
-import { formatChanges } from "../../cache/format-changes.ts";
-import type { PredictedStep } from "../../solve/predict-plan.ts";
+import { formatChanges, type PredictedStep, predictBuild } from "../../index.ts";
 import { addBuildOptions } from "../add-build-options.ts";
 import type { BuildFlags } from "../build-flags.ts";
 import type { CommandContext } from "../command-context.ts";
@@ -10,11 +8,7 @@ import { parseListFormat } from "../parse-list-format.ts";
 import { readBuildFlags } from "../read-build-flags.ts";
 import { tellNotes } from "../tell-notes.ts";
 
-const NOTES = `
-Examples:
-  slipway plan .
-  slipway plan --target test --build-arg VERSION=1.2 --format json .
-
+const HELP = `
 Nothing is built. Images are resolved as by a build, URLs and repositories asked, the context's files hashed;
 what is to be looked up behind a RUN that will run is unknown.
 `;
@@ -30,7 +24,7 @@ export function definePlan(command: Command, context: CommandContext): void {
   command
     .usage("[OPTIONS] DIRECTORY | URL | -")
     .argument("<context>", "the build context")
-    .addHelpText("after", NOTES)
+    .addHelpText("after", HELP)
     .addOption(makeOption("--verbose", "all files that changed, not only the first ten"))
     .addOption(makeOption("--format <format>", "table, or json"));
   addBuildOptions(command, { shown: SHOWN, left: ["--check", "--call", "--explain"] });

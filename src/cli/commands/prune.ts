@@ -1,9 +1,8 @@
 import type { Command } from "commander";
 import { BuildError } from "../../errors/build-error.ts";
 import { hintNearest } from "../../errors/suggest-nearest.ts";
+import { type PruneOptions, pruneStore, type StoreItem } from "../../index.ts";
 import { formatSize } from "../../progress/format-size.ts";
-import { type ReclaimOptions, reclaim } from "../../store/reclaim.ts";
-import type { ItemKind } from "../../store/store-items.ts";
 import type { CommandContext } from "../command-context.ts";
 import { describeItem, formatItems, ITEM_KINDS } from "../describe-item.ts";
 import { formatTable } from "../format-table.ts";
@@ -13,7 +12,7 @@ import { parseUntil } from "../parse-until.ts";
 import { parseSize } from "../parse-values.ts";
 import { withSession } from "../with-session.ts";
 
-interface PruneOptions {
+interface PruneFlags {
   readonly all?: true;
   readonly filter: readonly string[];
   readonly maxUsedSpace?: string;
@@ -53,18 +52,17 @@ export function definePrune(command: Command, context: CommandContext): void {
     .addOption(makeOption("--format <format>", "table, or json for one object a line, and the sum"))
     .addOption(makeOption("-f, --force", "has no effect: nobody is asked", { isHidden: true }))
     .addHelpText("after", HELP)
-    .action(async (options: PruneOptions) => {
-      const isJson = parseListFormat(options.format) === "json";
-      const reclaimed = await withSession(context, ({ access }) =>
-        reclaim(access.store, { ...readOptions(options), signal: access.signal }),
+    .action(async (flags: PruneFlags) => {
+      const isJson = parseListFormat(flags.format) === "json";
+      const { items, freedBytes } = await withSession(context, (session) =>
+        pruneStore(session, readOptions(flags)),
       );
-      const { items, freedBytes } = reclaimed;
       if (isJson) {
         context.stdout.write(`${formatItems(items)}${JSON.stringify({ ReclaimedBytes: freedBytes })}\n`);
         return;
       }
       if (items.length > 0) {
-        const rows = options.verbose
+        const rows = flags.verbose
           ? items.map((item) => [
               item.id.replace(/^sha256:/, "").slice(0, 12),
               item.kind,
@@ -76,14 +74,14 @@ export function definePrune(command: Command, context: CommandContext): void {
               const bytes = of.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
               return of.length === 0 ? [] : [[name, String(of.length), formatSize(bytes)]];
             });
-        const head = options.verbose ? ["ID", "KIND", "SIZE", "DESCRIPTION"] : ["KIND", "COUNT", "SIZE"];
+        const head = flags.verbose ? ["ID", "KIND", "SIZE", "DESCRIPTION"] : ["KIND", "COUNT", "SIZE"];
         context.stdout.write(`${formatTable([head, ...rows])}\n`);
       }
       context.stdout.write(`Total reclaimed space: ${formatSize(freedBytes)}\n`);
     });
 }
 
-function readOptions({ all, filter, ...sizes }: PruneOptions): ReclaimOptions {
+function readOptions({ all, filter, ...sizes }: PruneFlags): PruneOptions {
   const size = sizes.maxUsedSpace ?? sizes.keepStorage ?? sizes.reservedSpace;
   const filters = filter.map(splitFilter);
   const valuesOf = (name: string) => filters.flatMap(([key, value]) => (key === name ? [value] : []));
@@ -110,14 +108,14 @@ function splitFilter(text: string): readonly [name: string, value: string] {
 }
 
 /** docker's words for what our kinds are. */
-const DOCKER_KINDS: Readonly<Record<string, readonly ItemKind[]>> = {
+const DOCKER_KINDS: Readonly<Record<string, readonly StoreItem["kind"][]>> = {
   regular: ["step-layer", "image-layer"],
   "exec.cachemount": ["cache-mount"],
   "source.git.checkout": ["git"],
 };
 
-function parseKind(text: string): readonly ItemKind[] {
-  const own = Object.keys(ITEM_KINDS).filter((kind) => kind === text) as ItemKind[];
+function parseKind(text: string): readonly StoreItem["kind"][] {
+  const own = Object.keys(ITEM_KINDS).filter((kind) => kind === text) as StoreItem["kind"][];
   const kinds = DOCKER_KINDS[text] ?? own;
   if (kinds.length > 0) return kinds;
   const names = [...Object.keys(ITEM_KINDS), ...Object.keys(DOCKER_KINDS)];

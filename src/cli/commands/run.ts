@@ -1,21 +1,23 @@
-import { randomBytes } from "node:crypto";
-import { mkdtemp } from "node:fs/promises";
-import { join } from "node:path";
 import type { Command } from "commander";
-import type { Session } from "../../build/open-session.ts";
 import { BuildError } from "../../errors/build-error.ts";
-import type { ResolvedImage } from "../../image/image-access.ts";
-import { resolveImage } from "../../image/resolve-image.ts";
-import type { ContainerExit } from "../../sandbox/holder-protocol.ts";
-import { runContainer } from "../../sandbox/run-container.ts";
-import { removeTree } from "../../store/remove-tree.ts";
+import { type RunImageOptions, runImage } from "../../index.ts";
 import type { CommandContext } from "../command-context.ts";
-import { containerCommand, type RunFlags } from "../container-command.ts";
-import { choosePlatform, findImage } from "../find-image.ts";
 import { makeOption } from "../make-option.ts";
-import { parseNetwork } from "../parse-values.ts";
+import { parseNetwork, parseVariables } from "../parse-values.ts";
 import { startProgress } from "../start-progress.ts";
 import { withSession } from "../with-session.ts";
+
+interface RunFlags {
+  readonly env: readonly string[];
+  readonly workdir?: string;
+  readonly user?: string;
+  readonly entrypoint?: string;
+  readonly network?: string;
+  readonly interactive?: true;
+  readonly tty?: true;
+  readonly platform?: string;
+  readonly pull?: RunImageOptions["pull"];
+}
 
 /** docker's status when the command was not even started. */
 const NOT_STARTED_STATUS = 125;
@@ -66,76 +68,46 @@ export function defineRun(command: Command, context: CommandContext): void {
         hint: "Leave -t away",
       });
     }
-    const exit = await withSession(context, (session) => runImage(session, { image, args, flags }, context));
-    context.setStatus(statusOf(exit));
+    const isAttached = flags.interactive === true || flags.tty === true;
+    // Nothing more is shown once the command runs, for the terminal is its own.
+    const progress = await startProgress(context, { mode: "auto", verb: "Pulled" });
+    let isStarted = false;
+    const onStart = () => {
+      isStarted = true;
+      progress.close(true);
+      if (isAttached) context.leaveFirstInterrupt();
+    };
+    const options = { ...readFlags(flags, context), args, isAttached, onStart };
+    try {
+      const exit = await withSession(context, (session) => runImage(session, image, options), {
+        emit: (event) => {
+          if (!isStarted) progress.emit(event);
+        },
+      });
+      context.setStatus(statusOf(exit));
+    } finally {
+      if (!isStarted) progress.close(false);
+    }
   });
 }
 
-async function runImage(
-  session: Session,
-  {
-    image,
-    args,
-    flags,
-  }: { readonly image: string; readonly args: readonly string[]; readonly flags: RunFlags },
-  context: CommandContext,
-): Promise<ContainerExit> {
-  const { store, signal } = session.access;
-  const resolved = await fetchImage(session, { image, flags }, context);
-  const layers = await Promise.all(resolved.layers.map((layer) => layer.load()));
-  // Without -i the command's stdin is empty: it must not eat that of the script around it.
-  const isAttached = flags.interactive === true || flags.tty === true;
-  if (isAttached) context.leaveFirstInterrupt();
-  const network = parseNetwork(flags.network ?? "host");
-  const directory = await mkdtemp(join(store.temporaryDirectory, "run-"));
-  const stdio = isAttached ? "inherit" : "pipe";
-  try {
-    return await runContainer(
-      session.openSandbox({ stdio }),
-      {
-        ...containerCommand(resolved, { args, flags }, context.env),
-        layers,
-        hostname: randomBytes(6).toString("hex"),
-        network: network === "none" ? "none" : "host",
-        extraHosts: [],
-        ulimits: [],
-        mounts: [],
-        trees: [],
-        memoryFiles: [],
-        directory,
-        stdio,
-        terminal: flags.tty === true,
-      },
-      { signal, onOutput: (stream, data) => context[stream].write(data) },
-    );
-  } finally {
-    await removeTree(directory);
-  }
-}
-
-/** With all layers, which is shown while it takes time; nothing more is shown then, for the terminal is the command's. */
-async function fetchImage(
-  { access }: Session,
-  { image, flags }: { readonly image: string; readonly flags: RunFlags },
-  context: CommandContext,
-): Promise<ResolvedImage> {
-  const progress = await startProgress(context, { mode: "auto", verb: "Pulled" });
-  let isDone = false;
-  try {
-    const watched = { ...access, emit: progress.emit };
-    const platform = choosePlatform(flags.platform);
-    if (flags.pull === "never") findImage(access, image, platform);
-    const resolved = await resolveImage(watched, image, { platform, pull: flags.pull === "always" });
-    await Promise.all(resolved.layers.map((layer) => layer.load()));
-    isDone = true;
-    return resolved;
-  } finally {
-    progress.close(isDone);
-  }
+function readFlags(flags: RunFlags, context: CommandContext): RunImageOptions {
+  const { entrypoint, user, platform, pull } = flags;
+  return {
+    entrypoint,
+    user,
+    platform,
+    pull,
+    env: parseVariables(flags.env, "--env", context.env),
+    workingDirectory: flags.workdir,
+    network: parseNetwork(flags.network ?? "host") === "none" ? "none" : "host",
+    hasTerminal: flags.tty === true,
+    onOutput: (stream, data) => context[stream].write(data),
+  };
 }
 
 /** docker's statuses for what could not be started; the runtime has said why. */
-function statusOf({ exitCode, runtimeMessage }: ContainerExit): number {
+function statusOf({ exitCode, runtimeMessage }: Awaited<ReturnType<typeof runImage>>): number {
   if (runtimeMessage === undefined) return exitCode;
   if (/not found|no such file/i.test(runtimeMessage)) return 127;
   return /permission denied|exec format/i.test(runtimeMessage) ? 126 : NOT_STARTED_STATUS;

@@ -1,14 +1,13 @@
 import type { Command } from "commander";
 import { BuildError } from "../../errors/build-error.ts";
-import { shortenInstruction } from "../../image/layer-instructions.ts";
+import { type ImageMeasure, measureImage } from "../../index.ts";
 import { formatSize } from "../../progress/format-size.ts";
 import { cleanLine } from "../clean-line.ts";
 import type { CommandContext } from "../command-context.ts";
-import { choosePlatform, findImage } from "../find-image.ts";
 import { formatTable } from "../format-table.ts";
 import { makeOption } from "../make-option.ts";
-import type { ImageMeasure } from "../measure-image.ts";
 import { parseListFormat } from "../parse-list-format.ts";
+import { shortenInstruction } from "../shorten-instruction.ts";
 import { withProgress } from "../with-session.ts";
 
 interface SizeOptions {
@@ -16,8 +15,6 @@ interface SizeOptions {
   readonly platform?: string;
   readonly top?: string;
 }
-
-const DEFAULT_TOP = 10;
 
 export function defineSize(command: Command, context: CommandContext): void {
   command
@@ -28,14 +25,11 @@ export function defineSize(command: Command, context: CommandContext): void {
     .addOption(makeOption("--top <n>", "how many directories and hidden files to name (default: 10)"))
     .action(async (name: string, options: SizeOptions) => {
       const isJson = parseListFormat(options.format) === "json";
-      const top = options.top === undefined ? DEFAULT_TOP : parseTop(options.top);
-      const platform = options.platform === undefined ? undefined : choosePlatform(options.platform);
+      const { platform } = options;
+      const top = options.top === undefined ? undefined : parseTop(options.top);
       const measure = await withProgress(
         context,
-        async ({ access }) => {
-          const { measureImage } = await import("../measure-image.ts");
-          return measureImage(access, findImage(access, name, platform), { text: name, top });
-        },
+        (session) => measureImage(session, name, { top, platform }),
         { verb: "Fetched" },
       );
       context.stdout.write(isJson ? `${JSON.stringify(measure)}\n` : describe(measure));

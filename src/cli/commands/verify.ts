@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { verifyStore } from "../../build/verify-store.ts";
+import { verifyStore } from "../../index.ts";
 import { type CommandContext, FAILURE_STATUS } from "../command-context.ts";
 import { formatTable } from "../format-table.ts";
 import { makeOption } from "../make-option.ts";
@@ -23,7 +23,7 @@ export function defineVerify(command: Command, context: CommandContext): void {
     .addHelpText("after", HELP)
     .action(async ({ repair, format }: VerifyFlags) => {
       const isJson = parseListFormat(format) === "json";
-      const problems = await withSession(context, ({ access }) => verifyStore(access, { repair }));
+      const problems = await withSession(context, (session) => verifyStore(session, { repair }));
       if (problems.length > 0) context.setStatus(FAILURE_STATUS);
       if (isJson) {
         const rows = problems.map(({ kind, id, what }) => ({

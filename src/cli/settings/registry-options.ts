@@ -1,5 +1,4 @@
-import type { RegistryClientOptions } from "../../registry/registry-client.ts";
-import type { RegistryRule } from "../../registry/rewrite-reference.ts";
+import type { RegistryClientOptions, RegistryRule } from "../../index.ts";
 import type { Settings } from "./settings.ts";
 
 /** What the settings mean for those who talk to registries. */

@@ -2,9 +2,9 @@ import { lowerInstructions } from "../dockerfile/lower-instructions.ts";
 import { parseDockerfile } from "../dockerfile/parse-dockerfile.ts";
 import { BuildError } from "../errors/build-error.ts";
 import type { ContainerConfig, ImageConfig } from "../oci/image-config.ts";
+import { machinePlatform } from "../oci/machine-platform.ts";
 import type { Platform } from "../oci/platform.ts";
 import { planBuild } from "../plan/plan-build.ts";
-import { machinePlatform } from "./find-image.ts";
 
 /** As messages call the text of the changes. */
 export const CHANGES_FILE = "--change";

@@ -2,18 +2,24 @@ import { BuildError } from "../errors/build-error.ts";
 import { suggestNearest } from "../errors/suggest-nearest.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import { findLocalImage } from "../image/resolve-image.ts";
-import { hostPlatform, type Platform, parsePlatform } from "../oci/platform.ts";
+import { parseWantedPlatform } from "../oci/machine-platform.ts";
 import { familiarName, parseImageReference } from "../oci/reference.ts";
 import { listTags, type StoredImage } from "../store/images.ts";
 
+/** Which one of an image for several. */
+export interface PlatformChoice {
+  /** `os/architecture[/variant]`; this machine's when absent, or else whichever the store has. */
+  readonly platform?: string;
+}
+
 /**
- * The stored image of a name or id; for this machine's platform where the name has several.
+ * The stored image of a name or id.
  *
  * @throws BuildError `image-not-found` with the nearest name as a hint; `option-invalid` for what is no name.
  */
-export function findImage(access: ImageAccess, text: string, platform?: Platform): StoredImage {
+export function findImage(access: ImageAccess, text: string, { platform }: PlatformChoice = {}): StoredImage {
   const found =
-    findLocalImage(access, text, platform ?? machinePlatform()) ??
+    findLocalImage(access, text, parseWantedPlatform(platform)) ??
     (platform === undefined ? findLocalImage(access, text) : undefined);
   if (found !== undefined) return found;
   const names = [
@@ -28,13 +34,4 @@ export function findImage(access: ImageAccess, text: string, platform?: Platform
       hint: near === undefined ? "The command slipway images lists what there is" : `Did you mean "${near}"?`,
     },
   );
-}
-
-export function machinePlatform(): Platform {
-  return hostPlatform(process.arch);
-}
-
-/** Of `--platform`; this machine's when it is absent. */
-export function choosePlatform(text: string | undefined): Platform {
-  return text === undefined ? machinePlatform() : parsePlatform(text, machinePlatform());
 }

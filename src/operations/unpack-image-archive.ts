@@ -13,7 +13,7 @@ import { TarReader } from "../rootfs/tar-reader.ts";
  *
  * @throws BuildError `image-invalid`, `input-limit`.
  */
-export async function unpackArchive(
+export async function unpackImageArchive(
   archive: Readable,
   { directory, name, limits, signal }: UnpackOptions,
 ): Promise<void> {

@@ -18,20 +18,26 @@ import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { writeBlob } from "../store/blobs.ts";
 import { writeImage } from "../store/images.ts";
 
+/** An image that the store has now. */
+export interface LoadedImage {
+  readonly id: Digest;
+  /** Its names in the archive, as docker shows them. */
+  readonly names: readonly string[];
+}
+
 /**
  * Takes the images of an unpacked archive into the store.
  *
- * @returns a line for each, in docker's words.
  * @throws BuildError `image-invalid`, `verification`, `image-not-found`.
  */
-export async function loadImages(
+export async function loadUnpackedImages(
   access: ImageAccess,
   {
     directory,
     name,
     platform,
   }: { readonly directory: string; readonly name: string; readonly platform: Platform },
-): Promise<string[]> {
+): Promise<LoadedImage[]> {
   if (existsSync(join(directory, "index.json")))
     return loadOciImages(access, { directory, title: name, platform });
   if (["manifest.json", "repositories"].some((file) => existsSync(join(directory, file)))) {
@@ -49,10 +55,10 @@ export async function loadImages(
 async function loadOciImages(
   access: ImageAccess,
   layout: { readonly directory: string; readonly title: string; readonly platform: Platform },
-): Promise<string[]> {
+): Promise<LoadedImage[]> {
   const { directory } = layout;
   const index = parseIndex(await readWithin(access, join(directory, "index.json")), ACTION);
-  const lines: string[] = [];
+  const loaded: LoadedImage[] = [];
   for (const digest of new Set(index.manifests.map((entry) => entry.digest))) {
     const names = index.manifests.filter((entry) => entry.digest === digest).flatMap(nameOf);
     const image = await openOciLayout(access, { ...layout, selector: digest });
@@ -69,9 +75,9 @@ async function loadOciImages(
       sizeBytes: 0,
       created: Date.parse(image.config.created ?? "") || 0,
     });
-    lines.push(...describe(names, image.configDigest));
+    loaded.push({ id: image.configDigest, names: names.map(showName) });
   }
-  return lines;
+  return loaded;
 }
 
 /** containerd's annotation has the whole name; the spec's is only a tag, unless a tool put more into it. */
@@ -82,8 +88,8 @@ function nameOf({ annotations }: Descriptor): string[] {
   return name === undefined ? [] : [name];
 }
 
-async function loadDockerImages(access: ImageAccess, archive: UnpackedArchive): Promise<string[]> {
-  const lines: string[] = [];
+async function loadDockerImages(access: ImageAccess, archive: UnpackedArchive): Promise<LoadedImage[]> {
+  const loaded: LoadedImage[] = [];
   // Images share layers, and one image may have an empty one more than once.
   const loading = new Map<Digest, Promise<LazyLayer>>();
   const load = (diffId: Digest, path: string) => {
@@ -97,9 +103,9 @@ async function loadDockerImages(access: ImageAccess, archive: UnpackedArchive): 
     );
     const configDigest = await writeBlob(access.store, configBytes);
     await tagImage(access, { platform: normalizePlatform(config), config, configDigest, layers }, { names });
-    lines.push(...describe(names, configDigest));
+    loaded.push({ id: configDigest, names: names.map(showName) });
   }
-  return lines;
+  return loaded;
 }
 
 async function loadLayer(
@@ -135,7 +141,6 @@ async function readWithin(
   }
 }
 
-function describe(names: readonly string[], id: string): string[] {
-  if (names.length === 0) return [`Loaded image ID: ${id}`];
-  return names.map((name) => `Loaded image: ${familiarName(parseImageReference(name))}`);
+function showName(name: string): string {
+  return familiarName(parseImageReference(name));
 }

@@ -12,7 +12,7 @@ import { writeWhole } from "../export/write-whole.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import { type ImageReference, parseImageReference } from "../oci/reference.ts";
 import { encodeTarMember, TAR_END } from "../rootfs/tar-writer.ts";
-import { unpackArchive } from "./unpack-archive.ts";
+import { unpackImageArchive } from "./unpack-image-archive.ts";
 
 /** What an argument of `copy` names, in skopeo's words. */
 export type CopyPlace =
@@ -76,7 +76,7 @@ export async function withCopySource<T>(
       throw new BuildError("option-invalid", `Cannot read "${path}": ${error.message}`, { cause: error });
     });
     const { limits } = access;
-    await unpackArchive(createReadStream(path), { directory, name: path, limits, signal });
+    await unpackImageArchive(createReadStream(path), { directory, name: path, limits, signal });
     return use(
       place.kind === "docker"
         ? await copyFromDockerArchive(access, {

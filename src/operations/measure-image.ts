@@ -7,9 +7,9 @@ import type { Layer } from "../rootfs/layer.ts";
 import { type DirectorySize, measureDirectories } from "../rootfs/measure-directories.ts";
 import { pathToText, ROOT } from "../rootfs/rootfs-path.ts";
 import { openUnionTree } from "../rootfs/union-tree.ts";
-import type { StoredImage } from "../store/images.ts";
 import { findLayerBlobs } from "../store/layers.ts";
 import { countFiles } from "./count-files.ts";
+import { findImage, type PlatformChoice } from "./find-image.ts";
 import { keepLargest } from "./keep-largest.ts";
 import { measureStages, type StageMeasure } from "./measure-stages.ts";
 import { takeBreaths } from "./take-breaths.ts";
@@ -51,12 +51,23 @@ interface LayerMeasure {
   readonly hiddenBytes: number;
 }
 
-/** Reads the indexes of an image's layers. `text` is what the user called it; `top`: how many directories and hidden files to name. */
+export interface MeasureOptions extends PlatformChoice {
+  /** How many directories and hidden files are named; 10 when absent. */
+  readonly top?: number;
+}
+
+/**
+ * Measures an image of the store by the indexes of its layers, which are fetched where they are missing.
+ *
+ * @param text a name or an id.
+ * @throws BuildError `image-not-found`.
+ */
 export async function measureImage(
   access: ImageAccess,
-  image: StoredImage,
-  { text, top }: { readonly text: string; readonly top: number },
+  text: string,
+  { top = 10, platform }: MeasureOptions = {},
 ): Promise<ImageMeasure> {
+  const image = findImage(access, text, { platform });
   const { signal } = access;
   const { config, layers: lazy } = await openStoredImage(access, image, text);
   const layers = await Promise.all(lazy.map((layer) => layer.load()));

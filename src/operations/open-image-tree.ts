@@ -15,14 +15,6 @@ export async function openImageTree(
   return openUnionTree(await Promise.all(layers.map((layer) => layer.load())));
 }
 
-/** `IMAGE[:PATH]`, where the path begins with a slash: `alpine:3:/etc`. */
-export function splitImagePath(text: string): { readonly image: string; readonly path: string | undefined } {
-  const colon = text.indexOf(":/");
-  return colon < 0
-    ? { image: text, path: undefined }
-    : { image: text.slice(0, colon), path: text.slice(colon + 1) };
-}
-
 /** @throws BuildError `copy-source-missing` when nothing is there. */
 export function findPath(
   tree: UnionTree,

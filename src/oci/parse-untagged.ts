@@ -1,5 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
-import { type ImageReference, parseImageReference } from "../oci/reference.ts";
+import { type ImageReference, parseImageReference } from "./reference.ts";
 
 /** A repository, for `--all-tags`. `verb` begins the message. @throws BuildError `option-invalid` for a name with a tag or digest. */
 export function parseUntagged(text: string, verb: "pull" | "push"): ImageReference {

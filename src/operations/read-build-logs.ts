@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { cleanLogLine } from "../progress/clean-text.ts";
+import type { ImageAccess } from "../image/image-access.ts";
 import { type LogLines, makeLogLines } from "../progress/log-lines.ts";
 import {
   listBuildSteps,
@@ -11,63 +11,60 @@ import {
 import { type LiveLogReader, openLiveLogReader } from "../store/live-log.ts";
 import type { LogChunk } from "../store/logs.ts";
 import type { Store } from "../store/open-store.ts";
+import { findBuild } from "./find-build.ts";
 
 /** How often a build that runs is looked at. */
 const LOOK_EVERY_MS = 200;
 
-interface ShownStep {
+export interface BuildLogsOptions {
+  /** Of one that runs: go on until it ends. */
+  readonly follow?: boolean;
+  /** Called with whole lines, as the step printed them, in the order in which they are found. */
+  readonly onLines: (
+    step: Pick<StoredBuildStep, "number" | "stage" | "name">,
+    lines: readonly string[],
+  ) => void;
+}
+
+interface ReadStep {
   reader?: LiveLogReader;
   readonly lines: Readonly<Record<LogChunk["stream"], LogLines>>;
   isDone: boolean;
 }
 
 /**
- * Writes what the steps of a build printed, and of one that runs what it has printed so far; with `isFollowing` until it ends. Every
- * line begins with the number of its step.
+ * Reads what the steps of a build printed, and of one that runs what it has printed so far.
  *
+ * @param id its beginning is enough; without it a build that runs, else the newest.
  * @returns how the build ended; undefined when it was forgotten meanwhile.
+ * @throws BuildError `option-invalid` when there is no such build.
  */
-export async function printBuildLogs(
-  store: Store,
-  { id }: Pick<StoredBuild, "id">,
-  {
-    write,
-    signal,
-    isFollowing,
-  }: {
-    readonly write: (text: string) => unknown;
-    readonly signal: AbortSignal;
-    readonly isFollowing: boolean;
-  },
+export async function readBuildLogs(
+  { store, signal }: ImageAccess,
+  id: string | undefined,
+  { follow = false, onLines }: BuildLogsOptions,
 ): Promise<StoredBuild["outcome"] | undefined> {
-  const shown = new Map<number, ShownStep>();
-  let current: number | undefined;
-  const show = ({ number, stage, name }: StoredBuildStep, lines: readonly string[]) => {
-    if (lines.length === 0) return;
-    const header = `#${number} ${stage === "" ? "" : `[${stage}] `}${name}\n`;
-    write(
-      `${current === number ? "" : header}${lines.map((line) => `#${number} ${cleanLogLine(line)}\n`).join("")}`,
-    );
-    current = number;
-  };
+  const { id: wholeId } = findBuild(store, id, { prefer: "running" });
+  const steps = new Map<number, ReadStep>();
   try {
     for (;;) {
-      const build = listBuilds(store).find((one) => one.id === id);
+      const build = listBuilds(store).find((one) => one.id === wholeId);
       if (build === undefined) return undefined;
-      for (const step of listBuildSteps(store, id)) {
-        const state = shown.get(step.number) ?? makeShownStep();
-        shown.set(step.number, state);
-        if (!state.isDone) show(step, readNew(store, build, { step, state }));
+      for (const step of listBuildSteps(store, wholeId)) {
+        const state = steps.get(step.number) ?? makeReadStep();
+        steps.set(step.number, state);
+        const lines = state.isDone ? [] : readNew(store, build, { step, state });
+        if (lines.length > 0) onLines(step, lines);
       }
-      if (!isFollowing || build.outcome !== "running") return build.outcome;
+      if (!follow || build.outcome !== "running") return build.outcome;
       await sleep(LOOK_EVERY_MS, undefined, { signal });
     }
   } finally {
-    for (const { reader } of shown.values()) reader?.[Symbol.dispose]();
+    for (const { reader } of steps.values()) reader?.[Symbol.dispose]();
   }
 }
 
-function makeShownStep(): ShownStep {
+function makeReadStep(): ReadStep {
   return { lines: { stdout: makeLogLines(), stderr: makeLogLines() }, isDone: false };
 }
 
@@ -75,7 +72,7 @@ function makeShownStep(): ShownStep {
 function readNew(
   store: Store,
   build: StoredBuild,
-  { step, state }: { readonly step: StoredBuildStep; readonly state: ShownStep },
+  { step, state }: { readonly step: StoredBuildStep; readonly state: ReadStep },
 ): string[] {
   const isRunning = build.outcome === "running" && step.outcome === "running";
   if (isRunning) state.reader ??= openLiveLogReader(store, { leaseId: build.leaseId, key: step.key });
