@@ -226,7 +226,11 @@ test("makeCopyContentKey() does not change with names, places and sources; nor d
     assert.equal(contentKey(before), contentKey(after), field);
   });
   checkFields<CopyStep>({ base: stepId }, copy, (before, after) => {
-    assert.equal(contentKey(before) === contentKey(after), before.link);
+    const isSame = (chown: string | undefined) =>
+      contentKey({ ...before, chown }) === contentKey({ ...after, chown });
+    for (const chown of [undefined, "1", "1:2", ":2"]) assert.equal(isSame(chown), before.link, chown);
+    // Who that is stands in files of the base.
+    for (const chown of ["app", "1:app", ":app"]) assert.ok(!isSame(chown), chown);
   });
 });
 

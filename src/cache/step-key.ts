@@ -1,3 +1,4 @@
+import { isPlainOwner } from "../oci/is-plain-owner.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import type { CopyStep, RunStep, WorkdirStep } from "../plan/plan.ts";
 import { type Canonical, digestCanonical } from "./canonical.ts";
@@ -9,8 +10,10 @@ import { type Canonical, digestCanonical } from "./canonical.ts";
  * in cache mounts, proxy variables, diff IDs (they contain mtimes), the machine, the user and the time; but SOURCE_DATE_EPOCH, where
  * it is given, for COPY and WORKDIR give it to what they make. A change of what a key
  * is made of changes `KEY_VERSION`.
+ *
+ * Who a name in `--chown` is stands in files of the base, so that the text and the base say it, with `--link`, too: no file is opened for a key.
  */
-const KEY_VERSION = 1;
+const KEY_VERSION = 2;
 
 export interface StepKey {
   readonly key: string;
@@ -101,7 +104,7 @@ export function makeCopyContentKey(
 
 function definitionOfCopy(step: CopyStep, inputs: InputIds) {
   return {
-    base: step.link ? undefined : inputs(step.base),
+    base: step.link && isPlainOwner(step.chown ?? "") ? undefined : inputs(step.base),
     destination: step.destination,
     chown: step.chown,
     chmod: step.chmod,

@@ -70,8 +70,6 @@ export interface SelectCopyRequest {
   readonly link?: boolean;
   /** Unpack sources that are tar archives (by content); `local`: but for those that were downloaded. */
   readonly unpack?: boolean | "local";
-  /** The destination's layers, for names in `chown`; may be absent when `chown` is absent or numeric. */
-  readonly base?: readonly Layer[];
   /** Where the selection file is put (a temporary directory of the store). */
   readonly temporaryDirectory: string;
   /** Digests of files that were read before (`fileDigestsPath`); every file is read when absent. */
@@ -80,7 +78,7 @@ export interface SelectCopyRequest {
 
 /** What `selectCopy` found: a file on disk, so that its size does not matter. Dispose it, used or not. */
 export interface CopySelection extends AsyncDisposable {
-  /** Digest of the selected files as they will be written, and of no more: the content key's part. */
+  /** Digest of the selected files as they will be written, but for the owner that `chown` gives them: the content key's part. */
   readonly contentDigest: Digest;
   readonly entryCount: number;
   /** Of regular files. */
@@ -112,6 +110,8 @@ export interface WriteCopyRequest {
   readonly selection: CopySelection;
   /** The destination's layers, bottom first; not looked at with `link`. */
   readonly base: readonly Layer[];
+  /** The layers in which names in `chown` are looked up; may be absent when it is absent or numeric. */
+  readonly userLayers?: readonly Layer[];
   readonly layersDirectory: string;
   /** Seconds since 1970, of directories and inline files that the copy makes; 0 by default. */
   readonly mtime?: number;

@@ -83,7 +83,7 @@ class Bench {
   }
 
   select(sources: readonly CopyRequestSource[], destination: string, part: Partial<SelectCopyRequest> = {}) {
-    const request = { sources, destination, base: this.base, temporaryDirectory: this.at, ...part };
+    const request = { sources, destination, temporaryDirectory: this.at, ...part };
     return selectCopy(request, { makeIgnoreMatcher });
   }
 
@@ -95,7 +95,13 @@ class Bench {
   ): Promise<string[]> {
     const selection = this.select(sources, destination, part);
     try {
-      const request = { selection, base: this.base, layersDirectory: this.layersDirectory, mtime: 5 };
+      const request = {
+        selection,
+        base: this.base,
+        userLayers: this.base,
+        layersDirectory: this.layersDirectory,
+        mtime: 5,
+      };
       const { layer } = await writeCopyLayer(request, { makeIgnoreMatcher });
       return this.list(layer);
     } finally {
@@ -645,7 +651,7 @@ test("the content digest changes with what is written and with nothing else", {
     assert.ok(!seen.has(found), what);
     seen.add(found);
   };
-  isNew("chown", { chown: "1:1" });
+  assert.equal(digest({ chown: "app" }), first, "who a name is: the text and the base are in the key");
   isNew("chmod", { chmod: "600" });
   chmodSync(join(bench.context, "d/f"), 0o600);
   isNew("mode");

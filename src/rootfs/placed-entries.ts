@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { SelectedItem } from "./copy-request.ts";
 import type { RootfsPath } from "./entry.ts";
 import { RecordSorter, type Sequenced } from "./record-sorter.ts";
+import type { Owner } from "./resolve-owner.ts";
 import { type SelectedEntry, SelectionReader, SelectionWriter } from "./selection-file.ts";
 
 /** What items of a COPY put at one path, in the order in which they came. */
@@ -14,6 +15,7 @@ export interface PlacedGroup {
 /** Everything that was given a place, sorted by it; bytes and metadata stay where they are. */
 export class PlacedEntries implements Disposable {
   readonly selection: SelectionReader;
+  readonly #owner: Owner | undefined;
   readonly #sorter: RecordSorter;
   /** Members of archives: they are in no selection file. */
   readonly #membersPath: string;
@@ -21,7 +23,9 @@ export class PlacedEntries implements Disposable {
   #memberReader: SelectionReader | undefined;
   readonly #starts: { readonly sequence: number; readonly item: SelectedItem }[] = [];
 
-  constructor(workDirectory: string, selectionPath: string) {
+  /** `owner`: of everything that was selected, in place of its own. */
+  constructor(workDirectory: string, selectionPath: string, owner: Owner | undefined) {
+    this.#owner = owner;
     this.selection = new SelectionReader(selectionPath);
     this.#sorter = new RecordSorter(join(workDirectory, "sort"));
     this.#membersPath = join(workDirectory, "members");
@@ -57,9 +61,13 @@ export class PlacedEntries implements Disposable {
   }
 
   read({ entry, sequence }: Sequenced): { readonly selected: SelectedEntry; readonly item: SelectedItem } {
-    if (entry.implicit) this.#memberReader ??= new SelectionReader(this.#membersPath);
-    const reader = entry.implicit ? this.#memberReader! : this.selection;
-    return { selected: reader.read(entry.dataOffset!).selected, item: this.#itemOf(sequence) };
+    const item = this.#itemOf(sequence);
+    if (entry.implicit) {
+      this.#memberReader ??= new SelectionReader(this.#membersPath);
+      return { selected: this.#memberReader.read(entry.dataOffset!).selected, item };
+    }
+    const { selected } = this.selection.read(entry.dataOffset!);
+    return { selected: { ...selected, entry: { ...selected.entry, ...this.#owner } }, item };
   }
 
   [Symbol.dispose](): void {

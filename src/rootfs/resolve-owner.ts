@@ -1,5 +1,6 @@
 import { BuildError } from "../errors/build-error.ts";
 import { hintNearest } from "../errors/suggest-nearest.ts";
+import { isPlainOwner } from "../oci/is-plain-owner.ts";
 import type { Layer } from "./layer.ts";
 import { openUnionTree, type UnionTree } from "./union-tree.ts";
 
@@ -28,11 +29,6 @@ export function resolveOwnerIn(text: string, layers: readonly Layer[] = []): Own
   const group = colon < 0 ? "" : text.slice(colon + 1);
   const owner = user === "" ? { uid: 0, gid: 0 } : resolveUser(user, text, openTree);
   return group === "" ? owner : { uid: owner.uid, gid: resolveGroup(group, text, openTree) };
-}
-
-/** True when no file is needed to know who it is: as in BuildKit, `root` is a number. */
-export function isPlainOwner(text: string): boolean {
-  return /^(?:\d*|root)(?::(?:\d*|root))?$/.test(text);
 }
 
 function resolveUser(user: string, text: string, openTree: () => UnionTree): Owner {

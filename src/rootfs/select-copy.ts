@@ -17,7 +17,6 @@ import type { IgnoreMatcher, MakeIgnoreMatcher } from "./ignore-matcher.ts";
 import { hasWildcard } from "./match-glob.ts";
 import { WHITEOUT_PREFIX } from "./member-entry.ts";
 import { type ModeChange, parseModeChange } from "./parse-mode-change.ts";
-import { type Owner, resolveOwnerIn } from "./resolve-owner.ts";
 import { resolvePath } from "./resolve-path.ts";
 import {
   baseName,
@@ -42,9 +41,10 @@ export interface SelectOptions extends Pick<SourceTreeOptions, "onLook" | "onRea
 export type PlainSelection = Omit<CopySelection, keyof AsyncDisposable>;
 
 /**
- * Finds what a COPY copies and hashes it as it will be written: path below its source, type, mode and owner after
- * `--chmod` and `--chown`, size, content, link target, device, attributes, which names are one file. Never a time, never
+ * Finds what a COPY copies and hashes it as it will be written: path below its source, type, mode after `--chmod`, owner
+ * without `--chown`, size, content, link target, device, attributes, which names are one file. Never a time, never
  * an owner that is overwritten, never the mode and owner of a source directory itself (its contents are copied, not it).
+ * Who `--chown` means is the writer's to find out: to be found in the cache, a COPY needs no file of its destination.
  * @throws BuildError `copy-source-missing`, `copy-failed`, `option-invalid`.
  */
 export function selectCopy(request: SelectCopyRequest, options: SelectOptions): PlainSelection {
@@ -77,7 +77,8 @@ class Selector implements Disposable {
   readonly #writer: SelectionWriter;
   readonly #hash = new CanonicalHash();
   readonly #digests: FileDigests | undefined;
-  readonly #owner: Owner | undefined;
+  /** `--chown` gives them all another: whose they are does not count, and the writer knows who that is. */
+  readonly #changesOwner: boolean;
   readonly #changeMode: ModeChange | undefined;
   readonly #exclude: IgnoreMatcher | undefined;
   /** Sources of one COPY mostly share their tree. */
@@ -93,7 +94,7 @@ class Selector implements Disposable {
     this.#writer = writer;
     const { chown, chmod, exclude = [], fileDigestsPath } = request;
     this.#digests = fileDigestsPath === undefined ? undefined : openFileDigests(fileDigestsPath);
-    this.#owner = chown === undefined || chown === "" ? undefined : resolveOwnerIn(chown, request.base);
+    this.#changesOwner = chown !== undefined && chown !== "";
     this.#changeMode = chmod === undefined || chmod === "" ? undefined : parseModeChange(chmod);
     this.#exclude = exclude.length === 0 ? undefined : options.makeIgnoreMatcher(exclude);
   }
@@ -304,9 +305,9 @@ class Selector implements Disposable {
     this.#totalBytes += entry.size;
   }
 
-  /** Owner and mode as they will be written. */
+  /** Mode as it will be written; owner, too, unless it will be another. */
   #adjust(entry: Entry): Entry {
-    const { uid, gid } = this.#owner ?? entry;
+    const { uid, gid } = this.#changesOwner ? { uid: 0, gid: 0 } : entry;
     const mode =
       entry.type === "symlink" || this.#changeMode === undefined
         ? entry.mode

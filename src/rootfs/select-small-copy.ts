@@ -15,6 +15,6 @@ export function selectSmallCopy(
   const isLocal = request.sources.every(
     (source) => source.kind === "inline" || (source.kind === "path" && source.tree.kind === "directory"),
   );
-  if (!isLocal || request.base !== undefined) return undefined;
+  if (!isLocal) return undefined;
   return whenSmall((budget) => selectCopy(request, { makeIgnoreMatcher, ...budget }));
 }

@@ -5,7 +5,7 @@ import { readRecord, recordSize, writeRecord } from "./entry-record.ts";
 /*
  * What a COPY selected, in the order in which it was found: u32 length of the whole, u8 role, u32 layer + 1 (0 for none),
  * u16 + path of the bytes in their tree, u16 + inode, then the entry (entry-record.ts). The entry's path is relative to
- * its item; mode and owner are those that will be written.
+ * its item; the mode is the one that will be written, and so is the owner where there is no `--chown`.
  */
 
 export interface SelectedEntry {

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
-import { CopyDestination, type TouchedDirectory } from "./copy-destination.ts";
+import { CopyDestination } from "./copy-destination.ts";
 import type { SelectedItem, WriteCopyRequest, WrittenLayer } from "./copy-request.ts";
 import { CopySources } from "./copy-sources.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
@@ -13,7 +13,7 @@ import { newDirectory } from "./new-directory.ts";
 import { parseModeChange } from "./parse-mode-change.ts";
 import { placeArchive } from "./place-archive.ts";
 import { PlacedEntries, type PlacedGroup } from "./placed-entries.ts";
-import { resolveOwnerIn } from "./resolve-owner.ts";
+import { type Owner, resolveOwnerIn } from "./resolve-owner.ts";
 import { comparePaths, isWithin, joinPath, parentPath, pathToText } from "./rootfs-path.ts";
 import type { PlainSelection } from "./select-copy.ts";
 import type { SelectedEntry } from "./selection-file.ts";
@@ -48,16 +48,18 @@ export async function writeCopyLayer(
   try {
     using tree = openUnionTree(selection.request.link ? [] : request.base);
     using sources = new CopySources(selection.request, options.makeIgnoreMatcher);
-    using placed = new PlacedEntries(workDirectory, selection.selectionPath);
+    const { chown } = selection.request;
+    const owner = chown ? resolveOwnerIn(chown, request.userLayers) : undefined;
+    using placed = new PlacedEntries(workDirectory, selection.selectionPath, owner);
     const destination = new CopyDestination(tree, selection.request.destination);
-    const layout: Layout = { request, tree, sources, destination, placed, workDirectory };
+    const layout: Layout = { request, owner, tree, sources, destination, placed, workDirectory };
     for (const item of selection.items) {
       if (!item.mayUnpack || !(await layArchive(layout, item))) layItem(layout, item);
       options.throwIfAborted?.();
     }
     using writer = new LayerWriter(layersDirectory, undefined, options.onProgress);
     const merge = new Merge({ tree, placed, sources, writer });
-    const made = madeDirectories(request, tree, destination.touched);
+    const made = madeDirectories(layout);
     const steps = mergeSorted<Step>([made, placed.groups()], (a, b) => comparePaths(a.path, b.path));
     for (const step of steps) {
       options.throwIfAborted?.();
@@ -72,6 +74,8 @@ export async function writeCopyLayer(
 
 interface Layout {
   readonly request: PlainWriteCopyRequest;
+  /** Of `--chown`. */
+  readonly owner: Owner | undefined;
   readonly tree: UnionTree;
   readonly sources: CopySources;
   readonly destination: CopyDestination;
@@ -91,7 +95,7 @@ function layItem({ destination, placed }: Layout, item: SelectedItem): void {
 
 /** False when the item's file is no archive. */
 async function layArchive(layout: Layout, item: SelectedItem): Promise<boolean> {
-  const { request, tree, sources, destination, placed, workDirectory } = layout;
+  const { request, owner, tree, sources, destination, placed, workDirectory } = layout;
   const { selected } = placed.selection.read(item.start);
   const layer = await unpackArchive({
     open: () => sources.read(item, selected),
@@ -100,14 +104,13 @@ async function layArchive(layout: Layout, item: SelectedItem): Promise<boolean> 
     limits: request.limits,
   });
   if (layer === undefined) return false;
-  const { chown } = request.selection.request;
   placed.startItem(item);
   const archive = {
     layer,
     number: sources.addArchive(layer),
     place: destination.placeArchive(),
     tree,
-    owner: chown ? resolveOwnerIn(chown, request.selection.request.base) : undefined,
+    owner,
     mtime: request.mtime ?? 0,
   };
   for (const { path, selected: member } of placeArchive(archive)) placed.addMember(path, member);
@@ -117,13 +120,9 @@ async function layArchive(layout: Layout, item: SelectedItem): Promise<boolean> 
 type Step = { readonly kind: "made"; readonly path: RootfsPath; readonly entry: Entry } | PlacedGroup;
 
 /** The directories above what is copied, in order: new ones, and those below as they are. */
-function madeDirectories(
-  { selection, mtime = 0 }: PlainWriteCopyRequest,
-  tree: UnionTree,
-  touched: ReadonlyMap<RootfsPath, TouchedDirectory>,
-): Step[] {
-  const { chown, chmod } = selection.request;
-  const owner = chown ? resolveOwnerIn(chown, selection.request.base) : undefined;
+function madeDirectories({ request, owner, tree, destination: { touched } }: Layout): Step[] {
+  const { selection, mtime = 0 } = request;
+  const { chmod } = selection.request;
   const mode = chmod ? parseModeChange(chmod)(0o755, true) : undefined;
   const made = new Map<RootfsPath, Entry>();
   // A parent comes before what lies in it.

@@ -6,14 +6,12 @@ import type {
   CopyTree,
   SelectCopyRequest,
 } from "../rootfs/copy-request.ts";
-import { isPlainOwner } from "../rootfs/resolve-owner.ts";
 import { hasFileList, writeFileList } from "../store/builds.ts";
 import { fileDigestsPath } from "../store/file-digests.ts";
 import { loadCopiedLayers } from "./load-copied-layers.ts";
-import { loadUserLayers } from "./load-upper-layers.ts";
 import type { KeyedStep } from "./look-up.ts";
 import { asRootfs, type KeyContext } from "./solve-plan.ts";
-import type { DownloadedFile, Solved, SolvedRootfs } from "./solved.ts";
+import type { DownloadedFile, Solved } from "./solved.ts";
 
 /** A COPY or ADD whose inputs are solved. */
 export interface KeyedCopy extends KeyedStep, AsyncDisposable {
@@ -33,7 +31,7 @@ export async function keyCopy(step: CopyStep, context: KeyContext): Promise<Keye
   const inputs = (id: StepId) => recordIdOf(id === step.base ? base : sources.get(id)!);
   let selecting: Promise<CopySelection> | undefined;
   const select = async (): Promise<CopySelection> =>
-    work.selectCopy(await makeRequest(step, { base, sources }, context), { signal });
+    work.selectCopy(await makeRequest(step, sources, context), { signal });
   const keyed: KeyedCopy = {
     base,
     select() {
@@ -59,7 +57,7 @@ export async function keyCopy(step: CopyStep, context: KeyContext): Promise<Keye
 
 async function makeRequest(
   step: CopyStep,
-  { base, sources }: { readonly base: SolvedRootfs; readonly sources: ReadonlyMap<StepId, Solved> },
+  sources: ReadonlyMap<StepId, Solved>,
   { access }: KeyContext,
 ): Promise<SelectCopyRequest> {
   const opened = await openSources(step, sources, access);
@@ -75,8 +73,6 @@ async function makeRequest(
     unpack: step.instruction === "ADD" && (step.unpack ?? "local"),
     temporaryDirectory: access.store.temporaryDirectory,
     fileDigestsPath: fileDigestsPath(access.store),
-    // A name is looked up in the destination's own files.
-    ...(step.chown && !isPlainOwner(step.chown) && { base: await loadUserLayers(base.layers, access) }),
   };
 }
 

@@ -1,11 +1,12 @@
 import type { ImageAccess } from "../image/image-access.ts";
+import { isPlainOwner } from "../oci/is-plain-owner.ts";
 import type { CopyStep } from "../plan/plan.ts";
 import type { CopySelection } from "../rootfs/copy-request.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import type { StepRecord } from "../store/records.ts";
 import { type KeyedCopy, keyCopy } from "./key-copy.ts";
-import { loadUpperLayers } from "./load-upper-layers.ts";
+import { loadUpperLayers, loadUserLayers } from "./load-upper-layers.ts";
 import { type MissingStep, runOnce } from "./run-once.ts";
 import { solveKeyed } from "./solve-keyed.ts";
 import type { SolveContext } from "./solve-plan.ts";
@@ -29,7 +30,7 @@ export async function solveCopy(step: CopyStep, context: SolveContext): Promise<
 async function copyFiles(missing: MissingStep, keyed: KeyedCopy, context: SolveContext): Promise<StepRecord> {
   const { store, work, signal } = context.access;
   const selection = await keyed.select();
-  const base = await loadDestination(selection, keyed.base, context.access);
+  const { base, userLayers } = await loadDestination(selection, keyed.base, context.access);
   const { totalBytes } = selection;
   let isTold = false;
   const onProgress = (progress: { readonly doneBytes: number }) => {
@@ -39,7 +40,7 @@ async function copyFiles(missing: MissingStep, keyed: KeyedCopy, context: SolveC
   return runOnce(missing, context, async () => {
     const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
       work.writeCopyLayer(
-        { selection, base, layersDirectory, mtime: context.epochSeconds },
+        { selection, base, userLayers, layersDirectory, mtime: context.epochSeconds },
         { signal, onProgress },
       ),
     );
@@ -48,14 +49,18 @@ async function copyFiles(missing: MissingStep, keyed: KeyedCopy, context: SolveC
   });
 }
 
-/** The layers that say what is where a COPY puts its files: only their indexes are there for certain. */
+/** The layers that say what is where a COPY puts its files, of which only the indexes are there for certain, and those that say who `--chown` names. */
 export async function loadDestination(
   selection: CopySelection,
   { layers }: SolvedRootfs,
-  { work, signal }: ImageAccess,
-): Promise<Layer[]> {
-  if (selection.request.link) return [];
+  access: ImageAccess,
+): Promise<{ readonly base: readonly Layer[]; readonly userLayers: readonly Layer[] }> {
+  const { work, signal } = access;
+  const { link, chown = "" } = selection.request;
   const settle = (upper: readonly Layer[]) =>
     work.settleDestination({ selection, layers: upper }, { signal });
-  return loadUpperLayers({ layers, settle, onlyIndexes: true });
+  return {
+    base: link ? [] : await loadUpperLayers({ layers, settle, onlyIndexes: true }),
+    userLayers: isPlainOwner(chown) ? [] : await loadUserLayers(layers, access),
+  };
 }

@@ -1,8 +1,9 @@
 import { makeWorkdirKey } from "../cache/step-key.ts";
 import type { ImageAccess } from "../image/image-access.ts";
+import { isPlainOwner } from "../oci/is-plain-owner.ts";
 import type { WorkdirStep } from "../plan/plan.ts";
 import type { Layer } from "../rootfs/layer.ts";
-import { isPlainOwner, resolveOwnerIn } from "../rootfs/resolve-owner.ts";
+import { resolveOwnerIn } from "../rootfs/resolve-owner.ts";
 import { storeWrittenLayer } from "../rootfs/stored-layer.ts";
 import { loadLayersOfPaths, loadUserLayers } from "./load-upper-layers.ts";
 import type { KeyedStep } from "./look-up.ts";
