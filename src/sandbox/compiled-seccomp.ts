@@ -15,8 +15,11 @@ export interface CompiledSeccomp {
 /** The size of an instruction (struct sock_filter of linux/filter.h). */
 const INSTRUCTION_BYTES = 8;
 
-/** Newer ones have a cache of their own and no such file: then nothing is kept. */
-const KEEP_SCRIPT = '{ cp "$1" "$2.$$" && mv "$2.$$" "$2"; } 2>/dev/null || :';
+/**
+ * Newer ones have a cache of their own and no such file: then nothing is kept. What crun tells a hook (config.md of the runtime spec, "POSIX-platform
+ * Hooks") is read, for crun 1.8 fails the container when a hook has ended before.
+ */
+const KEEP_SCRIPT = 'read -r state; { cp "$1" "$2.$$" && mv "$2.$$" "$2"; } 2>/dev/null || :';
 
 /**
  * @param stateDirectory crun's `--root`
