@@ -7,7 +7,7 @@ import { ingestLayer } from "../src/rootfs/ingest-layer.ts";
 import type { Layer } from "../src/rootfs/layer.ts";
 import { cleanPath } from "../src/rootfs/rootfs-path.ts";
 import { tarPadding } from "../src/rootfs/tar-header.ts";
-import type { TarMember } from "../src/rootfs/tar-reader.ts";
+import type { TarMember } from "../src/rootfs/tar-member.ts";
 import { encodeTarMember, TAR_END } from "../src/rootfs/tar-writer.ts";
 import { openUnionTree } from "../src/rootfs/union-tree.ts";
 

@@ -1,7 +1,7 @@
 import type { Entry, EntryType } from "./entry.ts";
 import { OPAQUE_MARKER, WHITEOUT_PREFIX } from "./member-entry.ts";
 import { baseName, joinPath, parentPath, ROOT } from "./rootfs-path.ts";
-import type { TarMember, TarMemberType } from "./tar-reader.ts";
+import type { TarMember, TarMemberType } from "./tar-member.ts";
 
 const MEMBER_TYPE: Readonly<Record<Exclude<EntryType, "whiteout">, TarMemberType>> = {
   file: "file",

@@ -3,7 +3,7 @@ import type { Entry, RootfsPath } from "./entry.ts";
 import { PATH_LIMIT } from "./entry-record.ts";
 import { implicitDirectory } from "./layer-entries.ts";
 import { baseName, cleanPath, parentPath, ROOT, textFromBytes } from "./rootfs-path.ts";
-import type { TarMember } from "./tar-reader.ts";
+import type { TarMember } from "./tar-member.ts";
 
 /** OCI image spec 1.1, layer.md, "Whiteouts". */
 export const WHITEOUT_PREFIX = ".wh.";

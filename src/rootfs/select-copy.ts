@@ -2,31 +2,15 @@ import { createHash, randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
 import { type FileDigests, openFileDigests } from "../store/file-digests.ts";
-import { addEntry, CanonicalHash } from "./canonical-hash.ts";
 import { ContentHash } from "./content-hash.ts";
-import type {
-  CopyRequestSource,
-  CopySelection,
-  CopyTree,
-  SelectCopyRequest,
-  SelectedItem,
-} from "./copy-request.ts";
+import type { CopyRequestSource, CopySelection, CopyTree, SelectCopyRequest } from "./copy-request.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
 import { type FoundSource, findSources, missing } from "./find-sources.ts";
 import type { IgnoreMatcher, MakeIgnoreMatcher } from "./ignore-matcher.ts";
 import { hasWildcard } from "./match-glob.ts";
-import { WHITEOUT_PREFIX } from "./member-entry.ts";
-import { type ModeChange, parseModeChange } from "./parse-mode-change.ts";
 import { resolvePath } from "./resolve-path.ts";
-import {
-  baseName,
-  bytesFromText,
-  cleanPath,
-  joinPath,
-  pathToText,
-  ROOT,
-  textFromBytes,
-} from "./rootfs-path.ts";
+import { baseName, bytesFromText, cleanPath, joinPath, ROOT, textFromBytes } from "./rootfs-path.ts";
+import { SelectedItems } from "./selected-items.ts";
 import { type EntryRole, SelectionWriter } from "./selection-file.ts";
 import { openSourceTree, type SourceNode, type SourceTree, type SourceTreeOptions } from "./source-tree.ts";
 
@@ -50,11 +34,11 @@ export type PlainSelection = Omit<CopySelection, keyof AsyncDisposable>;
 export function selectCopy(request: SelectCopyRequest, options: SelectOptions): PlainSelection {
   const selectionPath = join(request.temporaryDirectory, `selection-${randomBytes(9).toString("hex")}`);
   using writer = new SelectionWriter(selectionPath);
-  using selector = new Selector(request, options, writer);
+  const selected = new SelectedItems(request, writer);
+  using selector = new Selector(request, options, selected);
   for (const [number, source] of request.sources.entries()) selector.select(source, number);
   writer.finish();
-  const { contentDigest, entryCount, totalBytes, items } = selector.result();
-  return { contentDigest, entryCount, totalBytes, items, selectionPath, request };
+  return { ...selected.result(), selectionPath, request };
 }
 
 /** One item in the making. */
@@ -74,28 +58,19 @@ interface Walk {
 class Selector implements Disposable {
   readonly #request: SelectCopyRequest;
   readonly #options: SelectOptions;
-  readonly #writer: SelectionWriter;
-  readonly #hash = new CanonicalHash();
+  readonly #selected: SelectedItems;
   readonly #digests: FileDigests | undefined;
-  /** `--chown` gives them all another: whose they are does not count, and the writer knows who that is. */
-  readonly #changesOwner: boolean;
-  readonly #changeMode: ModeChange | undefined;
   readonly #exclude: IgnoreMatcher | undefined;
   /** Sources of one COPY mostly share their tree. */
   readonly #trees = new Map<CopyTree, SourceTree>();
-  readonly #items: SelectedItem[] = [];
-  #entryCount = 0;
-  #totalBytes = 0;
   #readBytes = 0;
 
-  constructor(request: SelectCopyRequest, options: SelectOptions, writer: SelectionWriter) {
+  constructor(request: SelectCopyRequest, options: SelectOptions, selected: SelectedItems) {
     this.#request = request;
     this.#options = options;
-    this.#writer = writer;
-    const { chown, chmod, exclude = [], fileDigestsPath } = request;
+    this.#selected = selected;
+    const { exclude = [], fileDigestsPath } = request;
     this.#digests = fileDigestsPath === undefined ? undefined : openFileDigests(fileDigestsPath);
-    this.#changesOwner = chown !== undefined && chown !== "";
-    this.#changeMode = chmod === undefined || chmod === "" ? undefined : parseModeChange(chmod);
     this.#exclude = exclude.length === 0 ? undefined : options.makeIgnoreMatcher(exclude);
   }
 
@@ -122,15 +97,6 @@ class Selector implements Disposable {
     }
   }
 
-  result() {
-    return {
-      contentDigest: this.#hash.digest(),
-      entryCount: this.#entryCount,
-      totalBytes: this.#totalBytes,
-      items: this.#items,
-    };
-  }
-
   [Symbol.dispose](): void {
     this.#digests?.[Symbol.dispose]();
     for (const tree of this.#trees.values()) tree[Symbol.dispose]();
@@ -153,9 +119,9 @@ class Selector implements Disposable {
     const content = Buffer.from(source.content, "utf8");
     const name = bytesFromText(source.name);
     const entry = { ...REGULAR_FILE, mode: 0o644, size: content.length };
-    this.#addItem({ source: number, kind: "leaf", name, mtime: 0 }, () => {
+    this.#selected.addItem({ source: number, kind: "leaf", name, mtime: 0 }, () => {
       const contentHash = createHash("sha256").update(content).digest();
-      this.#add({ entry: this.#adjust({ ...entry, contentHash }) }, ROOT, { name });
+      this.#selected.add({ entry: this.#selected.adjust({ ...entry, contentHash }) }, ROOT, { name });
     });
   }
 
@@ -168,9 +134,9 @@ class Selector implements Disposable {
     const entry = { ...REGULAR_FILE, mode: source.mode, mtime: source.mtime, size };
     const name = bytesFromText(source.name);
     const mayUnpack = this.#request.unpack === true;
-    this.#addItem({ source: number, kind: "leaf", name, mtime: source.mtime, mayUnpack }, () => {
+    this.#selected.addItem({ source: number, kind: "leaf", name, mtime: source.mtime, mayUnpack }, () => {
       const contentHash = this.#contentHash(tree, node);
-      this.#add({ entry: this.#adjust({ ...entry, contentHash }) }, path, { name });
+      this.#selected.add({ entry: this.#selected.adjust({ ...entry, contentHash }) }, path, { name });
     });
   }
 
@@ -216,18 +182,11 @@ class Selector implements Disposable {
     const mayUnpack = unpack !== false && node.entry.type === "file";
     const kind = isDirectory ? "directory" : "leaf";
     const item = { source: number, kind, name, mtime: node.entry.mtime, mayUnpack } as const;
-    this.#addItem(item, () => {
+    this.#selected.addItem(item, () => {
       const walk: Walk = { tree, include, exclude: this.#exclude, names: new Map(), pending: [], root: path };
       if (isDirectory) this.#walkDirectory(walk, path);
       else this.#addNode(walk, node, { name });
     });
-  }
-
-  #addItem(item: Omit<SelectedItem, "start" | "end">, add: () => void): void {
-    const start = this.#writer.offset;
-    this.#hash.add("item").add(item.kind);
-    add();
-    this.#items.push({ ...item, start, end: this.#writer.offset });
   }
 
   #walkDirectory(walk: Walk, directory: RootfsPath): void {
@@ -260,7 +219,7 @@ class Selector implements Disposable {
     const isFile = node.entry.type === "file";
     const contentHash = isFile ? this.#contentHash(tree, node) : undefined;
     const path = name === undefined ? relative(node.entry.path, root) : ROOT;
-    const { dataOffset, hardLinkOf: _, ...entry } = this.#adjust(node.entry);
+    const { dataOffset, hardLinkOf: _, ...entry } = this.#selected.adjust(node.entry);
     const written: Entry = {
       ...entry,
       path,
@@ -273,46 +232,7 @@ class Selector implements Disposable {
       if (first === undefined) names.set(node.inode, path);
     }
     const selected = { ...node, entry: written };
-    this.#add(selected, node.dataPath ?? node.entry.path, { role, name, hardLinkOf: first });
-  }
-
-  #add(
-    node: SourceNode,
-    dataPath: RootfsPath,
-    {
-      role = "copied",
-      name,
-      hardLinkOf = ROOT,
-    }: { role?: EntryRole; name?: string; hardLinkOf?: RootfsPath },
-  ): void {
-    const { entry, layer, inode } = node;
-    if ((name ?? baseName(entry.path)).startsWith(WHITEOUT_PREFIX)) {
-      throw new BuildError(
-        "copy-failed",
-        `Cannot ${this.#request.verb ?? "copy"} "${pathToText(dataPath)}": in a layer a name that begins with ".wh." means a deletion`,
-      );
-    }
-    this.#hash.add(name ?? "").add(role);
-    addEntry(this.#hash, entry, hardLinkOf === ROOT ? "" : hardLinkOf);
-    this.#writer.add({
-      entry,
-      role,
-      dataPath,
-      ...(layer === undefined ? {} : { layer }),
-      ...(inode === undefined ? {} : { inode }),
-    });
-    this.#entryCount++;
-    this.#totalBytes += entry.size;
-  }
-
-  /** Mode as it will be written; owner, too, unless it will be another. */
-  #adjust(entry: Entry): Entry {
-    const { uid, gid } = this.#changesOwner ? { uid: 0, gid: 0 } : entry;
-    const mode =
-      entry.type === "symlink" || this.#changeMode === undefined
-        ? entry.mode
-        : this.#changeMode(entry.mode, entry.type === "directory");
-    return { ...entry, uid, gid, mode };
+    this.#selected.add(selected, node.dataPath ?? node.entry.path, { role, name, hardLinkOf: first });
   }
 
   /** Kept for the next build, for which the file is mostly as it was. */

@@ -1,6 +1,6 @@
 import { formatPaxRecords, type PaxRecords, XATTR_PREFIX } from "./pax-records.ts";
 import { FIELD, TAR_BLOCK, tarChecksum, tarPadding } from "./tar-header.ts";
-import type { TarMember, TarMemberType } from "./tar-reader.ts";
+import type { TarMember, TarMemberType } from "./tar-member.ts";
 
 const TYPEFLAG: Readonly<Record<TarMemberType, string>> = {
   file: "0",

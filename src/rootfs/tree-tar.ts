@@ -2,7 +2,7 @@ import { closeSync, openSync, writeSync } from "node:fs";
 import type { Entry } from "./entry.ts";
 import { type ExportTreesRequest, openExportedTrees } from "./exported-trees.ts";
 import { tarPadding } from "./tar-header.ts";
-import type { TarMember } from "./tar-reader.ts";
+import type { TarMember } from "./tar-member.ts";
 import { encodeTarMember, TAR_END } from "./tar-writer.ts";
 
 const ZEROS = Buffer.alloc(512);

@@ -14,7 +14,8 @@ import { LayerWriter } from "./layer-writer.ts";
 import { memberEntry, WHITEOUT_PREFIX } from "./member-entry.ts";
 import { cleanPath, ROOT, textFromBytes } from "./rootfs-path.ts";
 import { isZeroBlock, parseTarHeader, TAR_BLOCK, tarPadding } from "./tar-header.ts";
-import { type TarHandler, type TarMember, TarReader } from "./tar-reader.ts";
+import type { TarMember } from "./tar-member.ts";
+import { type TarHandler, TarReader } from "./tar-reader.ts";
 import { encodeTarMember } from "./tar-writer.ts";
 
 const ZEROS = Buffer.alloc(TAR_BLOCK);
