@@ -1,6 +1,6 @@
 import type { ImageAccess } from "../image/image-access.ts";
 import type { ImageConfig } from "../oci/image-config.ts";
-import { familiarRepository, formatImageReference, parseImageReference } from "../oci/reference.ts";
+import { familiarRepository, parseImageReference } from "../oci/reference.ts";
 import { hasWildcard } from "../rootfs/match-glob.ts";
 import { readJsonBlob } from "../store/blobs.ts";
 import { listImages as listStoredImages, listTags, type StoredImage } from "../store/images.ts";
@@ -18,7 +18,7 @@ export interface ListedImage extends StoredImage {
 }
 
 export interface ListImagesOptions extends ImageFilters {
-  /** Only this repository, or `REPOSITORY:TAG`; may have `*`, `?` and `[a-z]`. */
+  /** Only this repository, `REPOSITORY:TAG` or `REPOSITORY@DIGEST`; may have `*`, `?` and `[a-z]`. */
   readonly name?: string;
 }
 
@@ -42,8 +42,14 @@ async function listNames({ store }: ImageAccess): Promise<ListedImage[]> {
     const image = { ...stored, sizeBytes: await measureStoredImage(store, stored) };
     const own = tags.filter((tag) => tag.configDigest === image.configDigest);
     // Two platforms' names may lead to one image.
-    for (const name of new Set(own.map((tag) => tag.name))) {
-      const reference = parseImageReference(name);
+    const names = new Set(own.map((tag) => tag.name));
+    const references = [...names].map((name) => ({ name, ...parseImageReference(name) }));
+    const tagged = new Set(
+      references.flatMap((one) => (one.tag === undefined ? [] : familiarRepository(one))),
+    );
+    for (const { name, ...reference } of references) {
+      // As docker has it: a digest is for who has no tag.
+      if (reference.tag === undefined && tagged.has(familiarRepository(reference))) continue;
       const target = own.find((tag) => tag.name === name)?.targetDigest;
       listed.push({
         ...image,
@@ -66,11 +72,12 @@ export async function measureStoredImage(store: Store, image: StoredImage): Prom
 
 function makeNameTest(name: string): (image: ListedImage) => boolean {
   if (hasWildcard(name)) return (image) => matchesReference(image, name);
+  const reference = parseImageReference(name);
+  const wanted = familiarRepository(reference);
   const hasTag = /:[^/]*$/.test(name);
-  const wanted = formatImageReference(parseImageReference(name));
-  return ({ repository, tag }) => {
-    if (repository === undefined || tag === undefined) return false;
-    const shown = parseImageReference(`${repository}:${hasTag ? tag : "latest"}`);
-    return formatImageReference(shown) === wanted;
+  return ({ repository, tag, digest }) => {
+    if (repository !== wanted) return false;
+    if (reference.digest !== undefined) return digest === reference.digest;
+    return !hasTag || tag === reference.tag;
   };
 }
