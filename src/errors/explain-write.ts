@@ -19,5 +19,5 @@ const REASONS: Readonly<Record<string, string>> = {
   EISDIR: "it is a directory",
   EACCES: "permission is denied",
   EROFS: "the file system is read-only",
-  ENOSPC: "no space is left on the device",
+  ENOSPC: "no space is left on the file system",
 };

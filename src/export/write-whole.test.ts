@@ -44,7 +44,7 @@ test("writeWhole() says why a file cannot be written", async () => {
     ["none/file", "there is no such directory"],
     ["plain/file", "a part of the path is no directory"],
     ["directory", "it is a directory"],
-    ["/dev/full", "no space is left on the device"],
+    ["/dev/full", "no space is left on the file system"],
   ] as const) {
     const full = path.startsWith("/") ? path : join(work, path);
     await assert.rejects(

@@ -143,26 +143,36 @@ const VERSIONS: readonly string[] = [
  * @throws BuildError `store` when it is damaged, not writable or of a newer slipway.
  */
 export function openDatabase(path: string): DatabaseSync {
-  let database: DatabaseSync | undefined;
-  try {
-    database = new DatabaseSync(path, { timeout: 30_000, enableForeignKeyConstraints: true });
-    // NORMAL: a power loss may take the last commits, never the order of them; `durable` says what a sync has covered.
-    enableWal(database);
-    database.exec("PRAGMA synchronous = NORMAL");
-    const version = readVersion(database);
-    if (version > VERSIONS.length) {
-      throw new BuildError(
-        "store",
-        `Cannot open the store "${path}": a newer slipway made it (format ${version})`,
-        {
-          hint: "Use that slipway, or another directory with --root DIR",
-        },
-      );
+  return explainOpening(path, () => {
+    const database = new DatabaseSync(path, { timeout: 30_000, enableForeignKeyConstraints: true });
+    try {
+      // NORMAL: a power loss may take the last commits, never the order of them; `durable` says what a sync has covered.
+      enableWal(database);
+      database.exec("PRAGMA synchronous = NORMAL");
+      const version = readVersion(database);
+      if (version > VERSIONS.length) {
+        throw new BuildError(
+          "store",
+          `Cannot open the store "${path}": a newer slipway made it (format ${version})`,
+          {
+            hint: "Use that slipway, or another directory with --root DIR",
+          },
+        );
+      }
+      if (version < VERSIONS.length) makeTables(database);
+      return database;
+    } catch (error) {
+      database.close();
+      throw error;
     }
-    if (version < VERSIONS.length) makeTables(database);
-    return database;
+  });
+}
+
+/** Says what a failure of SQLite means for whoever wants the store; a read-only one fails at the first write. */
+export function explainOpening<T>(path: string, open: () => T): T {
+  try {
+    return open();
   } catch (error) {
-    database?.close();
     const blamed = blameMachine(error);
     if (blamed instanceof BuildError) throw blamed;
     const { message, errcode = 0 } = error as Error & { readonly errcode?: number };

@@ -5,7 +5,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { BuildError } from "../errors/build-error.ts";
 import { explainSystemError } from "../errors/explain-system-error.ts";
 import { type Digest, digestHex } from "../oci/digest.ts";
-import { closeDatabase, openDatabase } from "./database.ts";
+import { closeDatabase, explainOpening, openDatabase } from "./database.ts";
 import { dropUnsyncedRows } from "./durability.ts";
 import { dropDeadLeases, type Lease, takeLease } from "./lease.ts";
 import { removeTree } from "./remove-tree.ts";
@@ -65,9 +65,12 @@ export function openStore(directory: string): Store {
       cause: error,
     });
   }
-  const database = openDatabase(join(root, "db.sqlite"));
-  removeDeadDirectories(database, join(root, "tmp"));
-  const lease = takeLease(database);
+  const databasePath = join(root, "db.sqlite");
+  const database = openDatabase(databasePath);
+  const lease = explainOpening(databasePath, () => {
+    removeDeadDirectories(database, join(root, "tmp"));
+    return takeLease(database);
+  });
   dropUnsyncedRows(database, lease.bootId);
   const temporaryDirectory = join(root, "tmp", lease.id);
   mkdirSync(temporaryDirectory, { mode: 0o700 });
