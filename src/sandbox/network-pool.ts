@@ -2,9 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-
-/** Where a step asks for names when the host's own resolver listens on its loopback: pasta passes it on. */
-export const DNS_FORWARD_ADDRESS = "169.254.1.1";
+import { DNS_FORWARD_ADDRESS, needsDnsForward } from "./resolv-conf.ts";
 
 /** A network namespace with a way out, for one command at a time. */
 export interface LentNetwork {
@@ -53,7 +51,7 @@ async function makeNetwork(pastaPath: string, path: string): Promise<string | un
       ...["--netns", path, "--config-net", "--quiet", "--runas", "0"],
       // Neither the gateway's address nor any port leads to the host.
       ...["--no-map-gw", "-t", "none", "-u", "none", "-T", "none", "-U", "none"],
-      ...["--dns-forward", DNS_FORWARD_ADDRESS],
+      ...(needsDnsForward() ? ["--dns-forward", DNS_FORWARD_ADDRESS] : []),
     ]);
   } catch (error) {
     // pasta takes addresses and routes from the interface of the default route.

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
 import type { Confinement } from "../oci/confinement.ts";
@@ -10,7 +10,7 @@ import { containerSecurity } from "./container-security.ts";
 import type { AgentSocket, ContainerExit, MemoryFile, RuntimeMount } from "./holder-protocol.ts";
 import type { Materialiser } from "./materialise-layers.ts";
 import { findMountStubs, type MountTarget } from "./mount-stubs.ts";
-import { DNS_FORWARD_ADDRESS } from "./network-pool.ts";
+import { readResolvConf } from "./resolv-conf.ts";
 import { resolveUser } from "./resolve-user.ts";
 import { kernelMountTargets, makeRuntimeConfig, type RuntimeConfigOptions } from "./runtime-config.ts";
 import type { Holder, RunOptions } from "./start-holder.ts";
@@ -154,18 +154,8 @@ function makeHostFiles({ hostname, extraHosts, network }: ContainerOptions): Mem
   ];
   return [
     { name: "hosts", content: Buffer.from(`${hosts.join("\n")}\n`), ...owner },
-    { name: "resolv.conf", content: readResolvConf(network), ...owner },
+    { name: "resolv.conf", content: Buffer.from(readResolvConf(network)), ...owner },
   ];
-}
-
-/** The host's own, but a resolver on the host's loopback is out of reach from another network. */
-function readResolvConf(network: ContainerOptions["network"]): Uint8Array {
-  const text = existsSync("/etc/resolv.conf") ? readFileSync("/etc/resolv.conf", "utf8") : "";
-  if (network !== "pasta") return Buffer.from(text);
-  const lines = text.split("\n").filter((line) => !/^\s*nameserver\s+(127\.|::1)/.test(line));
-  if (!lines.some((line) => /^\s*nameserver\s/.test(line)))
-    lines.unshift(`nameserver ${DNS_FORWARD_ADDRESS}`);
-  return Buffer.from(lines.join("\n"));
 }
 
 function hostFileMount({ name }: MemoryFile): ContainerOptions["mounts"][number] {

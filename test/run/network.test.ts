@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type BuildBench, openBuildBench, runMissing } from "../build-bench.ts";
 import { runCommand, slipwayPath } from "../slipway.ts";
+import { startResolver } from "./start-resolver.ts";
 
 const SERVER = `
   import { createServer } from "node:http";
+  import { startResolver } from ${JSON.stringify(import.meta.resolve("./start-resolver.ts"))};
+  await startResolver("0.0.0.0", [198, 51, 100, 7]);
   createServer((_, response) => response.end("from another machine\\n"))
     .listen(8000, "0.0.0.0", () => console.log("listening"));
 `;
@@ -19,7 +21,7 @@ const missing =
   (!existsSync("/usr/sbin/ip") && "needs ip (apt-get install iproute2)") ||
   (!existsSync("/usr/bin/pasta") && "needs pasta (apt-get install passt)");
 
-/** Another machine, as far as the network goes: a namespace of its own behind a cable, with a server on port 8000. */
+/** Another machine, as far as the network goes: a namespace of its own behind a cable, with a server on port 8000 and a resolver. */
 async function startNeighbour(): Promise<AsyncDisposable & { readonly address: string }> {
   const name = `sw${process.pid}`;
   // TEST-NET-2 (RFC 5737): nobody has these.
@@ -49,31 +51,6 @@ async function startNeighbour(): Promise<AsyncDisposable & { readonly address: s
   };
 }
 
-/** A resolver on an address of the loopback, as systemd-resolved is one; every name has the address. */
-async function startResolver(loopback: string, address: readonly number[]): Promise<AsyncDisposable> {
-  const socket = createSocket("udp4");
-  socket.on("message", (query, from) => {
-    // RFC 1035, 4.1: the question ends four bytes after its name; type 1 is A.
-    const end = query.indexOf(0, 12) + 5;
-    const isAddress = query.readUInt16BE(end - 4) === 1;
-    const header = Buffer.from([...query.subarray(0, 2), 0x81, 0x80, 0, 1, 0, isAddress ? 1 : 0, 0, 0, 0, 0]);
-    const record = isAddress ? [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, ...address] : [];
-    socket.send(
-      Buffer.concat([header, query.subarray(12, end), Buffer.from(record)]),
-      from.port,
-      from.address,
-    );
-  });
-  socket.bind(53, loopback);
-  await once(socket, "listening");
-  return {
-    async [Symbol.asyncDispose]() {
-      socket.close();
-      await once(socket, "close");
-    },
-  };
-}
-
 describe("a step on the default network", { skip: missing }, () => {
   let bench: BuildBench;
   before(async () => {
@@ -94,20 +71,34 @@ describe("a step on the default network", { skip: missing }, () => {
     assert.match(alone.stderr, /Network is unreachable/i);
   });
 
-  it("finds names through a resolver on this machine's loopback, which it cannot reach itself", async () => {
-    const loopback = `127.${process.pid & 255}.${(process.pid >> 8) & 255}.77`;
-    await using _resolver = await startResolver(loopback, [198, 51, 100, 7]);
+  async function buildWith(resolvConf: string, dockerfile: string) {
     const settings = join(bench.directory, "resolv.conf");
-    writeFileSync(settings, `nameserver ${loopback}\nsearch example.test\n`);
-    const context = bench.context({
-      Dockerfile: `FROM busybox\nRUN cat /etc/resolv.conf; nslookup any.example; ! nc -w 1 ${loopback} 53\n`,
-    });
+    writeFileSync(settings, resolvConf);
+    const context = bench.context({ Dockerfile: dockerfile });
     const build = `mount --bind ${settings} /etc/resolv.conf && exec ${slipwayPath} --root ${bench.root} build --progress=plain ${context}`;
     const { code, stderr } = await runCommand("unshare", ["--mount", "sh", "-c", build]);
     assert.equal(code, 0, stderr);
-    assert.match(stderr, /Address: 198\.51\.100\.7$/m);
-    assert.match(stderr, / search example\.test$/m);
-    assert.doesNotMatch(stderr, new RegExp(` nameserver ${loopback}$`, "m"));
+    return stderr;
+  }
+
+  it("finds names through a resolver on this machine's loopback, which it cannot reach itself", async () => {
+    const loopback = `127.${process.pid & 255}.${(process.pid >> 8) & 255}.77`;
+    await using _resolver = await startResolver(loopback, [198, 51, 100, 7]);
+    const output = await buildWith(
+      `nameserver ${loopback}\nsearch example.test\n`,
+      `FROM busybox\nRUN cat /etc/resolv.conf; nslookup any.example; ! nc -w 1 ${loopback} 53\n`,
+    );
+    assert.match(output, /Address: 198\.51\.100\.7$/m);
+    assert.match(output, / search example\.test$/m);
+    assert.doesNotMatch(output, new RegExp(` nameserver ${loopback}$`, "m"));
+  });
+
+  // The C library takes an answer only from whom it asked.
+  it("finds names through a resolver of another machine, whose answers come from there", async () => {
+    await using neighbour = await startNeighbour();
+    const command = "ping -c 1 -W 1 any.example || true";
+    const output = await buildWith(`nameserver ${neighbour.address}\n`, `FROM busybox\nRUN ${command}\n`);
+    assert.match(output, /PING any\.example \(198\.51\.100\.7\)/);
   });
 
   it("has its loopback on a machine without a way out, and says so when the command fails", async () => {
