@@ -6,6 +6,7 @@ import type { Style } from "./style.ts";
 
 /** How many lines of output stand below a step that runs. */
 const LOG_LINES = 5;
+const BAR_COLUMNS = 16;
 const SPINNER = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
 export interface FrameOptions {
@@ -62,12 +63,19 @@ export function drawEnded(
 function drawRunning(step: LiveStep, { style, columns, now }: FrameOptions): string {
   const elapsed = Math.max(0, now - step.startTime);
   const mark = SPINNER[Math.floor(now / 100) % SPINNER.length]!;
-  const [name, gap, right] = justify(
-    step.name,
-    `${formatBytes(step, elapsed)}${formatSeconds(elapsed)}`,
-    columns,
-  );
+  const figures = `${formatBytes(step, elapsed)}${formatSeconds(elapsed)}`;
+  const bar = drawBar(step);
+  const hasBar = bar !== "" && textWidth(step.name) + bar.length + figures.length + 3 <= columns;
+  const [name, gap, right] = justify(step.name, hasBar ? bar + figures : figures, columns);
   return `${style("yellow", mark)} ${name}${gap}${style("dim", right)}`;
+}
+
+/** `━━━━━━╌╌╌╌╌╌╌╌╌╌  `, where it is known how much there is to do. */
+function drawBar(step: LiveStep): string {
+  const { done, total = 0 } = sum(step);
+  if (total === 0) return "";
+  const filled = Math.floor(Math.min(1, done / total) * BAR_COLUMNS);
+  return `${"━".repeat(filled)}${"╌".repeat(BAR_COLUMNS - filled)}  `;
 }
 
 /** `12.1MB / 30.2MB  4.03MB/s  ` */

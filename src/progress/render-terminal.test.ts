@@ -47,11 +47,12 @@ for (const columns of [20, 40, 80, 200]) {
   });
 }
 
-test("a frame shows bytes, their total and their rate where there is room", () => {
+test("a frame shows a bar, bytes, their total and their rate where there is room", () => {
   const { steps } = stepsAfter(BUSY);
   const draw = (columns: number) =>
     drawFrame(steps, { style: plain, columns, rows: 24, now: START + 1000, startTime: START }).join("\n");
-  assert.match(draw(80), /pull alpine sha256:0123 +2MB \/ 4MB {2}2MB\/s {2}1\.0s/);
+  assert.match(draw(80), /pull alpine sha256:0123 +━{8}╌{8} {2}2MB \/ 4MB {2}2MB\/s {2}1\.0s/);
+  assert.match(draw(60), /pull alpine sha256:0123 +2MB \/ 4MB {2}2MB\/s {2}1\.0s/);
   assert.doesNotMatch(draw(30), /MB/);
 });
 
