@@ -19,10 +19,14 @@ export function explainSystemError(error: unknown): string {
   return REASONS[code] ?? message;
 }
 
+/** What frees space, wherever it is short. */
+export const FULL_HINT =
+  "Free some: slipway prune removes what no image needs, slipway du shows what there is";
+
 /** What the state of the machine, and no bug, is to blame for. */
 const HINTS: Readonly<Record<string, string | undefined>> = {
-  ENOSPC: "Free some: slipway prune removes what no image needs, slipway du shows what there is",
-  EDQUOT: "Free some: slipway prune removes what no image needs, slipway du shows what there is",
+  ENOSPC: FULL_HINT,
+  EDQUOT: FULL_HINT,
   EROFS: "Choose another directory: --root DIR is where the store lies",
   EMFILE: "Raise the limit: ulimit -n",
   ENFILE: undefined,

@@ -1,4 +1,5 @@
 import { BuildError } from "./build-error.ts";
+import { FULL_HINT } from "./explain-system-error.ts";
 
 /** @throws BuildError `output-failed` for what the system refuses while an output is written. */
 export async function explainWrite<T>(dest: string, write: () => Promise<T>): Promise<T> {
@@ -9,7 +10,8 @@ export async function explainWrite<T>(dest: string, write: () => Promise<T>): Pr
     // What happened in a worker thread comes without its system call.
     const what = REASONS[code ?? ""] ?? (syscall && `${syscall} fails with ${code}`);
     if (error instanceof BuildError || what === undefined) throw error;
-    throw new BuildError("output-failed", `Cannot write "${dest}": ${what}`, { cause: error });
+    const hint = code === "ENOSPC" ? FULL_HINT : undefined;
+    throw new BuildError("output-failed", `Cannot write "${dest}": ${what}`, { hint, cause: error });
   }
 }
 
