@@ -20,7 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   plan: ["errors", "oci", "dockerfile"],
   rootfs: ["errors", "oci", "threads", "store"],
   context: ["errors", "oci", "dockerfile", "plan", "threads", "store", "registry", "rootfs"],
-  sandbox: ["errors", "oci", "threads", "store", "rootfs"],
+  sandbox: ["errors", "oci", "threads", "store", "rootfs", "progress"],
   cache: ["errors", "oci", "store", "plan"],
   image: ["errors", "oci", "plan", "store", "rootfs", "registry", "threads", "progress"],
   export: ["errors", "oci", "plan", "store", "rootfs", "registry", "threads", "progress", "image"],

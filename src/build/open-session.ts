@@ -95,7 +95,7 @@ export function openSession(options: SessionOptions = {}): Session {
     };
     return {
       hasPasta: pastaPath !== undefined,
-      materialiser: makeMaterialiser(store, work),
+      materialiser: makeMaterialiser(store, { work, emit }),
       openHolder() {
         holder ??= openHolder();
         return holder;

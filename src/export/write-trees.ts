@@ -35,11 +35,11 @@ export async function writeTreesTo(
 ): Promise<void> {
   const directory = resolve(dest);
   if (mode === "delete") refuseToEmpty(directory);
-  await reportOutput(access, `write files to ${dest}`, async () => {
+  await reportOutput(access, `write files to ${dest}`, async (onProgress) => {
     const request = await loadTrees(images, options);
     await access.work.writeTreeDirectory(
       { ...request, directory, deleteOthers: mode === "delete" },
-      { signal: access.signal },
+      { signal: access.signal, onProgress },
     );
   });
 }
@@ -51,11 +51,11 @@ export async function writeTreesTar(
   { dest, ...options }: FilesOptions & { readonly dest: string | Writable },
 ): Promise<void> {
   const place = typeof dest === "string" ? dest : "stdout";
-  await reportOutput(access, `write a tar to ${place}`, async () => {
+  await reportOutput(access, `write a tar to ${place}`, async (onProgress) => {
     const request = await loadTrees(images, options);
     if (typeof dest !== "string") return streamTrees(access, request, dest);
     await writeWhole(dest, (tarPath) =>
-      access.work.writeTreeTar({ ...request, tarPath }, { signal: access.signal }),
+      access.work.writeTreeTar({ ...request, tarPath }, { signal: access.signal, onProgress }),
     );
   });
 }
@@ -103,11 +103,13 @@ function refuseToEmpty(directory: string): void {
 async function reportOutput(
   { emit, signal }: ImageAccess,
   name: string,
-  write: () => Promise<void>,
+  write: (onProgress: (progress: { readonly doneBytes: number }) => void) => Promise<void>,
 ): Promise<void> {
   emit({ kind: "start", time: Date.now(), id: name, name });
   try {
-    await write();
+    await write(({ doneBytes }) =>
+      emit({ kind: "progress", time: Date.now(), id: name, label: "written", doneBytes }),
+    );
     emit({ kind: "end", time: Date.now(), id: name, outcome: "done" });
   } catch (error) {
     emit(failEvent(name, error, signal));

@@ -15,6 +15,7 @@ import { listSelection } from "./list-selection.ts";
 import { makeWorkdirLayer, type WorkdirRequest } from "./make-workdir-layer.ts";
 import { type MaterialiseRequest, materialiseLayer } from "./materialise-layer.ts";
 import { type PackRequest, packLayer } from "./pack-layer.ts";
+import { reportProgress } from "./report-progress.ts";
 import { type PlainSelection, selectCopy } from "./select-copy.ts";
 import { type SettleDestinationRequest, settleDestination } from "./settle-destination.ts";
 import { type SettlePathsRequest, settlePaths } from "./settle-paths.ts";
@@ -65,7 +66,10 @@ export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
     digestFile: (path: string, context: TaskContext) => digestFile(path, () => context.throwIfAborted()),
     digestLayer: (layer: Layer, context: TaskContext) => digestLayer(layer, () => context.throwIfAborted()),
     materialiseLayer: (request: MaterialiseRequest, context: TaskContext) =>
-      materialiseLayer(request, () => context.throwIfAborted()),
+      materialiseLayer(request, {
+        throwIfAborted: () => context.throwIfAborted(),
+        onProgress: reportProgress(context),
+      }),
     writeLayerErofs: (request: LayerErofsRequest, context: TaskContext) =>
       writeLayerErofs(request, () => context.throwIfAborted()),
     packLayer: (request: PackRequest, context: TaskContext) =>
@@ -84,20 +88,6 @@ export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
       own.set(compressed);
       return new Transferred(own, ownBuffers([own]));
     },
-  };
-}
-
-const PROGRESS_INTERVAL_MS = 100;
-
-function reportProgress(context: TaskContext, totalBytes?: number): (doneBytes: number) => void {
-  let last = performance.now();
-  return (bytes) => {
-    const now = performance.now();
-    if (now - last < PROGRESS_INTERVAL_MS) return;
-    last = now;
-    // Headers and padding of a tar are no part of the total.
-    const doneBytes = Math.min(bytes, totalBytes ?? bytes);
-    context.emit({ doneBytes, ...(totalBytes === undefined ? {} : { totalBytes }) });
   };
 }
 

@@ -52,11 +52,14 @@ test("materialiseLayer() writes everything that a layer says, in an order that l
   ]);
   const directory = join(at, "out");
   const before = process.umask(0o077);
+  const told: number[] = [];
   try {
-    materialiseLayer({ layer, below: [], directory });
+    materialiseLayer({ layer, below: [], directory }, { onProgress: (doneBytes) => told.push(doneBytes) });
   } finally {
     process.umask(before);
   }
+  // Bytes of an inode count once.
+  assert.equal(told.at(-1), 300_001);
   const stat = (name: string) => lstatSync(Buffer.from(join(directory, name), "latin1"));
   const libc = loadLibc();
   assert.deepEqual([stat("").mode & 0o7777, stat("").uid], [0o751, 1]);

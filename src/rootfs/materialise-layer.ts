@@ -17,11 +17,13 @@ import {
 import { BuildError } from "../errors/build-error.ts";
 import { diskPath } from "./disk-path.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
+import { ownBytes } from "./find-hidden.ts";
 import { asBytePath } from "./index-upper-directory.ts";
 import { isSelfContained } from "./is-self-contained.ts";
 import type { Layer } from "./layer.ts";
 import { walkView } from "./layer-view.ts";
 import { type Libc, loadLibc, S_IFBLK, S_IFCHR, S_IFIFO } from "./libc.ts";
+import type { ByteWork } from "./report-progress.ts";
 import { isWithin, pathToText, ROOT } from "./rootfs-path.ts";
 import { type LayerOverTree, openLayerOver, type TreeEntry, type UnionTree } from "./union-tree.ts";
 
@@ -44,7 +46,10 @@ export interface MaterialiseRequest {
  * Nothing is written outside the directory: every parent of what is written is a directory that this call made.
  * @throws BuildError `not-permitted` when owners, devices or attributes cannot be set.
  */
-export function materialiseLayer(request: MaterialiseRequest, throwIfAborted: () => void = () => {}): void {
+export function materialiseLayer(
+  request: MaterialiseRequest,
+  { throwIfAborted, onProgress }: ByteWork = {},
+): void {
   const { layer, directory } = request;
   if (layer.content.kind !== "tar") throw new Error(`layer ${layer.id} is a directory already`);
   const isAlone = isSelfContained(layer);
@@ -53,9 +58,12 @@ export function materialiseLayer(request: MaterialiseRequest, throwIfAborted: ()
   try {
     using over = openLayerOver(layer, isAlone ? [] : request.below);
     const writer = new DirectoryWriter(temporary, over, request.userNamespace ?? false);
+    let doneBytes = 0;
     for (const entry of walkView(over.view)) {
-      throwIfAborted();
+      throwIfAborted?.();
       writer.write(entry);
+      doneBytes += ownBytes(entry);
+      onProgress?.(doneBytes);
     }
     writer.end();
     renameSync(temporary, directory);

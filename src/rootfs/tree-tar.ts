@@ -1,6 +1,7 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import type { Entry } from "./entry.ts";
 import { type ExportTreesRequest, openExportedTrees } from "./exported-trees.ts";
+import type { ByteWork } from "./report-progress.ts";
 import { tarPadding } from "./tar-header.ts";
 import type { TarMember } from "./tar-member.ts";
 import { encodeTarMember, TAR_END } from "./tar-writer.ts";
@@ -38,12 +39,18 @@ export interface WriteTreeTarRequest extends ExportTreesRequest {
   readonly tarPath: string;
 }
 
-export function writeTreeTar(request: WriteTreeTarRequest, throwIfAborted: () => void = () => {}): void {
+export function writeTreeTar(
+  request: WriteTreeTarRequest,
+  { throwIfAborted, onProgress }: ByteWork = {},
+): void {
   const fd = openSync(request.tarPath, "w");
   try {
+    let doneBytes = 0;
     for (const chunk of treeTarChunks(request)) {
-      throwIfAborted();
+      throwIfAborted?.();
       for (let at = 0; at < chunk.length; ) at += writeSync(fd, chunk, at);
+      doneBytes += chunk.length;
+      onProgress?.(doneBytes);
     }
   } finally {
     closeSync(fd);

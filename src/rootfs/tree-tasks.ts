@@ -1,4 +1,5 @@
 import type { TaskContext, Tasks } from "../threads/task.ts";
+import { type ByteWork, reportProgress } from "./report-progress.ts";
 import { type RewriteTimesRequest, rewriteTimes } from "./rewrite-times.ts";
 import { type SquashRequest, squashLayers } from "./squash-layers.ts";
 import { type WriteTreeTarRequest, writeTreeTar } from "./tree-tar.ts";
@@ -11,7 +12,11 @@ export const treeTasks: Tasks = {
   squashLayers: (request: SquashRequest, context: TaskContext) =>
     squashLayers(request, () => context.throwIfAborted()),
   writeTreeDirectory: (request: WriteTreeDirectoryRequest, context: TaskContext) =>
-    writeTreeDirectory(request, () => context.throwIfAborted()),
+    writeTreeDirectory(request, byteWork(context)),
   writeTreeTar: (request: WriteTreeTarRequest, context: TaskContext) =>
-    writeTreeTar(request, () => context.throwIfAborted()),
+    writeTreeTar(request, byteWork(context)),
 };
+
+function byteWork(context: TaskContext): ByteWork {
+  return { throwIfAborted: () => context.throwIfAborted(), onProgress: reportProgress(context) };
+}

@@ -26,6 +26,7 @@ import {
 } from "./exported-trees.ts";
 import { asBytePath } from "./index-upper-directory.ts";
 import { loadLibc, S_IFBLK, S_IFCHR, S_IFIFO } from "./libc.ts";
+import type { ByteWork } from "./report-progress.ts";
 import { isWithin, joinPath, parentPath, pathToText, ROOT } from "./rootfs-path.ts";
 
 export interface WriteTreeDirectoryRequest extends ExportTreesRequest {
@@ -44,7 +45,7 @@ export interface WriteTreeDirectoryRequest extends ExportTreesRequest {
  */
 export function writeTreeDirectory(
   request: WriteTreeDirectoryRequest,
-  throwIfAborted: () => void = () => {},
+  { throwIfAborted = () => {}, onProgress = () => {} }: ByteWork = {},
 ): void {
   const { directory } = request;
   try {
@@ -52,9 +53,17 @@ export function writeTreeDirectory(
     using trees = openExportedTrees(request);
     if (request.deleteOthers) deleteOthers(directory, { trees, throwIfAborted });
     const writer = new TreeWriter(directory);
-    for (const item of trees.entries()) {
+    let doneBytes = 0;
+    for (const { entry, inode, read } of trees.entries()) {
       throwIfAborted();
-      writer.write(item);
+      const readCounted = function* () {
+        for (const chunk of read()) {
+          doneBytes += chunk.length;
+          onProgress(doneBytes);
+          yield chunk;
+        }
+      };
+      writer.write({ entry, inode, read: readCounted });
     }
     writer.end();
   } catch (error) {

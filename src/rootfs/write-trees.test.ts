@@ -52,7 +52,11 @@ test("writeTreeDirectory() writes modes, times and links, and gives everything t
   const out = join(at, "out");
   const before = process.umask(0o077);
   t.after(() => process.umask(before));
-  writeTreeDirectory({ trees: [tree], directory: out });
+  const told: number[] = [];
+  writeTreeDirectory({ trees: [tree], directory: out }, { onProgress: (doneBytes) => told.push(doneBytes) });
+  // Bytes of an inode are written once, and told piece by piece.
+  assert.ok(told.length > 3);
+  assert.equal(told.at(-1), 300_006);
   assert.deepEqual(readdirSync(out, { encoding: "latin1" }).sort(), ["d", "hard", "n\xff", "old"]);
   assert.deepEqual(readdirSync(join(out, "d")), ["f", "s"]);
   const file = lstatSync(join(out, "d/f"));

@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
 import { rm } from "node:fs/promises";
+import type { EventSink } from "../progress/event.ts";
+import { tellLongWork } from "../progress/tell-long-work.ts";
 import { openIndex } from "../rootfs/index-reader.ts";
 import { isSelfContained } from "../rootfs/is-self-contained.ts";
 import type { Layer } from "../rootfs/layer.ts";
@@ -37,7 +39,10 @@ interface Place {
  * Turns layers into directories, each once: a RUN's layer is one already, others are unpacked, several at once. Layers whose
  * form depends on what is below them are kept for each chain of layers that they stand on.
  */
-export function makeMaterialiser(store: Store, work: LayerWork): Materialiser {
+export function makeMaterialiser(
+  store: Store,
+  { work, emit = () => {} }: { readonly work: LayerWork; readonly emit?: EventSink },
+): Materialiser {
   const underWay = new Map<string, Promise<LowerDirectory>>();
 
   const materialiseOne = async (
@@ -82,7 +87,10 @@ export function makeMaterialiser(store: Store, work: LayerWork): Materialiser {
   const unpack = async ({ layer, below, key }: Place, signal: AbortSignal): Promise<string> => {
     const directory = temporaryPath(store);
     try {
-      await work.materialiseLayer({ layer, below, directory }, { signal });
+      const told = { id: `unpack ${key}`, name: `unpack layer ${layer.id.slice(0, 12)}`, label: "unpacked" };
+      await tellLongWork({ emit, signal }, told, (onProgress) =>
+        work.materialiseLayer({ layer, below, directory }, { signal, onProgress }),
+      );
       return publishMaterialised(store, { key, layerId: layer.id, directory });
     } finally {
       await removeTree(directory);

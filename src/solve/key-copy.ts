@@ -1,5 +1,6 @@
 import { makeCopyContentKey, makeCopyKey, type StepKey } from "../cache/step-key.ts";
 import type { CopySource, CopyStep, StepId } from "../plan/plan.ts";
+import { tellLongWork } from "../progress/tell-long-work.ts";
 import type {
   CopyRequestSource,
   CopySelection,
@@ -30,8 +31,11 @@ export async function keyCopy(step: CopyStep, context: KeyContext): Promise<Keye
   const base = asRootfs(solvedBase);
   const inputs = (id: StepId) => recordIdOf(id === step.base ? base : sources.get(id)!);
   let selecting: Promise<CopySelection> | undefined;
-  const select = async (): Promise<CopySelection> =>
-    work.selectCopy(await makeRequest(step, sources, context), { signal });
+  const select = async (): Promise<CopySelection> => {
+    const request = await makeRequest(step, sources, context);
+    const told = { id: `read ${step.id}`, name: `read the files of ${step.name}`, label: "read" };
+    return tellLongWork(access, told, (onProgress) => work.selectCopy(request, { signal, onProgress }));
+  };
   const keyed: KeyedCopy = {
     base,
     select() {
