@@ -1,4 +1,5 @@
 import { closeSync, openSync, writeSync } from "node:fs";
+import { noteDroppedBytes } from "../threads/free-buffers.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
 import { recordSize, writeRecord } from "./entry-record.ts";
 
@@ -44,7 +45,10 @@ function writeTo(fd: number, entries: Iterable<Entry>): void {
     fill = 0;
   };
   const reserve = (size: number) => {
-    if (fill + size > buffer.length) flush();
+    if (fill + size > buffer.length) {
+      noteDroppedBytes(fill);
+      flush();
+    }
     if (size > buffer.length) buffer = Buffer.alloc(size);
   };
 

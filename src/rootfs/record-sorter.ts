@@ -1,5 +1,5 @@
 import { closeSync, openSync, readSync, rmSync, writeSync } from "node:fs";
-import { freeUsedUp } from "../threads/free-buffers.ts";
+import { freeUsedUp, noteDroppedBytes } from "../threads/free-buffers.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
 import {
   compareRecordPaths,
@@ -137,6 +137,7 @@ export class RecordSorter implements Disposable {
     }
     writeAll(fd, out.subarray(0, fill));
     freeUsedUp(out);
+    noteDroppedBytes(this.#fill);
     this.#ends.push((this.#ends.at(-1) ?? 0) + this.#fill);
     this.#fill = 0;
     this.#pendingCount = 0;

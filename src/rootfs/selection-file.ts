@@ -1,4 +1,5 @@
 import { closeSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { noteDroppedBytes } from "../threads/free-buffers.ts";
 import type { Entry, RootfsPath } from "./entry.ts";
 import { readRecord, recordSize, writeRecord } from "./entry-record.ts";
 
@@ -48,7 +49,10 @@ export class SelectionWriter implements Disposable {
 
   add({ entry, role, layer, dataPath, inode = "" }: SelectedEntry): void {
     const size = FIXED_SIZE + dataPath.length + inode.length + recordSize(entry);
-    if (this.#fill + size > this.#buffer.length) this.#flush();
+    if (this.#fill + size > this.#buffer.length) {
+      noteDroppedBytes(this.#fill);
+      this.#flush();
+    }
     if (size > this.#buffer.length) this.#buffer = Buffer.alloc(size);
     const buffer = this.#buffer;
     let at = buffer.writeUInt32LE(size, this.#fill);
