@@ -56,19 +56,23 @@ export async function resolveImage(
   try {
     return await pullImage(access, reference, { platform: options.platform });
   } catch (error) {
-    throw hintOtherPlatforms(error, findTags(access.store, storeName(reference)));
+    const isHere = options.pull && findLocalImage(access, text, options.platform) !== undefined;
+    throw hintStored(error, { isHere, tags: findTags(access.store, storeName(reference)) });
   }
 }
 
-/** A name that the store has for other platforms alone was probably meant for one of these. */
-function hintOtherPlatforms(error: unknown, tags: readonly { readonly platform: string }[]): unknown {
+/** A name that the store has was probably meant for that image, and one that it has for other platforms alone for one of these. */
+function hintStored(
+  error: unknown,
+  { isHere, tags }: { readonly isHere?: boolean; readonly tags: readonly { readonly platform: string }[] },
+): unknown {
   if (!(error instanceof BuildError) || tags.length === 0) return error;
   if (error.code !== "registry" && error.code !== "image-not-found") return error;
   const platforms = tags.map(({ platform }) => platform).join(", ");
-  return new BuildError(error.code, error.message, {
-    hint: `The store has it for ${platforms}, and not for the platform that is asked for`,
-    cause: error.cause,
-  });
+  const hint = isHere
+    ? "The store has it, and without --pull that is taken"
+    : `The store has it for ${platforms}, and not for the platform that is asked for`;
+  return new BuildError(error.code, error.message, { hint, cause: error.cause });
 }
 
 /** The stored image that a name or id stands for on a platform; undefined when the store has none. */

@@ -143,6 +143,16 @@ test("no space left: for the store and for an output the message says so, and wh
   }
 });
 
+test("--pull of an image that only the store has: the hint says so", { skip }, async () => {
+  const image = "127.0.0.1:1/only-here";
+  assert.equal((await bench.run(["tag", "busybox", image])).code, 0);
+  const directory = bench.context({ Dockerfile: `FROM ${image}\nRUN true\n` });
+  const { code, stderr } = await bench.run(["build", "--pull", "-q", "--retry=0", directory]);
+  assert.match(stderr, /^Error: Cannot .*127\.0\.0\.1:1/);
+  assert.match(stderr, /\nHint: The store has it, and without --pull that is taken\n$/);
+  assert.equal(code, 1);
+});
+
 test("a store that cannot be written, and one of a newer slipway: the message says so", {
   skip,
 }, async () => {
