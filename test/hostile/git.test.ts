@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { existsSync, lstatSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type BuildBench, openBuildBench } from "../build-bench.ts";
@@ -200,5 +208,30 @@ describe("a git repository that is made to harm whoever builds from it", { skip:
       git(directory, "update-ref", "refs/heads/evil", git(directory, "commit-tree", "-m", "evil", tree));
       assert.equal((await add(url(name, "#evil"))).code, 1, entry);
     }
+  });
+
+  it("CVE-2023-26054: a password in the address of a context is in no provenance, no image and no output", async () => {
+    const { name, directory } = makeRepository();
+    writeFileSync(join(directory, "Dockerfile"), "FROM scratch\nCOPY file /\n");
+    commit(directory);
+    const [layout, metadata] = ["layout", "metadata"].map((part) => join(bench.directory, part)) as [
+      string,
+      string,
+    ];
+    const { code, stdout, stderr } = await bench.run([
+      ...["build", "--progress=plain", "--provenance=mode=max", "--metadata-file", metadata],
+      ...["-o", `type=oci,tar=false,dest=${layout}`],
+      `${server.url.replace("//", "//me:hunter2@")}/${name}/.git`,
+    ]);
+    assert.equal(code, 0, stderr);
+    const files = readdirSync(layout, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => readFileSync(join(entry.parentPath, entry.name), "latin1"));
+    const told = [...files, readFileSync(metadata, "latin1"), stdout, stderr];
+    assert.ok(
+      told.some((text) => text.includes("slsa.dev/provenance")),
+      "no provenance was written",
+    );
+    for (const text of told) assert.ok(!text.includes("hunter2"), text);
   });
 });
