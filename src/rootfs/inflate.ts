@@ -40,13 +40,25 @@ export function makeInflater(compression: Compression, output: (chunk: Uint8Arra
     : inflateZstd(output);
 }
 
-/** Node's decompressor loses a frame that begins in the chunk in which another ends, so chunks end where frames end. */
+/**
+ * Node's decompressor loses a frame that begins in the chunk in which another ends, so chunks end where frames end; and takes a frame that ends in an empty
+ * block for whole, whatever size it says.
+ */
 function inflateZstd(output: (chunk: Uint8Array) => void): Inflater {
-  const inflater = inflateThrough(createZstdDecompress({ chunkSize: CHUNK_BYTES }), output);
+  let frameBytes = 0;
+  const inflater = inflateThrough(createZstdDecompress({ chunkSize: CHUNK_BYTES }), (chunk) => {
+    frameBytes += chunk.length;
+    output(chunk);
+  });
   const splitter = splitZstdFrames();
   return {
     async write(chunk) {
-      for (const part of splitter.split(chunk)) await inflater.write(part);
+      for (const { bytes, isFrameEnd, contentSize } of splitter.split(chunk)) {
+        await inflater.write(bytes);
+        if (!isFrameEnd) continue;
+        if (contentSize !== undefined && contentSize !== frameBytes) throw makeDataError(DAMAGED);
+        frameBytes = 0;
+      }
     },
     async end() {
       splitter.end();
@@ -116,6 +128,6 @@ export const CUT_OFF = "it is cut off";
 export const DAMAGED = "it is damaged";
 
 /** The error for compressed data that is broken. */
-export function makeDataError(what: string, cause: unknown): BuildError {
+export function makeDataError(what: string, cause?: unknown): BuildError {
   return new BuildError("image-invalid", `Cannot decompress the data: ${what}`, { cause });
 }

@@ -3,9 +3,16 @@ import { BuildError } from "../errors/build-error.ts";
 /** RFC 8878, section 3.1: where frames of a zstd stream end, found by reading the headers of its blocks. */
 export interface ZstdFrameSplitter {
   /** The parts of the chunk to decompress, none of which holds bytes of two frames; skippable frames are left out. */
-  split(chunk: Uint8Array): Iterable<Uint8Array>;
+  split(chunk: Uint8Array): Iterable<ZstdPart>;
   /** @throws BuildError `image-invalid` in the middle of a frame. */
   end(): void;
+}
+
+export interface ZstdPart {
+  readonly bytes: Uint8Array;
+  readonly isFrameEnd: boolean;
+  /** Of the frame that ends here, decompressed, if it says so: in bytes. */
+  readonly contentSize?: number;
 }
 
 type State = "magic" | "descriptor" | "header" | "block-header" | "skip-size" | "body" | "skip";
@@ -21,6 +28,9 @@ export function splitZstdFrames(): ZstdFrameSplitter {
   let hasChecksum = false;
   let isLastBlock = false;
   let isFrameEnd = false;
+  /** The frame's content size: where in its header, how long, and what it is. */
+  let sizeField = { offset: 0, length: 0 };
+  let contentSize: number | undefined;
 
   const want = (next: State, size: number) => {
     state = next;
@@ -58,14 +68,17 @@ export function splitZstdFrames(): ZstdFrameSplitter {
         const isSingleSegment = (descriptor & 0x20) !== 0;
         hasChecksum = (descriptor & 0x04) !== 0;
         const sizeFlag = descriptor >> 6;
-        const contentSize = sizeFlag === 0 ? (isSingleSegment ? 1 : 0) : 1 << sizeFlag;
+        const length = sizeFlag === 0 ? (isSingleSegment ? 1 : 0) : 1 << sizeFlag;
         const dictionary = [0, 1, 2, 4][descriptor & 3]!;
-        const rest = (isSingleSegment ? 0 : 1) + dictionary + contentSize;
-        if (rest === 0) want("block-header", 3);
-        else want("header", rest);
+        const offset = (isSingleSegment ? 0 : 1) + dictionary;
+        sizeField = { offset, length };
+        contentSize = undefined;
+        // There is a window or a size: the header is never empty.
+        want("header", offset + length);
         break;
       }
       case "header":
+        contentSize = readContentSize(held, sizeField);
         want("block-header", 3);
         break;
       case "block-header": {
@@ -108,15 +121,16 @@ export function splitZstdFrames(): ZstdFrameSplitter {
           if (fill === needed) decide();
           // The magic number is passed on by itself once it is known to begin a frame.
           if (isOutside) start = at;
-          if (isMagic && (state as State) === "descriptor") yield Buffer.from(held.subarray(0, 4));
+          if (isMagic && (state as State) === "descriptor")
+            yield { bytes: Buffer.from(held.subarray(0, 4)), isFrameEnd: false };
         }
         if (isFrameEnd) {
           isFrameEnd = false;
-          yield chunk.subarray(start, at);
+          yield { bytes: chunk.subarray(start, at), isFrameEnd: true, contentSize };
           start = at;
         }
       }
-      if (start < at) yield chunk.subarray(start, at);
+      if (start < at) yield { bytes: chunk.subarray(start, at), isFrameEnd: false };
     },
     end() {
       if (state !== "magic" || fill > 0) {
@@ -124,4 +138,14 @@ export function splitZstdFrames(): ZstdFrameSplitter {
       }
     },
   };
+}
+
+/** RFC 8878, section 3.1.1.1.4. */
+function readContentSize(
+  header: Buffer,
+  { offset, length }: { readonly offset: number; readonly length: number },
+): number | undefined {
+  if (length === 0) return undefined;
+  if (length === 8) return Number(header.readBigUInt64LE(offset));
+  return header.readUIntLE(offset, length) + (length === 2 ? 256 : 0);
 }

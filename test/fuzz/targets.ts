@@ -128,7 +128,7 @@ function splitFrames(input: Buffer, step: number): Buffer | undefined {
   return expected(() => {
     const splitter = splitZstdFrames();
     for (let at = 0; at < input.length; at += step)
-      for (const part of splitter.split(input.subarray(at, at + step))) parts.push(Buffer.from(part));
+      for (const { bytes } of splitter.split(input.subarray(at, at + step))) parts.push(Buffer.from(bytes));
     splitter.end();
     return Buffer.concat(parts);
   });
