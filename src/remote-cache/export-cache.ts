@@ -1,5 +1,6 @@
 import { createReadStream } from "node:fs";
 import { BuildError } from "../errors/build-error.ts";
+import { explainWrite } from "../errors/explain-write.ts";
 import { copyToLayout } from "../export/copy-layout.ts";
 import { pushImage } from "../export/push-image.ts";
 import { completeBlobs, type WrittenManifest } from "../image/assemble-image.ts";
@@ -78,18 +79,10 @@ async function writeLocalCache(
   const { store, signal } = access;
   await completeBlobs([cache]);
   const { descriptor, manifest } = cache;
-  try {
+  await explainWrite(directory, async () => {
     const target = await copyToLayout({ directory, tag, reset, signal });
     const source = { openBlob: ({ digest }: typeof descriptor) => createReadStream(store.blobPath(digest)) };
     for (const blob of [...manifest.layers, manifest.config]) await target.writeBlob(blob, source, () => {});
     await target.writeRoot({ descriptor, bytes: await readBlob(store, descriptor.digest) });
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (error instanceof BuildError || code === undefined) throw error;
-    throw new BuildError(
-      "output-failed",
-      `Cannot write the cache to "${directory}": ${(error as Error).message}`,
-      { cause: error },
-    );
-  }
+  });
 }

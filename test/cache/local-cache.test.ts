@@ -223,13 +223,14 @@ describe("a cache in a directory", { skip: runMissing }, () => {
       context,
     ]);
     assert.equal(toFile.code, 1);
-    assert.match(toFile.stderr, /Cannot write the cache to/);
+    const refusal = `Cannot write "${cache}.tar": a part of the path is no directory`;
+    assert.ok(toFile.stderr.includes(refusal), toFile.stderr);
     const ignored = await machine.build(context, [
       "--target",
       "tools",
       "--cache-to",
       `type=local,dest=${cache}.tar,ignore-error=true`,
     ]);
-    assert.match(ignored.log, /WARNING: the cache is not written: Cannot write the cache to/i);
+    assert.ok(ignored.log.includes(`the cache is not written: ${refusal}`), ignored.log);
   });
 });
