@@ -146,11 +146,17 @@ describe("an image that is made to harm whoever pulls, loads or builds on it", (
       { name: "etc/passwd", type: "symlink", linkName: "../../../../../../../../../etc/passwd", mode: 0o777 },
       { name: "etc/group", type: "symlink", linkName: "/proc/self/environ", mode: 0o777 },
     ] as const;
-    refused(await withLayer(members, "COPY --chown=root Dockerfile /x\n"), /symlinks lead round in a circle/);
+    refused(
+      await withLayer(members, "COPY --chown=daemon Dockerfile /x\n"),
+      /symlinks lead round in a circle/,
+    );
     const outside = [
       { name: "etc/passwd", type: "symlink", linkName: "/proc/1/environ", mode: 0o777 },
     ] as const;
-    refused(await withLayer(outside, "COPY --chown=root Dockerfile /x\n"), /the image has no user "root"/);
+    refused(
+      await withLayer(outside, "COPY --chown=daemon Dockerfile /x\n"),
+      /the image has no user "daemon"/,
+    );
   });
 
   it("GHSA-72x6-4j93-7w86: an /etc/passwd of gigabytes is not read into memory", {
