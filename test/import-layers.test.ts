@@ -68,6 +68,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "registry",
     "progress",
     "context",
+    "threads",
     "cache",
     "sandbox",
     "image",

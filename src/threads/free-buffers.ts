@@ -10,10 +10,10 @@ type Collect = (options: { readonly type: "minor" | "major" }) => void;
 let collect: Collect | undefined;
 
 /**
- * Tells that so many bytes of buffers were let go, or were filled from as many objects, one by one, some of which are old by then. V8 counts what its own heap holds, so a thread that makes large buffers
- * and few objects keeps hundreds of megabytes of them before it looks; this makes it look every 16 MiB. It must be a full
- * collection (a minor one leaves most of them), which takes a few milliseconds, for such a heap is nearly empty. Not for
- * the main thread.
+ * Tells that so many bytes of buffers were let go, or were filled from as many objects, one by one, some of which are old by then. V8 counts what its
+ * own heap holds, so a thread that makes large buffers and few objects keeps hundreds of megabytes of them before it looks; this makes it look every
+ * 16 MiB. It must be a full collection (a minor one leaves most of them), which takes a few milliseconds, for such a heap is nearly empty; in the main
+ * thread ten, so only for passes over many entries there.
  */
 export function noteDroppedBytes(sizeBytes: number): void {
   dropped += sizeBytes;

@@ -9,7 +9,7 @@ import { makeOption } from "../make-option.ts";
 import { parseListFormat } from "../parse-list-format.ts";
 import { shortenInstruction } from "../shorten-instruction.ts";
 import { withProgress } from "../with-session.ts";
-import { writeTo } from "../write-to.ts";
+import { writeEach } from "../write-each.ts";
 
 interface DiffOptions {
   readonly format?: string;
@@ -33,10 +33,11 @@ export function defineDiff(command: Command, context: CommandContext): void {
       await withProgress(
         context,
         async (session) => {
-          for await (const change of diffImages(session, [before, after], { platform })) {
+          const changes = diffImages(session, [before, after], { platform });
+          await writeEach(context.stdout, changes, (change) => {
             count(change.kind === "removed" ? counts.before : counts.after, change);
-            await writeTo(context.stdout, tell(change));
-          }
+            return tell(change);
+          });
         },
         { verb: "Fetched" },
       );

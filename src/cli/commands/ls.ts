@@ -8,7 +8,7 @@ import { makeOption } from "../make-option.ts";
 import { parseListFormat } from "../parse-list-format.ts";
 import { splitImagePath } from "../split-image-path.ts";
 import { withProgress } from "../with-session.ts";
-import { writeTo } from "../write-to.ts";
+import { writeEach } from "../write-each.ts";
 
 interface LsOptions {
   readonly long?: true;
@@ -40,10 +40,10 @@ export function defineLs(command: Command, context: CommandContext): void {
       await withProgress(
         context,
         async (session) => {
-          for await (const file of listFiles(session, image, { path, isRecursive })) {
-            const line = isJson ? JSON.stringify(toJson(file)) : describe(file, options);
-            await writeTo(context.stdout, `${line}\n`);
-          }
+          const files = listFiles(session, image, { path, isRecursive });
+          await writeEach(context.stdout, files, (file) =>
+            isJson ? `${JSON.stringify(toJson(file))}\n` : `${describe(file, options)}\n`,
+          );
         },
         { verb: "Fetched" },
       );
