@@ -1,4 +1,4 @@
-import { createReadStream, createWriteStream, rmSync } from "node:fs";
+import { createReadStream, createWriteStream } from "node:fs";
 import { mkdtemp, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -12,6 +12,7 @@ import { writeWhole } from "../export/write-whole.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import { type ImageReference, parseImageReference } from "../oci/reference.ts";
 import { encodeTarMember, TAR_END } from "../rootfs/tar-writer.ts";
+import { removeTree } from "../store/remove-tree.ts";
 import { unpackImageArchive } from "./unpack-image-archive.ts";
 
 /** What an argument of `copy` names, in skopeo's words. */
@@ -123,7 +124,7 @@ async function withDirectory<T>({ store }: ImageAccess, use: (directory: string)
   try {
     return await use(directory);
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    await removeTree(directory);
   }
 }
 

@@ -103,6 +103,7 @@ function inflateThrough(stream: Transform, output: (chunk: Uint8Array) => void):
     resolve();
   });
   stream.on("error", (error) => {
+    // DIFFERS: docker leaves out what stands behind a gzip archive where unpigz unpacks it.
     const isBehindEnd = error.message === "incorrect header check";
     fail(makeDataError(isBehindEnd ? "something else stands behind its end" : error.message, error));
   });

@@ -43,6 +43,7 @@ export function* placeArchive(
     let path =
       redirect === undefined ? entry.path : joinPath(redirect.to, pathBelow(entry.path, redirect.from));
     if (entry.implicit && lookup(path)?.entry.type === "symlink") {
+      // DIFFERS: where the symlink leads nowhere, the directory that it names is made; docker refuses.
       path = resolvePath(lookup, path, true).path;
       redirects.push({ from: entry.path, to: path });
       // What leads there may be no directory of the archive.
