@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { runSlipway } from "../slipway.ts";
+import { runCommand, runSlipway, slipwayPath } from "../slipway.ts";
 
 const work = mkdtempSync(join(tmpdir(), "slipway-usage-"));
 after(() => rmSync(work, { recursive: true, force: true }));
@@ -144,4 +144,10 @@ test("--debug tells the cause", async () => {
   const { stderr } = await run("--debug", "build", join(work, "nowhere"));
   assert.match(stderr, /Caused by: Error: ENOENT/);
   assert.doesNotMatch((await run("build", join(work, "nowhere"))).stderr, /Caused by/);
+});
+
+test("output that cannot be written is an error, not a crash", async () => {
+  const { code, stderr } = await runCommand("sh", ["-c", '"$0" --help > /dev/full', slipwayPath]);
+  assert.equal(code, 1);
+  assert.match(stderr, /^Error: Cannot write the output: ENOSPC/);
 });
