@@ -26,32 +26,37 @@ describe("a store with a limit", { skip: runMissing }, () => {
   /** Builds in this process, so that nothing else happens while an event is looked at. */
   const buildSteps = async (
     storeMaxBytes: number,
-    { onStart = () => {}, onEnd }: { readonly onStart?: () => void; readonly onEnd: () => void },
+    { onStart = () => {}, onEnd }: { readonly onStart?: () => void; readonly onEnd: (step: string) => void },
   ): Promise<void> => {
     const steps = [1, 2, 3].map((n) => `RUN dd if=/dev/zero of=/new${n} bs=1M count=4\n`);
     const context = bench.context({
       Dockerfile: `FROM busybox\n${steps.join("")}COPY large /\n`,
       large: "x".repeat(4 * MIB),
     });
-    const made = new Set<string>();
+    const numbers = new Map<string, string>();
     const emit = (event: BuildEvent) => {
-      if (event.kind === "start" && /RUN|COPY/.test(event.name)) {
-        made.add(event.id);
+      // Not what is told beside a step once it takes long: "read the files of [5/5] COPY large /".
+      const number = event.kind === "start" && /^\[(\d)\/5\] (RUN|COPY)/.exec(event.name)?.[1];
+      if (number) {
+        numbers.set(event.id, number);
         onStart();
       }
-      if (event.kind === "end" && made.has(event.id)) onEnd();
+      if (event.kind === "end" && numbers.has(event.id)) onEnd(numbers.get(event.id)!);
     };
     await build({ context, root: bench.root, storeMaxBytes, tags: ["new"], emit }).result;
   };
 
   test("is below it whenever a step of a build is done", async () => {
     const max = measure() + 2 * MIB;
-    const sizes: number[] = [];
-    await buildSteps(max, { onEnd: () => sizes.push(measure()) });
-    assert.equal(sizes.length, 4);
+    const ends: { readonly step: string; readonly bytes: number }[] = [];
+    await buildSteps(max, { onEnd: (step) => ends.push({ step, bytes: measure() }) });
+    assert.deepEqual(
+      ends.map(({ step }) => step),
+      ["2", "3", "4", "5"],
+    );
     assert.ok(
-      sizes.every((size) => size <= max),
-      `${sizes} of ${max}`,
+      ends.every(({ bytes }) => bytes <= max),
+      `${JSON.stringify(ends)}, at most ${max}`,
     );
     const { code, stdout } = await bench.run(["run", "--rm", "new", "ls", "/new1", "/new3", "/large"]);
     assert.deepEqual([code, stdout], [0, "/large\n/new1\n/new3\n"]);
