@@ -50,6 +50,10 @@ export interface Libc {
   eventfd(initial: number, flags: number): number;
   /** The file descriptors of both ends, which children do not inherit. */
   pipe(): readonly [readEnd: number, writeEnd: number];
+  /** A file in memory that can be sealed, which children do not inherit: the new file descriptor. */
+  memfd(name: string): number;
+  /** Nobody can change it, or its seals, any more. */
+  sealMemfd(fd: number): void;
 }
 
 export type BytePath = string | Uint8Array;
@@ -59,6 +63,10 @@ export const S_IFCHR = 0o020000;
 export const S_IFBLK = 0o060000;
 
 const O_CLOEXEC = 0o2000000;
+const MFD_CLOEXEC_ALLOW_SEALING = 3;
+const F_ADD_SEALS = 1033;
+/** F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW and F_SEAL_WRITE of <fcntl.h>. */
+const ALL_SEALS = 0xf;
 const ENODATA = 61;
 const ERANGE = 34;
 /** The same numbers on every architecture since Linux 5.2. */
@@ -114,6 +122,8 @@ function bindLibc(): Libc {
   const syncfs = bind("int syncfs(int fd)");
   const eventfd = bind("int eventfd(unsigned int initial, int flags)");
   const pipe2 = bind("int pipe2(_Out_ int *ends, int flags)");
+  const memfdCreate = bind("int memfd_create(const void *name, unsigned int flags)");
+  const fcntl = bind("int fcntl(int fd, int command, ...)");
   const syscall = bind("long syscall(long number, ...)");
   const optional = (text: BytePath | undefined) => (text === undefined ? null : terminated(text));
 
@@ -230,6 +240,12 @@ function bindLibc(): Libc {
       const ends = new Int32Array(2);
       check(pipe2(ends, O_CLOEXEC), "pipe2");
       return [ends[0]!, ends[1]!];
+    },
+    memfd(name) {
+      return check(memfdCreate(terminated(name), MFD_CLOEXEC_ALLOW_SEALING), "memfd_create");
+    },
+    sealMemfd(fd) {
+      check(fcntl(fd, F_ADD_SEALS, "int", ALL_SEALS), "fcntl");
     },
   };
 }

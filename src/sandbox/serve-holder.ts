@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { makeAgentPool } from "./agent-pool.ts";
+import { type CgroupMoves, makeCgroupMoves } from "./cgroup-moves.ts";
 import { prepareCgroups } from "./cgroup-view.ts";
 import { makeCompiledSeccomp } from "./compiled-seccomp.ts";
 import { type HeldContainer, type HoldOptions, startContainer } from "./hold-container.ts";
@@ -10,6 +11,7 @@ import { mountTmpfs } from "./mount.ts";
 import { makeNetworkPool, type NetworkPool } from "./network-pool.ts";
 import { readCapabilities } from "./read-capabilities.ts";
 import { makeRuntimeLauncher } from "./runtime-launcher.ts";
+import { sealRuntime } from "./seal-runtime.ts";
 import { makeStubDirectories } from "./stub-directories.ts";
 
 /**
@@ -25,6 +27,7 @@ export function serveHolder({ memoryDirectory, pastaPath, runtime }: HolderOptio
   // Only its own namespace sees it.
   mountTmpfs(memoryDirectory, "mode=0700");
   const cgroupVersion = prepareCgroups(memoryDirectory, runtime.name);
+  const cgroupMoves = makeCgroupMoves(cgroupVersion);
   const linkDirectory = join(memoryDirectory, "l");
   mkdirSync(linkDirectory);
   const lowers = makeLowerMounts(join(memoryDirectory, "m"));
@@ -32,7 +35,7 @@ export function serveHolder({ memoryDirectory, pastaPath, runtime }: HolderOptio
   const compiledSeccomp =
     runtime.name === "crun" ? makeCompiledSeccomp(stateDirectory, memoryDirectory) : undefined;
   const launcher = makeRuntimeLauncher({
-    runtime,
+    runtime: sealRuntime(runtime),
     cgroupVersion,
     stateDirectory,
     bundlesDirectory: memoryDirectory,
@@ -64,6 +67,7 @@ export function serveHolder({ memoryDirectory, pastaPath, runtime }: HolderOptio
           send,
         },
         networks,
+        cgroupMoves,
         signal: kill.signal,
       });
     } catch (error) {
@@ -81,10 +85,12 @@ async function holdContainer(
   options: {
     readonly hold: HoldOptions;
     readonly networks?: NetworkPool;
+    readonly cgroupMoves: CgroupMoves;
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { hold, networks, signal } = options;
+  const { hold, networks, cgroupMoves, signal } = options;
+  cgroupMoves.begin();
   const network = request.network === "pasta" ? await networks!.lend() : undefined;
   let container: HeldContainer | undefined;
   try {

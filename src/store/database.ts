@@ -1,4 +1,4 @@
-import { DatabaseSync } from "node:sqlite";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { BuildError } from "../errors/build-error.ts";
 import { blameMachine } from "../errors/explain-system-error.ts";
 import { syncPath } from "./sync-path.ts";
@@ -144,7 +144,7 @@ const VERSIONS: readonly string[] = [
  */
 export function openDatabase(path: string): DatabaseSync {
   return explainOpening(path, () => {
-    const database = new DatabaseSync(path, { timeout: 30_000, enableForeignKeyConstraints: true });
+    const database = new StoreDatabase(path, { timeout: 30_000, enableForeignKeyConstraints: true });
     try {
       // NORMAL: a power loss may take the last commits, never the order of them; `durable` says what a sync has covered.
       enableWal(database);
@@ -166,6 +166,20 @@ export function openDatabase(path: string): DatabaseSync {
       throw error;
     }
   });
+}
+
+/** Compiles each statement once: that takes four times as long as to run it. Each is run to its end before anything else. */
+class StoreDatabase extends DatabaseSync {
+  readonly #statements = new Map<string, StatementSync>();
+
+  override prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = super.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
 }
 
 /** Says what a failure of SQLite means for whoever wants the store; a read-only one fails at the first write. */
@@ -198,10 +212,10 @@ export function inTransaction<T>(
   write: () => T,
   { isNews = true }: { readonly isNews?: boolean } = {},
 ): T {
-  database.exec("BEGIN IMMEDIATE");
+  database.prepare("BEGIN IMMEDIATE").run();
   try {
     const result = write();
-    database.exec("COMMIT");
+    database.prepare("COMMIT").run();
     if (isNews) withNews.add(database);
     return result;
   } catch (error) {

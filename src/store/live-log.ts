@@ -27,12 +27,14 @@ export interface LiveLog extends Disposable {
   end(): void;
 }
 
-/** Where it cannot be written (the disk is full) it ends early, as it does when it is long: the step goes on. */
+/**
+ * Its file is made for the first output. Where it cannot be written (the disk is full) it ends early, as it does when it is long: the step
+ * goes on.
+ */
 export function openLiveLog(store: Store, key: string): LiveLog {
   const directory = join(store.temporaryDirectory, "logs");
   const path = join(directory, fileName(key));
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const file = openSync(path, "w", 0o600);
+  let file: number | undefined;
   let bytes = 0;
   let canWrite = true;
   const write = (kind: number, data: Uint8Array) => {
@@ -41,6 +43,10 @@ export function openLiveLog(store: Store, key: string): LiveLog {
     header.writeUInt8(kind);
     header.writeUInt32LE(data.length, 1);
     try {
+      if (file === undefined) {
+        mkdirSync(directory, { recursive: true, mode: 0o700 });
+        file = openSync(path, "w", 0o600);
+      }
       // What comes after a part of a frame would be read as its end.
       canWrite = writevSync(file, [header, data]) === HEADER_BYTES + data.length;
     } catch {
@@ -55,8 +61,11 @@ export function openLiveLog(store: Store, key: string): LiveLog {
       if (bytes > MAX_BYTES)
         write(KINDS.stdout, Buffer.from("\n[what comes now is not shown while it runs]\n"));
     },
-    end: () => write(KINDS.ended, Buffer.alloc(0)),
+    end() {
+      if (file !== undefined) write(KINDS.ended, Buffer.alloc(0));
+    },
     [Symbol.dispose]() {
+      if (file === undefined) return;
       closeSync(file);
       // Whoever reads it has it open and reads on.
       rmSync(path, { force: true });
