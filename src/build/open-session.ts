@@ -6,6 +6,7 @@ import { DEFAULT_LIMITS, type InputLimits } from "../errors/input-limits.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import type { ResourceLimits } from "../oci/resource-limits.ts";
 import type { EventSink } from "../progress/event.ts";
+import { limitProgress } from "../progress/limit-progress.ts";
 import type { CredentialsProvider } from "../registry/credentials.ts";
 import type { RegistryClient, RegistryClientOptions } from "../registry/registry-client.ts";
 import { makeLayerWork } from "../rootfs/layer-work.ts";
@@ -58,7 +59,8 @@ export function openSession(options: SessionOptions = {}): Session {
   const store = openStore(options.root ?? defaultStoreRoot(process.env));
   const pool = makeThreadPool({ entry: workerEntry() });
   const work = makeLayerWork(pool, { limits: options.limits, makeIgnoreMatcher });
-  const { storeMaxBytes: maxBytes, emit = () => {} } = options;
+  const { storeMaxBytes: maxBytes } = options;
+  const emit = limitProgress(options.emit ?? (() => {}));
   const sizeWatch = maxBytes === undefined ? undefined : watchStoreSize(store, { maxBytes, emit });
   const registries = new Map<boolean, Promise<RegistryClient>>();
   let holder: Promise<Holder> | undefined;
