@@ -18,15 +18,21 @@ export function detectArchiveCompression(head: Uint8Array): ArchiveCompression {
 
 type Output = (chunk: Uint8Array) => void;
 
+export interface InflateOptions {
+  /** A chunk stays as it is until the next but one is asked for: gzip is inflated while the next chunk is got. */
+  readonly keepsChunks?: boolean;
+}
+
 /**
  * Inflates an archive or a layer by what its first bytes say it is; `output` gets pieces that are valid during the call. A chunk may be
- * used again when the next one is asked for; unless it throws, all are asked for. The decoders of bzip2 and xz are loaded when they are needed.
+ * used again when the next one is asked for, if not said otherwise; unless it throws, all are asked for. The decoders of bzip2 and xz are loaded when they are needed.
  *
  * @throws what `chunks` and `output` throw; BuildError `image-invalid` when the data is broken.
  */
 export async function inflateArchive(
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   output: Output,
+  { keepsChunks = false }: InflateOptions = {},
 ): Promise<void> {
   const input = iterate(chunks);
   try {
@@ -41,7 +47,7 @@ export async function inflateArchive(
         await (await import("./inflate-xz.ts")).inflateXz(all, output);
         break;
       default:
-        await inflateZlib(all, compression, output);
+        await inflateZlib(all, output, { compression, runsAhead: keepsChunks && compression === "gzip" });
     }
   } finally {
     await input.return();
@@ -70,10 +76,22 @@ async function* withHead(head: Uint8Array, rest: ArchiveInput): ArchiveInput {
   yield* rest;
 }
 
-async function inflateZlib(chunks: ArchiveInput, compression: Compression, output: Output): Promise<void> {
+async function inflateZlib(
+  chunks: ArchiveInput,
+  output: Output,
+  { compression, runsAhead }: { readonly compression: Compression; readonly runsAhead: boolean },
+): Promise<void> {
   const inflater = makeInflater(compression, output);
+  let before: Promise<void> | undefined;
   try {
-    for await (const chunk of chunks) await inflater.write(chunk);
+    for await (const chunk of chunks) {
+      const taken = inflater.write(chunk);
+      // Awaited one turn later.
+      taken.catch(() => {});
+      await (runsAhead ? before : taken);
+      before = taken;
+    }
+    await before;
     await inflater.end();
   } finally {
     inflater.destroy();

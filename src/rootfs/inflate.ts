@@ -7,7 +7,7 @@ import { splitZstdFrames } from "./zstd-frames.ts";
 
 /** Compressed bytes go in, plain ones come out at the callback. */
 export interface Inflater {
-  /** Settles when the chunk was taken in; the caller waits for it before the next. */
+  /** Settles when the chunk was taken in. Of gzip the next one may be given before, of others not. */
   write(chunk: Uint8Array): Promise<void>;
   /** @throws BuildError `image-invalid` when the stream is cut off. */
   end(): Promise<void>;
@@ -73,11 +73,11 @@ function inflateThrough(stream: Transform, output: (chunk: Uint8Array) => void):
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
   ended.catch(() => {});
   /** A stream that is destroyed does not call back for the write that is under way. */
-  let failWrite: (error: unknown) => void = () => {};
+  const underWay = new Set<(error: unknown) => void>();
   const fail = (error: unknown) => {
     failure ??= error;
     reject(failure);
-    failWrite(failure);
+    for (const refuse of underWay) refuse(failure);
   };
   let inflated: Buffer | undefined;
   const handOn = () => {
@@ -110,9 +110,13 @@ function inflateThrough(stream: Transform, output: (chunk: Uint8Array) => void):
   return {
     write(chunk) {
       if (failure !== undefined) return Promise.reject(failure);
-      return new Promise((taken, refused) => {
-        failWrite = refused;
-        stream.write(chunk, () => (failure === undefined ? taken() : refused(failure)));
+      return new Promise((take, refuse) => {
+        underWay.add(refuse);
+        stream.write(chunk, () => {
+          underWay.delete(refuse);
+          if (failure === undefined) take();
+          else refuse(failure);
+        });
       });
     },
     async end() {

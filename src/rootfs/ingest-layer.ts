@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fdatasync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { BuildError } from "../errors/build-error.ts";
 import { DEFAULT_LIMITS, type InputLimits, makeExpansionCheck } from "../errors/input-limits.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -63,7 +63,7 @@ export async function ingestLayer(request: IngestRequest, options: IngestOptions
     reader.write(chunk);
   };
   try {
-    await inflateArchive(takeBlob(blob, options), takePlain);
+    await inflateArchive(takeBlob(blob, options), takePlain, { keepsChunks: true });
     reader.end();
   } catch (error) {
     throw nameLayer(error, request);
@@ -76,6 +76,7 @@ export async function ingestLayer(request: IngestRequest, options: IngestOptions
       );
     }
   });
+  await blob.whenFlushed;
   blob.keep();
   return written;
 }
@@ -84,12 +85,14 @@ async function* takeBlob(
   blob: BlobFile,
   { bytes, signal, onProgress }: IngestOptions,
 ): AsyncGenerator<Uint8Array> {
+  let before: Uint8Array | undefined;
   for await (const chunk of bytes) {
     signal?.throwIfAborted();
     blob.write(chunk);
     onProgress?.(blob.size);
     yield chunk;
-    freeUsedUp(chunk);
+    if (before !== undefined) freeUsedUp(before);
+    before = chunk;
   }
   // A wrong blob explains a broken archive, so it is told first.
   blob.verify();
@@ -147,13 +150,20 @@ function actionOf({ digest, from }: IngestRequest): string {
   return `Cannot use the layer "${digest}"${from === undefined ? "" : ` of "${from}"`}`;
 }
 
+/** In bytes: how much of a blob waits at most to be written to the disk. Whoever gives it its place waits for all of it. */
+const FLUSH_BYTES = 32 << 20;
+
 /** The blob as it arrives: counted, hashed and, if it is to be kept, written. */
 class BlobFile implements Disposable {
   readonly #request: IngestRequest;
   readonly #hash = createHash("sha256");
   readonly #fd: number | undefined;
   #isKept = false;
+  #unflushedBytes = 0;
+  #isFlushing = false;
   size = 0;
+  /** Settles when nothing is on its way to the disk. */
+  whenFlushed: Promise<void> = Promise.resolve();
 
   constructor(request: IngestRequest) {
     this.#request = request;
@@ -167,6 +177,8 @@ class BlobFile implements Disposable {
     this.#hash.update(chunk);
     if (this.#fd === undefined) return;
     for (let at = 0; at < chunk.length; ) at += writeSync(this.#fd, chunk, at);
+    this.#unflushedBytes += chunk.length;
+    if (this.#unflushedBytes >= FLUSH_BYTES && !this.#isFlushing) this.#flush(this.#fd);
   }
 
   verify(): void {
@@ -184,6 +196,18 @@ class BlobFile implements Disposable {
     if (this.#fd === undefined) return;
     closeSync(this.#fd);
     if (!this.#isKept) rmSync(this.#request.blobPath!, { force: true });
+  }
+
+  #flush(fd: number): void {
+    this.#isFlushing = true;
+    this.#unflushedBytes = 0;
+    this.whenFlushed = new Promise((flushed) => {
+      // What fails here fails again when the blob is given its place.
+      fdatasync(fd, () => {
+        this.#isFlushing = false;
+        flushed();
+      });
+    });
   }
 
   #failSize(found: string): never {
