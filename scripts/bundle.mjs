@@ -1,5 +1,5 @@
-// Makes dist/: the command line as one file, whose modules run when they are first imported; for each other entry point a bundle with shared
-// chunks, so that who imports it loads only what it uses.
+// Makes dist/: the command line as one file, of which only what a command needs runs (link-chunks.mjs); for each other entry point a bundle
+// with shared chunks, so that who imports it loads only what it uses.
 import { createHash } from "node:crypto";
 import {
   mkdirSync,
@@ -15,6 +15,7 @@ import {
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { linkChunks } from "./link-chunks.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
@@ -62,8 +63,9 @@ try {
   }
   await bundleCommandLine(common);
   publish();
-} catch {
+} catch (error) {
   // esbuild has said what is wrong.
+  if (error.errors === undefined) console.error(error);
   process.exitCode = 1;
 } finally {
   rmSync(fresh, { recursive: true, force: true });
@@ -81,18 +83,16 @@ async function bundleCommandLine(common) {
   const { outputFiles } = await build({
     ...options,
     entryPoints: ["src/cli.ts"],
+    format: "esm",
+    splitting: true,
     write: false,
+    // Not after the exports.
+    legalComments: "inline",
     external: ["koffi"],
-    // A script that is no module cannot import.
-    supported: { "dynamic-import": false },
     plugins: [leaveOut(lazyPackages), skipLibraryEntry()],
     define: { "import.meta.url": "__url" },
-    banner: {
-      js: '((require,__file)=>{const module={exports:{}},__url=require("node:url").pathToFileURL(__file).href;',
-    },
-    footer: { js: "})" },
   });
-  const text = outputFiles[0].text;
+  const text = await linkChunks(outputFiles, "cli.js");
   const name = createHash("sha256").update(text).digest("hex");
   writeFileSync(join(fresh, "cli.cjs"), `//${name}\n${text}`);
 }

@@ -85,7 +85,10 @@ function makeContext(
   },
 ): CommandContext {
   return {
-    stdin: world.stdin,
+    // Node makes it when it is first asked for.
+    get stdin() {
+      return world.stdin;
+    },
     stdout: world.stdout,
     stderr: world.stderr,
     env: world.env,
