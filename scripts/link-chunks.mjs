@@ -41,6 +41,7 @@ async function makeBody(text) {
     `${text.slice(0, exports?.index).replace(/\bimport\((?=")/g, "__import(")}module.exports={${exported}};`,
     { format: "cjs", platform: "node", target: "node24", charset: "ascii", minifyWhitespace: true },
   );
-  if (code.includes("__toCommonJS")) throw new Error(`a chunk exports in a way that is not known: ${text.slice(-200)}`);
+  if (code.includes("__toCommonJS"))
+    throw new Error(`a chunk exports in a way that is not known: ${text.slice(-200)}`);
   return code.trimEnd();
 }
