@@ -8,12 +8,15 @@ export interface LayerDigest {
   readonly tarSizeBytes: number;
 }
 
-/** The diff ID of a layer's tar, which is hashed and written nowhere: an image of the store needs no more. */
-export function digestLayer(layer: Layer, throwIfAborted: () => void = () => {}): LayerDigest {
+/**
+ * The diff ID of a layer's tar, which is hashed and written nowhere: an image of the store needs no more.
+ * @param onRead for each piece of the tar; may throw to stop
+ */
+export function digestLayer(layer: Layer, onRead: (sizeBytes: number) => void = () => {}): LayerDigest {
   const hash = createHash("sha256");
   let tarSizeBytes = 0;
   for (const chunk of tarChunks(layer)) {
-    throwIfAborted();
+    onRead(chunk.length);
     hash.update(chunk);
     tarSizeBytes += chunk.length;
   }

@@ -12,7 +12,6 @@ import { indexUpperDirectory, type UpperRequest } from "./index-upper-directory.
 import { type IngestRequest, ingestLayer, readFileChunks } from "./ingest-layer.ts";
 import type { Layer } from "./layer.ts";
 import { listSelection } from "./list-selection.ts";
-import { makeWorkdirLayer, type WorkdirRequest } from "./make-workdir-layer.ts";
 import { type MaterialiseRequest, materialiseLayer } from "./materialise-layer.ts";
 import { type PackRequest, packLayer } from "./pack-layer.ts";
 import { reportProgress } from "./report-progress.ts";
@@ -55,7 +54,6 @@ export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
         onProgress: reportProgress(context, request.size),
       });
     },
-    makeWorkdirLayer: (request: WorkdirRequest) => makeWorkdirLayer(request),
     indexUpperDirectory: (request: UpperRequest, context: TaskContext) =>
       indexUpperDirectory(request, () => context.throwIfAborted()),
     indexChanges: (request: ChangesRequest, context: TaskContext) =>

@@ -19,7 +19,7 @@ import type { SettleDestinationRequest } from "./settle-destination.ts";
 import type { LayersNeeded, SettlePathsRequest } from "./settle-paths.ts";
 import type { SquashRequest } from "./squash-layers.ts";
 import type { WriteTreeTarRequest } from "./tree-tar.ts";
-import { whenSmall } from "./when-small.ts";
+import { isSmall, whenSmall } from "./when-small.ts";
 import type { LayerErofsRequest } from "./write-layer-erofs.ts";
 import type { WriteTreeDirectoryRequest } from "./write-tree-directory.ts";
 
@@ -87,7 +87,7 @@ export interface LayerWork {
   writeTreeTar(request: WriteTreeTarRequest, options?: WorkOptions): Promise<void>;
 }
 
-/** `limits` hold for what comes from outside. With `makeIgnoreMatcher` small selections take no thread. */
+/** `limits` hold for what comes from outside. With `makeIgnoreMatcher` small selections and copies take no thread. */
 export function makeLayerWork(
   pool: ThreadPool,
   {
@@ -110,32 +110,44 @@ export function makeLayerWork(
         input: bytes,
       });
     },
-    settlePaths: (request, options) => run("settlePaths", request, options),
-    settleDestination({ selection, layers }, options) {
+    settlePaths: async (request, options) =>
+      (await loadSmallWork()).settlePaths(request) ?? (await run("settlePaths", request, options)),
+    async settleDestination({ selection, layers }, options) {
       const { [Symbol.asyncDispose]: _, ...plain } = selection;
-      return run("settleDestination", { selection: plain, layers }, options);
+      const request = { selection: plain, layers };
+      if (isSmall(plain)) return (await loadSmallWork()).settleDestination(request);
+      return run("settleDestination", request, options);
     },
     async selectCopy(request, options) {
       const found =
-        (makeIgnoreMatcher && (await selectWithoutThread(request, makeIgnoreMatcher))) ??
+        (makeIgnoreMatcher && (await loadSmallWork()).selectCopy(request, makeIgnoreMatcher)) ??
         (await run<PlainSelection>("selectCopy", request, options));
-      const dispose = () => rm(found.selectionPath, { force: true });
+      const dispose = async () => {
+        // Nobody waits for it: it lies in a directory that goes.
+        rm(found.selectionPath, { force: true }).catch(() => {});
+      };
       return { ...found, [Symbol.asyncDispose]: dispose };
     },
-    listSelection({ [Symbol.asyncDispose]: _, ...plain }, options) {
+    async listSelection({ [Symbol.asyncDispose]: _, ...plain }, options) {
+      if (isSmall(plain)) return (await loadSmallWork()).listSelection(plain);
       return run("listSelection", plain, options);
     },
-    writeCopyLayer({ selection, ...request }, options) {
+    async writeCopyLayer({ selection, ...rest }, options) {
       const { [Symbol.asyncDispose]: _, ...plain } = selection;
-      return run("writeCopyLayer", { limits, ...request, selection: plain }, options);
+      const request = { limits, ...rest, selection: plain };
+      const mayUnpack = plain.items.some((item) => item.mayUnpack);
+      if (makeIgnoreMatcher && isSmall(plain) && !mayUnpack)
+        return (await loadSmallWork()).writeCopyLayer(request, { makeIgnoreMatcher });
+      return run("writeCopyLayer", request, options);
     },
-    makeWorkdirLayer: (request, options) => run("makeWorkdirLayer", request, options),
+    makeWorkdirLayer: async (request) => (await loadSmallWork()).makeWorkdirLayer(request),
     indexUpperDirectory: async (request, options) =>
       whenSmall(({ onLook }) => indexUpperDirectory(request, onLook)) ??
       (await run("indexUpperDirectory", request, options)),
     indexChanges: (request, options) => run("indexChanges", request, options),
     packLayer: (request, options) => run("packLayer", request, options),
-    digestLayer: (layer, options) => run("digestLayer", layer, options),
+    digestLayer: async (layer, options) =>
+      (await loadSmallWork()).digestLayer(layer) ?? (await run("digestLayer", layer, options)),
     checkLayer: (request, options) => run("checkLayer", request, options),
     checkIndex: (path, options) => run("checkIndex", path, options),
     digestFile: (path, options) => run("digestFile", path, options),
@@ -149,10 +161,7 @@ export function makeLayerWork(
   };
 }
 
-async function selectWithoutThread(
-  request: SelectCopyRequest,
-  makeIgnoreMatcher: MakeIgnoreMatcher,
-): Promise<PlainSelection | undefined> {
-  const { selectSmallCopy } = await import("./select-small-copy.ts");
-  return selectSmallCopy(request, makeIgnoreMatcher);
+/** Only a build that has something to do needs it. */
+async function loadSmallWork() {
+  return (await import("./small-work.ts")).smallWork;
 }

@@ -17,7 +17,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadLibc } from "./libc.ts";
 import { selectCopy } from "./select-copy.ts";
-import { selectSmallCopy } from "./select-small-copy.ts";
+import { selectSmallCopy } from "./small-work.ts";
 
 /** More than a tick of the clock that stamps files. */
 const SETTLED_MS = 120;
@@ -121,7 +121,7 @@ describe("selectCopy() with digests of files that were read before", () => {
     assert.notEqual(cached().contentDigest, before.contentDigest);
   });
 
-  it("needs no thread for few files that are as they were, and one for what must be read", async () => {
+  it("needs no thread for few files, and one for many, or for many bytes that must be read", async () => {
     const request = {
       sources: [
         { kind: "path", tree: { kind: "directory", directory: context, ignorePatterns: [] }, path: "/" },
@@ -138,14 +138,18 @@ describe("selectCopy() with digests of files that were read before", () => {
     mkdirSync(join(context, "directory"));
     write("directory/a", "12345");
     await sleep(SETTLED_MS);
+    assert.equal(small(), cached().contentDigest);
+    const large = "1".repeat(300_000);
+    write("directory/a", large);
+    await sleep(SETTLED_MS);
     assert.equal(small(), undefined);
     const { contentDigest } = cached();
+    // It is as it was.
     assert.equal(small(), contentDigest);
-    write("directory/a", "54321");
+    write("directory/a", large.replace("1", "2"));
     assert.equal(small(), undefined);
-    for (let n = 0; n < 250; n++) write(`directory/${n}`, "1");
-    await sleep(SETTLED_MS);
-    cached();
+    write("directory/a", "54321");
+    for (let n = 0; n < 300; n++) write(`directory/${n}`, "1");
     assert.equal(small(), undefined);
     // What was begun is not left.
     assert.deepEqual(readdirSync(root).sort(), ["context", "digests.sqlite"]);

@@ -190,8 +190,8 @@ class Selector implements Disposable {
   }
 
   #walkDirectory(walk: Walk, directory: RootfsPath): void {
-    this.#options.throwIfAborted?.();
     for (const node of walk.tree.list(directory)) {
+      this.#options.throwIfAborted?.();
       const text = textFromBytes(relative(node.entry.path, walk.root));
       const isExcluded = walk.exclude?.excludes(text) ?? false;
       const isIncluded = !isExcluded && (walk.include?.excludes(text) ?? true);

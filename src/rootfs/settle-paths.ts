@@ -20,19 +20,21 @@ export interface SettlePathsRequest {
   readonly looksBeside?: boolean;
 }
 
-/** How many more layers it takes until every path, symlinks followed, is settled (`openUpperTree`). */
-export function settlePaths({
-  layers,
-  paths,
-  onlyEntries = false,
-  looksBeside = false,
-}: SettlePathsRequest): LayersNeeded {
+/**
+ * How many more layers it takes until every path, symlinks followed, is settled (`openUpperTree`).
+ * @param onScan before all that is in a directory is looked at; may throw to stop
+ */
+export function settlePaths(
+  { layers, paths, onlyEntries = false, looksBeside = false }: SettlePathsRequest,
+  onScan: () => void = () => {},
+): LayersNeeded {
   return whenSettled(() => {
+    if (looksBeside) onScan();
     if (looksBeside && layers.some((layer) => hasForeignLinkIn(layer, ROOT))) return "all";
     using tree = openUpperTree(layers);
     let needed: LayersNeeded = "none";
     for (const path of paths) {
-      if (!isWhole(tree, cleanPath(bytesFromText(path))) && !onlyEntries) needed = "all";
+      if (!isWhole(tree, cleanPath(bytesFromText(path)), onScan) && !onlyEntries) needed = "all";
     }
     return needed;
   });
@@ -49,10 +51,11 @@ export function whenSettled(ask: () => LayersNeeded): LayersNeeded {
 }
 
 /** Whether no layer below adds to what is at the path. @throws Unsettled */
-function isWhole(tree: UpperTree, path: RootfsPath): boolean {
+function isWhole(tree: UpperTree, path: RootfsPath, onScan: () => void): boolean {
   try {
     const { path: resolved, entry } = tree.resolve(path);
     if (entry?.entry.type !== "directory") return true;
+    onScan();
     return tree.isClosed(resolved) && !tree.layers.some((layer) => hasForeignLinkIn(layer, resolved));
   } catch (error) {
     // What leads nowhere does so whatever is below, for all of it was settled.

@@ -44,8 +44,8 @@ export interface SourceTreeOptions {
   readonly digests?: FileDigests;
   /** Called with all that is looked at on the disk, what is left out included. */
   readonly onLook?: (entry: DiskEntry) => void;
-  /** Called before a file's content or the attributes of a file or directory are read. */
-  readonly onRead?: () => void;
+  /** Called before a file's content is read from the disk, with its size in bytes. */
+  readonly onRead?: (sizeBytes: number) => void;
 }
 
 export function openSourceTree(
@@ -201,7 +201,7 @@ class DirectorySource implements SourceTree {
   }
 
   *read({ entry, dataPath = entry.path }: SourceNode): Generator<Uint8Array> {
-    this.#options.onRead?.();
+    this.#options.onRead?.(entry.size);
     // A socket counts as an empty file, and cannot be opened.
     if (entry.size === 0 && this.#readEntry(dataPath)?.stats.isSocket()) return;
     const buffer = this.#buffer ?? Buffer.allocUnsafeSlow(CHUNK_SIZE);
@@ -247,7 +247,6 @@ class DirectorySource implements SourceTree {
     const isDirectory = entry.type === "directory";
     const known = isFile || isDirectory ? digests?.find(stats) : undefined;
     const hasNone = entry.type === "symlink" || known?.hasXattrs === false;
-    if (!hasNone) this.#options.onRead?.();
     const xattrs = hasNone ? undefined : this.#readXattrs(asBytePath(filePath));
     if (isDirectory && known === undefined)
       digests?.keep(stats, { hash: NO_CONTENT, hasXattrs: xattrs !== undefined });

@@ -1,4 +1,4 @@
-import { mkdtemp } from "node:fs/promises";
+import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { type Digest, digestHex } from "../oci/digest.ts";
 import { findKeptIndex } from "../store/kept-indexes.ts";
@@ -47,7 +47,7 @@ export async function storeWrittenLayer<Written extends WrittenLayer>(
   store: Store,
   write: (layersDirectory: string) => Promise<Written>,
 ): Promise<{ readonly layer: Layer; readonly written: Written }> {
-  const layersDirectory = await mkdtemp(join(store.temporaryDirectory, "layer-"));
+  const layersDirectory = mkdtempSync(join(store.temporaryDirectory, "layer-"));
   try {
     const written = await write(layersDirectory);
     const { diffId, tarSizeBytes, layer } = written;
@@ -55,6 +55,7 @@ export async function storeWrittenLayer<Written extends WrittenLayer>(
     publishLayer(store, stored, join(layersDirectory, layer.id));
     return { layer: openStoredLayer(store, stored), written };
   } finally {
-    await removeTree(layersDirectory);
+    // Nobody waits for it; what is left goes with the store's temporary directory.
+    removeTree(layersDirectory).catch(() => {});
   }
 }

@@ -4,6 +4,9 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DNS_FORWARD_ADDRESS, needsDnsForward } from "./resolv-conf.ts";
 
+/** The exit code of a shell that could not make a namespace. */
+const NO_NAMESPACE = 125;
+
 /** A network namespace with a way out, for one command at a time. */
 export interface LentNetwork {
   /** A file that is bound to the namespace. */
@@ -42,23 +45,24 @@ export function makeNetworkPool(pastaPath: string, directory: string): NetworkPo
   };
 }
 
+/** One shell for both programs: to fork a process as big as the holder takes milliseconds. */
+const MAKE_NETWORK = `unshare --net="$0" true || exit ${NO_NAMESPACE}; exec "$@"`;
+
 async function makeNetwork(pastaPath: string, path: string): Promise<string | undefined> {
   writeFileSync(path, "");
-  await runProgram("unshare", [`--net=${path}`, "true"]);
-  try {
-    await runProgram(pastaPath, [
-      // It ends in the background once the namespace is set up.
-      ...["--netns", path, "--config-net", "--quiet", "--runas", "0"],
-      // Neither the gateway's address nor any port leads to the host.
-      ...["--no-map-gw", "-t", "none", "-u", "none", "-T", "none", "-U", "none"],
-      ...(needsDnsForward() ? ["--dns-forward", DNS_FORWARD_ADDRESS] : []),
-    ]);
-  } catch (error) {
-    // pasta takes addresses and routes from the interface of the default route.
-    if (hasDefaultRoute()) throw error;
-    return undefined;
-  }
-  return path;
+  const pasta = [
+    pastaPath,
+    // It ends in the background once the namespace is set up.
+    ...["--netns", path, "--config-net", "--quiet", "--runas", "0"],
+    // Neither the gateway's address nor any port leads to the host.
+    ...["--no-map-gw", "-t", "none", "-u", "none", "-T", "none", "-U", "none"],
+    ...(needsDnsForward() ? ["--dns-forward", DNS_FORWARD_ADDRESS] : []),
+  ];
+  const { code, complaint } = await runProgram("/bin/sh", ["-c", MAKE_NETWORK, path, ...pasta]);
+  if (code === 0) return path;
+  // pasta takes addresses and routes from the interface of the default route.
+  if (code !== NO_NAMESPACE && !hasDefaultRoute()) return undefined;
+  throw new Error(`cannot make a network for the command: ${complaint || `pasta ended with ${code}`}`);
 }
 
 /** Of IPv4 or IPv6, as the files in /proc/net of proc(5) have them; that of IPv6 lists rejected ones too, on the loopback. */
@@ -75,15 +79,15 @@ function hasDefaultRoute(): boolean {
   );
 }
 
-async function runProgram(program: string, args: readonly string[]): Promise<void> {
+async function runProgram(
+  program: string,
+  args: readonly string[],
+): Promise<{ readonly code: number | null; readonly complaint: string }> {
   const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
   let complaint = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     complaint += text;
   });
-  const [code] = await once(child, "exit");
-  if (code !== 0)
-    throw new Error(
-      `cannot make a network for the command: ${complaint.trim() || `${program} ended with ${code}`}`,
-    );
+  const [code] = (await once(child, "exit")) as [number | null];
+  return { code, complaint: complaint.trim() };
 }

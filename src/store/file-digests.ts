@@ -73,7 +73,8 @@ export function openFileDigests(path: string): FileDigests {
     // One that cannot be opened is as if it were empty.
     ifPossible(() => {
       database = new DatabaseSync(path, { timeout: BUSY_MS });
-      database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; ${TABLE}`);
+      // The change to WAL would wait for the disk.
+      database.exec(`PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL; ${TABLE}`);
       select = database.prepare(SELECT);
     });
   };

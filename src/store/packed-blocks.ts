@@ -61,7 +61,7 @@ export function openPackedBlocks({ databasePath, blobsDirectory }: PackedBlocksP
   const files = new Map<string, number | undefined>();
   try {
     database = new DatabaseSync(databasePath, { timeout: BUSY_MS });
-    database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; ${TABLE}`);
+    database.exec(`PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL; ${TABLE}`);
     select = database.prepare("SELECT blob, start, size, crc FROM blocks WHERE key = ?");
   } catch {
     // As if it were empty.

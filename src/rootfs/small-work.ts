@@ -1,0 +1,57 @@
+import type { SelectCopyRequest } from "./copy-request.ts";
+import { digestLayer, type LayerDigest } from "./digest-layer.ts";
+import type { MakeIgnoreMatcher } from "./ignore-matcher.ts";
+import type { Layer } from "./layer.ts";
+import { listSelection } from "./list-selection.ts";
+import { makeWorkdirLayer } from "./make-workdir-layer.ts";
+import { hasWildcard } from "./match-glob.ts";
+import { type PlainSelection, selectCopy } from "./select-copy.ts";
+import { settleDestination } from "./settle-destination.ts";
+import { type LayersNeeded, type SettlePathsRequest, settlePaths } from "./settle-paths.ts";
+import { whenSmall } from "./when-small.ts";
+import { writeCopyLayer } from "./write-copy-layer.ts";
+
+/**
+ * What a COPY copies of few files. Undefined where it is more.
+ * @throws what `selectCopy` throws.
+ */
+export function selectSmallCopy(
+  request: SelectCopyRequest,
+  makeIgnoreMatcher: MakeIgnoreMatcher,
+): PlainSelection | undefined {
+  // How much of an image a pattern is compared with, nothing tells before.
+  const isBounded = request.sources.every(
+    (source) =>
+      source.kind !== "path" ||
+      source.tree.kind === "directory" ||
+      (!request.parents && !hasWildcard(source.path)),
+  );
+  if (!isBounded) return undefined;
+  return whenSmall(({ onLook, onRead, onEntry }) =>
+    selectCopy(request, { makeIgnoreMatcher, onLook, onRead, throwIfAborted: onEntry }),
+  );
+}
+
+/** How many more layers it takes for paths that are no directories. Undefined for others. */
+function settleFewPaths(request: SettlePathsRequest): LayersNeeded | undefined {
+  return whenSmall(({ giveUp }) => settlePaths(request, giveUp));
+}
+
+/** The digest of a small layer. Undefined for any other. */
+function digestSmallLayer(layer: Layer): LayerDigest | undefined {
+  return whenSmall(({ onRead }) => digestLayer(layer, onRead));
+}
+
+/**
+ * What the calling thread does when there is little of it: to start another one takes ten times as long. The first three are undefined
+ * where there is more; of the others the caller knows.
+ */
+export const smallWork = {
+  selectCopy: selectSmallCopy,
+  settlePaths: settleFewPaths,
+  digestLayer: digestSmallLayer,
+  settleDestination,
+  writeCopyLayer,
+  listSelection,
+  makeWorkdirLayer,
+};
