@@ -182,6 +182,17 @@ class StoreDatabase extends DatabaseSync {
   }
 }
 
+/** How long a thread waits for another one's writing. */
+const CACHE_BUSY_MS = 5_000;
+
+/** Opens a database whose loss costs nothing but time, beside the store's own: worker threads write it, and nothing in it waits for the disk. */
+export function openCacheDatabase(path: string, tables: string): DatabaseSync {
+  const database = new DatabaseSync(path, { timeout: CACHE_BUSY_MS });
+  // In this order: the change to WAL would wait for the disk, too.
+  database.exec(`PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL; ${tables}`);
+  return database;
+}
+
 /** Says what a failure of SQLite means for whoever wants the store; a read-only one fails at the first write. */
 export function explainOpening<T>(path: string, open: () => T): T {
   try {

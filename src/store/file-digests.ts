@@ -1,7 +1,7 @@
 import type { BigIntStats } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { inTransaction } from "./database.ts";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { inTransaction, openCacheDatabase } from "./database.ts";
 import type { Store } from "./open-store.ts";
 
 /*
@@ -27,7 +27,6 @@ const OPEN_MAX = 256;
 const FRESH_MAX = 20_000;
 /** A digest that is found is marked as used so often. */
 const MARK_EVERY_MS = 24 * 3_600_000;
-const BUSY_MS = 5_000;
 
 const TABLE = `
   CREATE TABLE IF NOT EXISTS buckets (
@@ -72,9 +71,7 @@ export function openFileDigests(path: string): FileDigests {
     isOpen = true;
     // One that cannot be opened is as if it were empty.
     ifPossible(() => {
-      database = new DatabaseSync(path, { timeout: BUSY_MS });
-      // The change to WAL would wait for the disk.
-      database.exec(`PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL; ${TABLE}`);
+      database = openCacheDatabase(path, TABLE);
       select = database.prepare(SELECT);
     });
   };

@@ -1,9 +1,9 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import { type Digest, digestHex } from "../oci/digest.ts";
-import { inTransaction } from "./database.ts";
+import { inTransaction, openCacheDatabase } from "./database.ts";
 import type { Store } from "./open-store.ts";
 
 /*
@@ -14,7 +14,6 @@ import type { Store } from "./open-store.ts";
 
 /** Of some 128 KiB of a tar each. */
 const ROWS_MAX = 400_000;
-const BUSY_MS = 5_000;
 
 const TABLE = `
   CREATE TABLE IF NOT EXISTS blocks (
@@ -60,8 +59,7 @@ export function openPackedBlocks({ databasePath, blobsDirectory }: PackedBlocksP
   let select: StatementSync | undefined;
   const files = new Map<string, number | undefined>();
   try {
-    database = new DatabaseSync(databasePath, { timeout: BUSY_MS });
-    database.exec(`PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL; ${TABLE}`);
+    database = openCacheDatabase(databasePath, TABLE);
     select = database.prepare("SELECT blob, start, size, crc FROM blocks WHERE key = ?");
   } catch {
     // As if it were empty.
