@@ -59,7 +59,7 @@ export interface LayerWork {
   /** @throws BuildError `copy-failed`. */
   writeCopyLayer(request: WriteCopyRequest, options?: WorkOptions): Promise<WrittenLayer>;
   /** The layer of a WORKDIR: an empty tar when the directory exists. */
-  makeWorkdirLayer(request: WorkdirRequest, options?: WorkOptions): Promise<WrittenLayer>;
+  makeWorkdirLayer(request: WorkdirRequest): Promise<WrittenLayer>;
   /** Makes a layer of what a RUN left in its upper directory; of few files in this thread. */
   indexUpperDirectory(request: UpperRequest, options?: WorkOptions): Promise<Layer>;
   /** Makes a layer of what a directory has become since it was last saved: `index-changes.ts`. */

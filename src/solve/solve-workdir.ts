@@ -21,14 +21,14 @@ export async function keyWorkdir(step: WorkdirStep, context: KeyContext): Promis
 /** WORKDIR: makes the directory that is missing, owned by the USER in force. */
 export async function solveWorkdir(step: WorkdirStep, context: SolveContext): Promise<SolvedRootfs> {
   const keyed = await keyWorkdir(step, context);
-  const { store, work, signal } = context.access;
+  const { store, work } = context.access;
   const make: MakeResult = async (missing) => {
     const { layers, userLayers } = await loadWorkdirInputs(step, keyed.base, context.access);
     const owner = step.user === "" ? undefined : resolveOwnerIn(step.user, userLayers);
     const mtime = context.epochSeconds ?? Math.floor(Date.now() / 1000);
     return runOnce(missing, context, async () => {
       const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
-        work.makeWorkdirLayer({ base: layers, path: step.path, owner, layersDirectory, mtime }, { signal }),
+        work.makeWorkdirLayer({ base: layers, path: step.path, owner, layersDirectory, mtime }),
       );
       return keepRecord(store, layer, missing);
     });
