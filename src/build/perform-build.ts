@@ -6,6 +6,7 @@ import { solvePlan } from "../solve/solve-plan.ts";
 import { writeBuiltImages } from "../store/builds.ts";
 import { measureLayers } from "../store/layers.ts";
 import type { BuildOptions, BuildResult } from "./build-options.ts";
+import type { BuildOutput } from "./build-output.ts";
 import { checkOutputs, checkPlannedOutputs } from "./check-outputs.ts";
 import { exportImages } from "./export-images.ts";
 import { lintBuild } from "./lint-build.ts";
@@ -55,6 +56,7 @@ export async function performBuild(options: BuildOptions): Promise<Omit<BuildRes
     epochSeconds,
     imports: await caches.imports,
     ledger: caches.ledger,
+    readsOutputs: options.squash !== undefined || outputs.some(readsFiles),
   });
   await caches.write(solved.outputs);
   const built = plan.outputs.map(({ target, config, platform }, position) => ({
@@ -105,6 +107,13 @@ export async function performBuild(options: BuildOptions): Promise<Omit<BuildRes
     }),
     leftOut: plan.leftOut.map(({ name }) => name),
   };
+}
+
+/** Whether it takes an image's files to write an output, and not just its blobs. */
+function readsFiles(output: BuildOutput): boolean {
+  if (output.type === "cacheonly") return false;
+  if (output.type === "local" || output.type === "tar") return true;
+  return output.rewriteTimestamp === "all" || output.forceCompression === true;
 }
 
 /** A stage of which no output has a layer would be squashed without effect. */

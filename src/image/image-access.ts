@@ -54,6 +54,8 @@ export interface LazyLayer {
   load(): Promise<Layer>;
   /** The layer's index where it is here already; then its bytes need not be (indexes outlive blobs). */
   findIndex(): Layer | undefined;
+  /** Brings the index, and of the bytes no more than `blob`; for an image whose files no step of the build reads. */
+  loadIndex?(): Promise<Layer>;
   /** Brings `blob` into the store; only where it is or can be had. */
   fetchBlob?(): Promise<void>;
 }

@@ -8,7 +8,12 @@ import type { Digest } from "../oci/digest.ts";
 import { compressionOf } from "../oci/media-type.ts";
 import { failEvent } from "../progress/fail-event.ts";
 import type { Layer } from "../rootfs/layer.ts";
-import { findLayerIndex, openStoredLayer, storeWrittenLayer } from "../rootfs/stored-layer.ts";
+import {
+  findLayerIndex,
+  openStoredLayer,
+  storeWrittenIndex,
+  storeWrittenLayer,
+} from "../rootfs/stored-layer.ts";
 import { adoptBlob, hasBlob, temporaryPath } from "../store/blobs.ts";
 import { findLayer, findLayerByDiffId, recordLayerBlob } from "../store/layers.ts";
 import { acquireLock } from "../store/locks.ts";
@@ -43,10 +48,19 @@ export function makeLazyLayer(access: ImageAccess, source: LazyLayerSource): Laz
     ...(descriptor && { blob: descriptor }),
     ...(canFetch && { fetchBlob: () => fetchBlob(access, source) }),
     findIndex: () => findLayerIndex(access.store, source.diffId),
+    loadIndex: () =>
+      access.layersUnderWay.get(source.diffId) ??
+      takeIn(access, source, {
+        find: () => findLayerIndex(access.store, source.diffId),
+        keepsTar: false,
+      }),
     load() {
       const underWay = access.layersUnderWay.get(source.diffId);
       if (underWay !== undefined) return underWay;
-      const loading = loadLayer(access, source).finally(() => access.layersUnderWay.delete(source.diffId));
+      const loading = takeIn(access, source, {
+        find: () => findStoredLayer(access.store, source.diffId),
+        keepsTar: true,
+      }).finally(() => access.layersUnderWay.delete(source.diffId));
       access.layersUnderWay.set(source.diffId, loading);
       return loading;
     },
@@ -69,25 +83,34 @@ export function openStepLayer(
   };
 }
 
-async function loadLayer(
+function findStoredLayer(store: Store, diffId: Digest): Layer | undefined {
+  const stored = findLayerByDiffId(store, diffId);
+  return stored && openStoredLayer(store, stored);
+}
+
+/** The layer, or where `keepsTar` is false its index: `find` says whether it is here. The blob is kept in any case. */
+async function takeIn(
   access: ImageAccess,
   { diffId, descriptor, origin }: LazyLayerSource,
+  { find, keepsTar }: { readonly find: () => Layer | undefined; readonly keepsTar: boolean },
 ): Promise<Layer> {
   const { store, work, signal } = access;
-  const stored = findLayerByDiffId(store, diffId);
-  if (stored !== undefined) return openStoredLayer(store, stored);
+  const found = find();
+  if (found !== undefined) return found;
   if (descriptor === undefined) throw new Error(`the store has neither the layer ${diffId} nor its blob`);
   using _lock = await acquireLock(store, `layer ${diffId}`, signal);
-  const made = findLayerByDiffId(store, diffId);
-  if (made !== undefined) return openStoredLayer(store, made);
+  const made = find();
+  if (made !== undefined) return made;
   const isHere = hasBlob(store, descriptor.digest);
   if (!isHere && origin === undefined) throw new Error(`nobody knows where the blob ${descriptor.digest} is`);
 
   const blobPath = isHere ? undefined : temporaryPath(store);
+  const from = isHere ? undefined : origin?.name;
+  const storeWritten = keepsTar ? storeWrittenLayer : storeWrittenIndex;
   const ingest = (bytes: AsyncIterable<Uint8Array> | string) =>
-    storeWrittenLayer(store, (layersDirectory) =>
+    storeWritten(store, (layersDirectory) =>
       work.ingestLayer(
-        { ...descriptor, layersDirectory, diffId, blobPath, from: isHere ? undefined : origin?.name, bytes },
+        { ...descriptor, layersDirectory, diffId, blobPath, from, bytes, keepsTar },
         { signal },
       ),
     );

@@ -35,7 +35,7 @@ export interface Entry {
   readonly dataOffset?: number;
   /** Regular files: the tar has the bytes without their holes, so `dataOffset` counts in `expandedPath` instead. */
   readonly sparse?: boolean;
-  /** Regular files: the SHA-256 of the bytes, where it is known without reading them (layers that came as a tar). */
+  /** Regular files: the SHA-256 of the bytes, where it is known without reading them (what a COPY wrote, sparse files). */
   readonly contentHash?: Uint8Array;
   /** Directories: the layer does not list it, only something below it; its mode and owner come from the layers below. */
   readonly implicit?: boolean;

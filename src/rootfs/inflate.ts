@@ -18,6 +18,14 @@ export interface Inflater {
 /** What a decompressor hands out at once: for each piece it changes threads, twice. */
 const CHUNK_BYTES = 1 << 20;
 
+/**
+ * How much is handed on at a stretch: between two the thread looks whether the next piece is inflated, and lets the one after it be begun, so that
+ * neither waits for the other.
+ */
+const SLICE_BYTES = 256 << 10;
+/** Pieces that may wait. */
+const WAITING_MAX = 3;
+
 /** By the first four bytes. */
 export function detectCompression(head: Uint8Array): Compression {
   if (head[0] === 0x1f && head[1] === 0x8b) return "gzip";
@@ -46,9 +54,8 @@ export function makeInflater(compression: Compression, output: (chunk: Uint8Arra
  */
 function inflateZstd(output: (chunk: Uint8Array) => void): Inflater {
   let frameBytes = 0;
-  const inflater = inflateThrough(createZstdDecompress({ chunkSize: CHUNK_BYTES }), (chunk) => {
-    frameBytes += chunk.length;
-    output(chunk);
+  const inflater = inflateThrough(createZstdDecompress({ chunkSize: CHUNK_BYTES }), output, (sizeBytes) => {
+    frameBytes += sizeBytes;
   });
   const splitter = splitZstdFrames();
   return {
@@ -56,11 +63,15 @@ function inflateZstd(output: (chunk: Uint8Array) => void): Inflater {
       for (const { bytes, isFrameEnd, contentSize } of splitter.split(chunk)) {
         await inflater.write(bytes);
         if (!isFrameEnd) continue;
-        if (contentSize !== undefined && contentSize !== frameBytes) throw makeDataError(DAMAGED);
+        if (contentSize !== undefined && contentSize !== frameBytes) {
+          inflater.handOnAll();
+          throw makeDataError(DAMAGED);
+        }
         frameBytes = 0;
       }
     },
     async end() {
+      inflater.handOnAll();
       splitter.end();
       await inflater.end();
     },
@@ -68,7 +79,12 @@ function inflateZstd(output: (chunk: Uint8Array) => void): Inflater {
   };
 }
 
-function inflateThrough(stream: Transform, output: (chunk: Uint8Array) => void): Inflater {
+/** `onInflated` hears of each piece, in bytes, before what it was made of counts as taken. */
+function inflateThrough(
+  stream: Transform,
+  output: (chunk: Uint8Array) => void,
+  onInflated: (sizeBytes: number) => void = () => {},
+): Inflater & { handOnAll(): void } {
   let failure: unknown;
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
   ended.catch(() => {});
@@ -79,30 +95,54 @@ function inflateThrough(stream: Transform, output: (chunk: Uint8Array) => void):
     reject(failure);
     for (const refuse of underWay) refuse(failure);
   };
-  let inflated: Buffer | undefined;
+  /** What is inflated and not handed on yet. */
+  const waiting: Buffer[] = [];
+  let handedOnBytes = 0;
+  let isHandingOn = false;
+  let hasEnded = false;
   const handOn = () => {
-    const chunk = inflated;
-    inflated = undefined;
+    isHandingOn = false;
+    const chunk = waiting[0];
     if (chunk === undefined || failure !== undefined) return;
     try {
-      output(chunk);
-      freeUsedUp(chunk);
+      const end = Math.min(handedOnBytes + SLICE_BYTES, chunk.length);
+      output(chunk.subarray(handedOnBytes, end));
+      handedOnBytes = end;
     } catch (error) {
       fail(error);
       stream.destroy();
+      return;
     }
+    if (handedOnBytes === chunk.length) {
+      freeUsedUp(chunk);
+      waiting.shift();
+      handedOnBytes = 0;
+      if (waiting.length < WAITING_MAX) stream.resume();
+    }
+    if (waiting.length > 0) handOnSoon();
+    else if (hasEnded) resolve();
+  };
+  const handOnSoon = () => {
+    if (isHandingOn) return;
+    isHandingOn = true;
+    setImmediate(handOn);
+  };
+  /** Before an error: what came first is good, and may say more. */
+  const handOnAll = () => {
+    while (waiting.length > 0 && failure === undefined) handOn();
   };
   stream.on("data", (chunk: Buffer) => {
-    handOn();
-    inflated = chunk;
-    // When this handler returns, Node lets its thread inflate the next piece: meanwhile this one is handed on.
-    queueMicrotask(handOn);
+    onInflated(chunk.length);
+    waiting.push(chunk);
+    if (waiting.length >= WAITING_MAX) stream.pause();
+    handOnSoon();
   });
   stream.on("end", () => {
-    handOn();
-    resolve();
+    hasEnded = true;
+    if (waiting.length === 0) resolve();
   });
   stream.on("error", (error) => {
+    handOnAll();
     // DIFFERS: docker leaves out what stands behind a gzip archive where unpigz unpacks it.
     const isBehindEnd = error.message === "incorrect header check";
     fail(makeDataError(isBehindEnd ? "something else stands behind its end" : error.message, error));
@@ -124,8 +164,11 @@ function inflateThrough(stream: Transform, output: (chunk: Uint8Array) => void):
       await ended;
     },
     destroy: () => {
+      // Who takes it may be gone.
+      waiting.length = 0;
       stream.destroy();
     },
+    handOnAll,
   };
 }
 

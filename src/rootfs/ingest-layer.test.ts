@@ -89,7 +89,7 @@ for (const [name, compress] of [
       readSync(fd, content, 0, 5, f.dataOffset!);
       closeSync(fd);
       assert.equal(content.toString(), "hello");
-      assert.equal(`sha256:${Buffer.from(f.contentHash!).toString("hex")}`, digestBytes("hello"));
+      assert.equal(f.contentHash, undefined, "computed when somebody asks");
       assert.equal(entries.get("d/gone")!.type, "whiteout");
       assert.deepEqual([entries.get("o")!.opaque, entries.get("o")!.implicit], [true, true]);
       assert.equal(entries.get("zero")!.type, "char", "a device 0:0 in an archive is no whiteout");
@@ -109,6 +109,22 @@ test("ingestLayer() of the same layer twice gives the same one", async (t) => {
   ]);
   assert.deepEqual(results[0], results[1]);
   assert.deepEqual(readdirSync(directory), [results[0].layer.id]);
+});
+
+test("ingestLayer() keeps the index alone when nothing else is wanted", async (t) => {
+  const directory = makeTemporaryDirectory(t);
+  const tar = makeTar(members);
+  const whole = await ingest(join(directory, "whole"), tar);
+  const { layer, tarSizeBytes } = await ingest(join(directory, "index"), tar, { keepsTar: false });
+  assert.equal(tarSizeBytes, tar.length);
+  assert.deepEqual(readdirSync(join(directory, "index", layer.id)), ["index"]);
+  assert.deepEqual(readFileSync(layer.indexPath), readFileSync(whole.layer.indexPath));
+  await assert.rejects(
+    ingest(join(directory, "index"), tar, { keepsTar: false, diffId: digestBytes("other") }),
+    {
+      code: "verification",
+    },
+  );
 });
 
 test("ingestLayer() accepts a layer with nothing in it", async (t) => {

@@ -28,6 +28,8 @@ export interface IngestRequest {
   readonly from?: string;
   /** `DEFAULT_LIMITS` when absent. */
   readonly limits?: InputLimits;
+  /** False leaves out the file `tar`: only what the layer has in it is wanted, not its bytes. */
+  readonly keepsTar?: boolean;
 }
 
 export interface IngestedLayer {
@@ -51,7 +53,10 @@ export interface IngestOptions {
  */
 export async function ingestLayer(request: IngestRequest, options: IngestOptions): Promise<IngestedLayer> {
   const { limits = DEFAULT_LIMITS } = request;
-  using writer = new LayerWriter(request.layersDirectory, { name: "layer-entries", limits });
+  using writer = new LayerWriter(request.layersDirectory, {
+    limit: { name: "layer-entries", limits },
+    keepsTar: request.keepsTar,
+  });
   using blob = new BlobFile(request);
   const what = "Cannot read the layer: unpacked it is larger";
   const checkExpansion = makeExpansionCheck(request.size, { what, limits });
@@ -114,7 +119,10 @@ export async function* readFileChunks(path: string, chunkSize = 256 << 10): Asyn
   }
 }
 
-/** Adds the members of the tar that a writer gets to the writer's index; `checkSize` hears of each piece of a sparse file, in bytes. */
+/**
+ * Adds the members of the tar that a writer gets to the writer's index; `checkSize` hears of each piece of a sparse file, in bytes. Contents are not
+ * hashed, for few files of an image are ever asked about, but those of sparse files, for which no diff ID vouches.
+ */
 export function collectEntries(
   writer: LayerWriter,
   checkSize: (moreBytes: number) => void = () => {},
@@ -125,7 +133,7 @@ export function collectEntries(
     member(member, { dataOffset, isSparse }) {
       entry = layerEntryOf(member, isSparse ? writer.expanded.offset : dataOffset);
       if (isSparse && entry?.dataOffset !== undefined) entry = { ...entry, sparse: true };
-      hash = entry?.dataOffset === undefined ? undefined : new ContentHash(entry.size);
+      hash = entry?.sparse ? new ContentHash(entry.size) : undefined;
     },
     content(chunk) {
       hash?.update(chunk);

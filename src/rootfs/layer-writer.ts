@@ -17,6 +17,14 @@ export interface EntryLimit {
   readonly limits: InputLimits;
 }
 
+export interface LayerWriterOptions {
+  readonly limit?: EntryLimit;
+  /** Called with the length of the tar, as it grows. */
+  readonly onProgress?: (doneBytes: number) => void;
+  /** False keeps the index alone: the tar is hashed and goes nowhere. */
+  readonly keepsTar?: boolean;
+}
+
 const BUFFER_SIZE = 256 << 10;
 
 /**
@@ -26,9 +34,9 @@ const BUFFER_SIZE = 256 << 10;
 export class LayerWriter implements Disposable {
   readonly #layersDirectory: string;
   readonly #directory: string;
-  readonly #limit: EntryLimit | undefined;
-  readonly #onProgress: ((doneBytes: number) => void) | undefined;
-  readonly #fd: number;
+  readonly #options: LayerWriterOptions;
+  /** The tar, where it is kept. */
+  readonly #fd: number | undefined;
   readonly #sorter: RecordSorter;
   readonly #hash = createHash("sha256");
   readonly #buffer = Buffer.alloc(BUFFER_SIZE);
@@ -38,15 +46,13 @@ export class LayerWriter implements Disposable {
   #offset = 0;
   #isOpen = true;
 
-  /** `onProgress` is called with the length of the tar, as it grows. */
-  constructor(layersDirectory: string, limit?: EntryLimit, onProgress?: (doneBytes: number) => void) {
-    this.#onProgress = onProgress;
+  constructor(layersDirectory: string, options: LayerWriterOptions = {}) {
     this.#layersDirectory = layersDirectory;
-    this.#limit = limit;
+    this.#options = options;
     this.#directory = join(layersDirectory, `.new-${randomBytes(9).toString("hex")}`);
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
     const tarPath = join(this.#directory, "tar");
-    this.#fd = openSync(tarPath, "wx", 0o600);
+    if (options.keepsTar ?? true) this.#fd = openSync(tarPath, "wx", 0o600);
     this.expanded = new ExpandedFiles(tarPath);
     this.#sorter = new RecordSorter(join(this.#directory, "sort"));
   }
@@ -59,7 +65,7 @@ export class LayerWriter implements Disposable {
   /** Appends to the tar. The chunk may be used again afterwards. */
   write(chunk: Uint8Array): void {
     this.#offset += chunk.length;
-    this.#onProgress?.(this.#offset);
+    this.#options.onProgress?.(this.#offset);
     if (this.#fill + chunk.length > BUFFER_SIZE) this.#flush();
     if (chunk.length >= BUFFER_SIZE) {
       this.#writeOut(chunk);
@@ -105,12 +111,13 @@ export class LayerWriter implements Disposable {
   }
 
   #checkCount(count: number): void {
-    if (this.#limit === undefined || count <= this.#limit.limits[this.#limit.name]) return;
-    const what = this.#limit.name === "layer-entries" ? "layer" : "archive";
+    const { limit } = this.#options;
+    if (limit === undefined || count <= limit.limits[limit.name]) return;
+    const what = limit.name === "layer-entries" ? "layer" : "archive";
     throw makeLimitError(
-      this.#limit.name,
+      limit.name,
       `Cannot read the ${what}: it has more files and directories`,
-      this.#limit.limits,
+      limit.limits,
     );
   }
 
@@ -119,7 +126,7 @@ export class LayerWriter implements Disposable {
     this.#isOpen = false;
     this.#sorter[Symbol.dispose]();
     this.expanded[Symbol.dispose]();
-    closeSync(this.#fd);
+    if (this.#fd !== undefined) closeSync(this.#fd);
   }
 
   #flush(): void {
@@ -129,6 +136,7 @@ export class LayerWriter implements Disposable {
 
   #writeOut(bytes: Uint8Array): void {
     this.#hash.update(bytes);
+    if (this.#fd === undefined) return;
     for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
   }
 }

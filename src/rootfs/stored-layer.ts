@@ -1,7 +1,7 @@
 import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { type Digest, digestHex } from "../oci/digest.ts";
-import { findKeptIndex } from "../store/kept-indexes.ts";
+import { findKeptIndex, publishIndex } from "../store/kept-indexes.ts";
 import { findLayerByDiffId, publishLayer, type StoredLayer } from "../store/layers.ts";
 import type { Store } from "../store/open-store.ts";
 import { removeTree } from "../store/remove-tree.ts";
@@ -26,12 +26,15 @@ export function openStoredLayer(store: Store, stored: StoredLayer): Layer {
 }
 
 /**
- * A layer whose index is here: the layer itself, or what its removal left (`store/kept-indexes.ts`). Only its entries may be looked at,
+ * A layer whose index is here: the layer itself, or an index alone (`store/kept-indexes.ts`). Only its entries may be looked at,
  * for the bytes may be gone.
  */
 export function findLayerIndex(store: Store, diffId: Digest): Layer | undefined {
   const stored = findLayerByDiffId(store, diffId);
-  if (stored !== undefined) return openStoredLayer(store, stored);
+  return stored === undefined ? openKeptIndex(store, diffId) : openStoredLayer(store, stored);
+}
+
+function openKeptIndex(store: Store, diffId: Digest): Layer | undefined {
   const id = digestHex(diffId);
   const indexPath = findKeptIndex(store, id);
   if (indexPath === undefined) return undefined;
@@ -47,15 +50,33 @@ export async function storeWrittenLayer<Written extends WrittenLayer>(
   store: Store,
   write: (layersDirectory: string) => Promise<Written>,
 ): Promise<{ readonly layer: Layer; readonly written: Written }> {
-  const layersDirectory = mkdtempSync(join(store.temporaryDirectory, "layer-"));
-  try {
+  return inFreshDirectory(store, async (layersDirectory) => {
     const written = await write(layersDirectory);
     const { diffId, tarSizeBytes, layer } = written;
     const stored = { id: layer.id, kind: "tar", diffId, sizeBytes: tarSizeBytes } as const;
     publishLayer(store, stored, join(layersDirectory, layer.id));
     return { layer: openStoredLayer(store, stored), written };
+  });
+}
+
+/** The same for a layer of which only the index is wanted: `findLayerIndex` has it afterwards. */
+export async function storeWrittenIndex<Written extends WrittenLayer>(
+  store: Store,
+  write: (layersDirectory: string) => Promise<Written>,
+): Promise<{ readonly layer: Layer; readonly written: Written }> {
+  return inFreshDirectory(store, async (layersDirectory) => {
+    const written = await write(layersDirectory);
+    publishIndex(store, written.layer.id, written.layer.indexPath);
+    return { layer: openKeptIndex(store, written.diffId)!, written };
+  });
+}
+
+async function inFreshDirectory<T>(store: Store, work: (directory: string) => Promise<T>): Promise<T> {
+  const directory = mkdtempSync(join(store.temporaryDirectory, "layer-"));
+  try {
+    return await work(directory);
   } finally {
     // Nobody waits for it; what is left goes with the store's temporary directory.
-    removeTree(layersDirectory).catch(() => {});
+    removeTree(directory).catch(() => {});
   }
 }

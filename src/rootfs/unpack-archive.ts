@@ -40,7 +40,7 @@ export interface UnpackRequest {
 export async function unpackArchive({ open, ...request }: UnpackRequest): Promise<Layer | undefined> {
   if (!(await beginsAsTar(open()))) return undefined;
   const { limits = DEFAULT_LIMITS } = request;
-  using writer = new LayerWriter(request.layersDirectory, { name: "archive-entries", limits });
+  using writer = new LayerWriter(request.layersDirectory, { limit: { name: "archive-entries", limits } });
   const checkSize = makeSizeCheck(request, limits);
   const reader = new TarReader(new MemberCollector(writer, checkSize), { limits });
   let plainBytes = 0;

@@ -17,7 +17,8 @@ export interface WantedLayers {
 export async function loadUpperLayers({ layers, settle, onlyIndexes }: WantedLayers): Promise<Layer[]> {
   const known = layers.map((layer) => layer.findIndex());
   const isKnown = (at: number) => known[at] !== undefined;
-  const indexOf = async (at: number) => known[at] ?? (await layers[at]!.load());
+  const bring = ({ loadIndex, load }: LazyLayer) => (onlyIndexes && loadIndex ? loadIndex() : load());
+  const indexOf = async (at: number) => known[at] ?? (await bring(layers[at]!));
   const upper: Layer[] = [];
   let needed: LayersNeeded = onlyIndexes && known.every((_, at) => isKnown(at)) ? "all" : "next";
   for (let at = layers.length - 1; at >= 0 && needed === "next"; at--) {

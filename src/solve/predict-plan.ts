@@ -43,7 +43,7 @@ export interface PredictedStep {
 }
 
 export interface PredictOptions
-  extends Omit<SourceContext, "trace">,
+  extends Omit<SourceContext, "trace" | "readSources">,
     Omit<KeyContext, "solve" | "ofOutputs"> {}
 
 /** Where a key hangs on bytes that are not there. */
@@ -90,6 +90,7 @@ class Predictor {
       trace: { time() {} },
       solve: (id) => this.#solve(id),
       ofOutputs: stepsOfOutputs(plan),
+      readSources: new Set(),
     };
   }
 
@@ -281,7 +282,7 @@ function withoutFetching({ source }: SourceStep, solved: Solved, store: Store): 
       (diffId !== undefined && findLayerByDiffId(store, diffId) !== undefined) ||
       (blob !== undefined && hasBlob(store, blob.digest));
     const missing = missingLayer(`the files of "${source.reference}", which are not in the store`);
-    return { ...layer, load: () => (isHere() ? layer : missing).load() };
+    return { ...layer, loadIndex: undefined, load: () => (isHere() ? layer : missing).load() };
   });
   return { ...solved, layers };
 }

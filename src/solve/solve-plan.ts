@@ -9,6 +9,7 @@ import type { CopyTree } from "../rootfs/copy-request.ts";
 import type { SshAgent } from "../sandbox/holder-protocol.ts";
 import type { Sandbox } from "../sandbox/run-container.ts";
 import type { StoredBuildStep } from "../store/builds.ts";
+import { findReadSources } from "./find-read-sources.ts";
 import { makeLimit } from "./limit.ts";
 import type { RecordLedger } from "./record-ledger.ts";
 import { solveCopy } from "./solve-copy.ts";
@@ -45,6 +46,8 @@ export interface SolveOptions {
   readonly imports?: ImportedRecords;
   /** Gets every record that the build comes to. */
   readonly ledger?: RecordLedger;
+  /** Somebody reads the files of what comes out, as an output of plain files does: an image's layers may stay as they are packed. */
+  readonly readsOutputs?: boolean;
 }
 
 /** What it takes to know a step's keys. */
@@ -72,10 +75,12 @@ export function stepsOfOutputs({ steps, outputs }: Plan): ReadonlySet<StepId> {
 export interface SourceContext
   extends Pick<SolveOptions, "access" | "contexts" | "findImage" | "openRemotes"> {
   readonly trace: Pick<BuildTrace, "time">;
+  /** The images whose files are read, not only asked what is where: `find-read-sources.ts`. */
+  readonly readSources: ReadonlySet<StepId>;
 }
 
 /** What the kinds of steps share while a plan is solved. */
-export interface SolveContext extends SolveOptions, KeyContext {
+export interface SolveContext extends SolveOptions, KeyContext, Pick<SourceContext, "readSources"> {
   readonly trace: BuildTrace;
   /** The cache mounts that this build has emptied. */
   readonly begunAnew: Set<string>;
@@ -105,6 +110,7 @@ export async function solvePlan(plan: Plan, options: SolveOptions): Promise<Solv
     }),
     begunAnew: new Set(),
     ofOutputs: stepsOfOutputs(plan),
+    readSources: findReadSources(plan, { readsOutputs: options.readsOutputs }),
     limitRuns: makeLimit(options.jobs),
     solve(id) {
       let result = results.get(id);

@@ -1,3 +1,4 @@
+import type { LazyLayer } from "../image/image-access.ts";
 import type { SourceStep } from "../plan/plan.ts";
 import type { SourceContext } from "./solve-plan.ts";
 import { solveRemote } from "./solve-remote.ts";
@@ -11,7 +12,8 @@ export async function solveSource(step: SourceStep, context: SourceContext): Pro
       return { kind: "rootfs", recordId: "scratch", layers: [] };
     case "image": {
       const { configDigest, layers } = await context.findImage(step);
-      return { kind: "rootfs", recordId: `image ${configDigest}`, layers };
+      const wanted = context.readSources.has(step.id) ? layers.map(withoutLoadIndex) : layers;
+      return { kind: "rootfs", recordId: `image ${configDigest}`, layers: wanted };
     }
     case "context": {
       const tree = context.contexts.get(source.name);
@@ -22,4 +24,9 @@ export async function solveSource(step: SourceStep, context: SourceContext): Pro
     case "http":
       return solveRemote(step, source, context);
   }
+}
+
+/** Who asks for the index gets it with the layer, which is read anyway: a blob is inflated once. */
+function withoutLoadIndex({ loadIndex: _, ...layer }: LazyLayer): LazyLayer {
+  return layer;
 }

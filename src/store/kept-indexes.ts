@@ -1,11 +1,13 @@
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { tellGrowth } from "./growth.ts";
+import { measurePath } from "./measure-path.ts";
 import type { Store } from "./open-store.ts";
 import { markUsed } from "./use-time.ts";
 
 /*
  * Indexes outlive layers: when an image's layer is removed, its index stays, a few thousandths of its size, so that a COPY onto that
- * image needs not fetch it again to know what is there. They go when nothing else is left to remove, or all that saves time goes.
+ * image needs not fetch it again to know what is there. And of a layer that only such a COPY asked about nothing else is made. They go when nothing else is left to remove, or all that saves time goes.
  */
 export const KEPT_INDEXES = "indexes";
 
@@ -25,14 +27,23 @@ export function hasLayerName(id: string): boolean {
 /** Keeps the index of a layer whose row is gone; returns its size on disk. Called with its directory still in place. */
 export function keepIndex(store: Store, id: string): number {
   const from = join(store.layerPath(id), "index");
-  const to = join(store.root, keptIndexPath(id));
   if (!hasLayerName(id) || !existsSync(from)) return 0;
-  mkdirSync(join(store.root, KEPT_INDEXES), { recursive: true, mode: 0o700 });
   const { blocks } = statSync(from);
-  // Its layer's row said whether it is on the disk; from here on its name says so.
-  syncPath(from);
-  renameSync(from, to);
+  moveIndex(store, id, from);
   return blocks * 512;
+}
+
+/** Keeps the index, a finished temporary file, of a layer that is not here itself. */
+export function publishIndex(store: Store, id: string, path: string): void {
+  moveIndex(store, id, path);
+  tellGrowth(store, () => measurePath(join(store.root, keptIndexPath(id))));
+}
+
+function moveIndex(store: Store, id: string, path: string): void {
+  mkdirSync(join(store.root, KEPT_INDEXES), { recursive: true, mode: 0o700 });
+  // A layer's row says whether it is on the disk; of an index its name says so.
+  syncPath(path);
+  renameSync(path, join(store.root, keptIndexPath(id)));
 }
 
 function syncPath(path: string): void {

@@ -200,6 +200,32 @@ describe("COPY --from=IMAGE", { skip: registryMissing }, () => {
     }
   });
 
+  it("unpacks no layer of a destination that nobody reads, and keeps what was fetched", async () => {
+    using bench = await openBuildBench();
+    const layersHere = () => readdirSync(join(bench.root, "layers")).length;
+    const before = layersHere();
+    assert.deepEqual(await fetchedToBuild(bench, "COPY <<E /etc/fresh\nE\nWORKDIR /made\n"), [0, 1, 2]);
+    assert.equal(layersHere(), before + 2, "those of COPY and WORKDIR");
+    assert.equal(readdirSync(join(bench.root, "indexes")).length, LAYERS.length);
+    const target = join(bench.directory, "out");
+    const dockerfile = `${base()}COPY <<E /etc/fresher\nE\n`;
+    const fetched = await fetchedBy(() => build(bench, dockerfile, [`-otype=local,dest=${target}`]));
+    assert.deepEqual(fetched, [], "the blobs are here");
+    assert.equal(readFileSync(join(target, "etc/old"), "utf8"), "old\n");
+    assert.equal((await bench.run(["verify"])).code, 0);
+  });
+
+  it("unpacks a layer of a destination at once where another step reads it", async () => {
+    using bench = await openBuildBench();
+    const layersHere = () => readdirSync(join(bench.root, "layers")).length;
+    const before = layersHere();
+    const stages = `FROM scratch\nCOPY --from=destination /etc /etc\n`;
+    const dockerfile = `FROM ${registry.host}/layered:1 AS destination\nCOPY <<E /etc/fresh\nE\n${stages}`;
+    assert.deepEqual(await fetchedBy(() => build(bench, dockerfile)), [0, 1, 2]);
+    assert.equal(layersHere(), before + LAYERS.length + 2);
+    assert.ok(!existsSync(join(bench.root, "indexes")));
+  });
+
   it("fetches nothing for a destination whose indexes outlived its layers", async () => {
     using bench = await openBuildBench();
     await fetchedToBuild(bench, "COPY <<E /etc/fresh\nE\n");

@@ -84,7 +84,7 @@ function readTar(input: Buffer, step: number): unknown {
 function writeAndReadIndex(input: Buffer): void {
   const directory = mkdtempSync(join(tmpdir(), "slipway-fuzz-"));
   try {
-    using writer = new LayerWriter(directory, { name: "layer-entries", limits: LIMITS });
+    using writer = new LayerWriter(directory, { limit: { name: "layer-entries", limits: LIMITS } });
     const reader = new TarReader(collectEntries(writer), { limits: LIMITS });
     expected(() => {
       // Any text is a tar of empty files, links and whiteouts, so that the index is reached.
