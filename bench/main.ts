@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- --rounds=N --without=buildah ROW ...]`: slipway beside Debian's docker (its BuildKit) and buildah, interleaved, on
- * real work. Prints each row as it ends; with no rounds it only checks results and measures memory. A whole run writes the table in
+ * real work. Prints each row as it ends; with no rounds it only checks results and measures memory. A run of all rows with all tools writes the table in
  * docs/performance.md. Needs root; installs what it compares with.
  */
 import { readFileSync, writeFileSync } from "node:fs";
@@ -56,7 +56,7 @@ for (const row of rows) {
 }
 const table = formatTable(results, { tools, start });
 console.log(`\n${table}`);
-if (process.argv.length === 2) {
+if (chosen.length === 0 && values.without === undefined && values.rounds !== "0") {
   const page = readFileSync(PAGE, "utf8");
   const [before, after] = [page.indexOf(START) + START.length, page.indexOf(END)];
   writeFileSync(PAGE, page.slice(0, before) + table + page.slice(after));
