@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { type ArchiveCompression, inflateArchive } from "./inflate-archive.ts";
@@ -50,6 +50,20 @@ for (const [name, compress] of Object.entries(COMPRESSORS)) {
       assert.equal((await inflate(compressed, chunkSize)).toString(), "onetwo", `chunks of ${chunkSize}`);
     for (const missing of [1, 5])
       await assert.rejects(inflate(compressed.subarray(0, -missing), 64), { name: "BuildError" });
+  });
+}
+
+for (const name of ["gzip", "zstd"] as const) {
+  test(`inflateArchive() takes ${name} whose chunks hold more than may wait to be handed on`, async () => {
+    // Each is a kilobyte or so.
+    const parts = Array.from({ length: 40 }, (_, number) => Buffer.alloc(1_400_000 + number, `${number}`));
+    const compressed = Buffer.concat(parts.map(COMPRESSORS[name]));
+    const [found, expected] = [createHash("sha256"), createHash("sha256")];
+    await inflateArchive([compressed], (chunk) => {
+      found.update(chunk);
+    });
+    for (const part of parts) expected.update(part);
+    assert.equal(found.digest("hex"), expected.digest("hex"));
   });
 }
 

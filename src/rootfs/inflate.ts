@@ -7,7 +7,7 @@ import { splitZstdFrames } from "./zstd-frames.ts";
 
 /** Compressed bytes go in, plain ones come out at the callback. */
 export interface Inflater {
-  /** Settles when the chunk was taken in. Of gzip the next one may be given before, of others not. */
+  /** Settles when the chunk was taken in, and what it holds came out of the decompressor. Of gzip the next one may be given before, of others not. */
   write(chunk: Uint8Array): Promise<void>;
   /** @throws BuildError `image-invalid` when the stream is cut off. */
   end(): Promise<void>;
@@ -95,6 +95,12 @@ function inflateThrough(
     reject(failure);
     for (const refuse of underWay) refuse(failure);
   };
+  const taken: (() => void)[] = [];
+  /** A stream that is paused takes a chunk in while it still has what came before. */
+  const settleTaken = () => {
+    if (stream.readableLength > 0) return;
+    for (const settle of taken.splice(0)) settle();
+  };
   /** What is inflated and not handed on yet. */
   const waiting: Buffer[] = [];
   let handedOnBytes = 0;
@@ -136,6 +142,7 @@ function inflateThrough(
     waiting.push(chunk);
     if (waiting.length >= WAITING_MAX) stream.pause();
     handOnSoon();
+    settleTaken();
   });
   stream.on("end", () => {
     hasEnded = true;
@@ -153,9 +160,12 @@ function inflateThrough(
       return new Promise((take, refuse) => {
         underWay.add(refuse);
         stream.write(chunk, () => {
-          underWay.delete(refuse);
-          if (failure === undefined) take();
-          else refuse(failure);
+          taken.push(() => {
+            underWay.delete(refuse);
+            if (failure === undefined) take();
+            else refuse(failure);
+          });
+          settleTaken();
         });
       });
     },
