@@ -126,6 +126,7 @@ async function takeIn(
     size: descriptor.size,
     compression: compressionOf(descriptor.mediaType),
     encoder: "foreign",
+    tarSizeBytes: written.tarSizeBytes,
   });
   return layer;
 }

@@ -9,13 +9,12 @@ export function findReadSources(
   { steps, outputs }: Pick<Plan, "steps" | "outputs">,
   { readsOutputs = false }: { readonly readsOutputs?: boolean } = {},
 ): ReadonlySet<StepId> {
-  const sourceOf = (id: StepId): StepId => {
-    const step = steps[id]!;
-    return step.kind === "source" ? id : sourceOf(step.base);
-  };
+  const sourceOf: StepId[] = [];
+  // What a step stands on comes before it.
+  for (const step of steps) sourceOf[step.id] = step.kind === "source" ? step.id : sourceOf[step.base]!;
   const read = steps.flatMap(listReadTrees);
   if (readsOutputs) read.push(...outputs.map(({ rootfs }) => rootfs));
-  return new Set(read.map(sourceOf));
+  return new Set(read.map((id) => sourceOf[id]!));
 }
 
 /** The steps into whose files a step looks. */

@@ -126,6 +126,11 @@ const BUILT_IMAGE_TABLES = `
   CREATE INDEX built_images_by_digest ON built_images (config_digest);
 `;
 
+const TAR_SIZE_TABLES = `
+  -- Of the tar that the blob unpacks to, where it is known: the layer need not be here.
+  ALTER TABLE layer_blobs ADD COLUMN tar_bytes INTEGER;
+`;
+
 /** What makes each version of the tables from the one before: only ever appended to. A store of a newer version is refused. */
 const VERSIONS: readonly string[] = [
   TABLES,
@@ -135,6 +140,7 @@ const VERSIONS: readonly string[] = [
   USE_TABLES,
   HISTORY_TABLES,
   BUILT_IMAGE_TABLES,
+  TAR_SIZE_TABLES,
 ];
 
 /**

@@ -57,8 +57,9 @@ export function findLayerByDiffId(store: Store, diffId: Digest): StoredLayer | u
 /** Of a layer's tar, in bytes, where it is known. To look at it is not to use it. */
 export function findLayerSize(store: Store, diffId: Digest): number | undefined {
   const row = store.database
-    .prepare("SELECT max(size_bytes) AS size FROM layers WHERE diff_id = ?")
-    .get(diffId);
+    .prepare(`SELECT max(size) AS size FROM (
+       SELECT size_bytes AS size FROM layers WHERE diff_id = ? UNION ALL SELECT tar_bytes FROM layer_blobs WHERE diff_id = ?)`)
+    .get(diffId, diffId);
   return (row?.size as number | null) ?? undefined;
 }
 
@@ -92,14 +93,17 @@ export interface LayerBlob {
   readonly compression: Compression;
   /** Who compressed it: `foreign`, or our encoder with its settings; the same tar gives the same bytes only for one encoder. */
   readonly encoder: string;
+  /** Of the tar, in bytes, where it is known. */
+  readonly tarSizeBytes?: number;
 }
 
 /** Says which layer a blob, which is in the store, is a form of. One of our own stays ours when it comes back in an image. */
 export function recordLayerBlob(store: Store, blob: LayerBlob): void {
   store.database
-    .prepare(`INSERT INTO layer_blobs VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET
-       encoder = CASE excluded.encoder WHEN 'foreign' THEN encoder ELSE excluded.encoder END`)
-    .run(blob.digest, blob.diffId, blob.size, blob.compression, blob.encoder);
+    .prepare(`INSERT INTO layer_blobs VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET
+       encoder = CASE excluded.encoder WHEN 'foreign' THEN encoder ELSE excluded.encoder END,
+       tar_bytes = coalesce(excluded.tar_bytes, tar_bytes)`)
+    .run(blob.digest, blob.diffId, blob.size, blob.compression, blob.encoder, blob.tarSizeBytes ?? null);
 }
 
 /** The compressed forms of a layer whose blobs are here now. */
@@ -112,9 +116,14 @@ export function findLayerBlobs(store: Store, diffId: Digest): LayerBlob[] {
     size: number;
     compression: Compression;
     encoder: string;
+    tar_bytes: number | null;
   }[];
   return rows
-    .map(({ diff_id, ...row }) => ({ ...row, diffId: diff_id }))
+    .map(({ diff_id, tar_bytes, ...row }) => ({
+      ...row,
+      diffId: diff_id,
+      ...(tar_bytes !== null && { tarSizeBytes: tar_bytes }),
+    }))
     .filter((blob) => hasBlob(store, blob.digest));
 }
 

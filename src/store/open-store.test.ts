@@ -99,6 +99,7 @@ describe("a store", () => {
     ])
       database.exec(`DROP TABLE ${table}`);
     database.exec("ALTER TABLE leases DROP COLUMN started");
+    database.exec("ALTER TABLE layer_blobs DROP COLUMN tar_bytes");
     database.exec("PRAGMA user_version = 1");
     database.close();
     await using store = openStore(root);

@@ -207,6 +207,11 @@ describe("COPY --from=IMAGE", { skip: registryMissing }, () => {
     assert.deepEqual(await fetchedToBuild(bench, "COPY <<E /etc/fresh\nE\nWORKDIR /made\n"), [0, 1, 2]);
     assert.equal(layersHere(), before + 2, "those of COPY and WORKDIR");
     assert.equal(readdirSync(join(bench.root, "indexes")).length, LAYERS.length);
+    const { stdout } = await bench.run(["images", "--format={{.Repository}} {{.SizeBytes}}"]);
+    const sizeOf = (repository: string) =>
+      Number(new RegExp(`^${repository} ([0-9]+)$`, "m").exec(stdout)?.[1]);
+    assert.ok(sizeOf(`${registry.host}/layered`) > 0, stdout);
+    assert.ok(sizeOf("<none>") > sizeOf(`${registry.host}/layered`), stdout);
     const target = join(bench.directory, "out");
     const dockerfile = `${base()}COPY <<E /etc/fresher\nE\n`;
     const fetched = await fetchedBy(() => build(bench, dockerfile, [`-otype=local,dest=${target}`]));
