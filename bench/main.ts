@@ -35,7 +35,11 @@ installPackages(["docker.io", "buildah", "docker-registry", "busybox-static", "c
 await using opened = new AsyncDisposableStack();
 // A daemon would go on without the benchmark.
 for (const signal of ["SIGINT", "SIGTERM"]) {
-  process.once(signal, () => void opened.disposeAsync().finally(() => process.exit(1)));
+  process.once(signal, () => {
+    // What is under way fails with its engine, and would end the process before all of them have ended.
+    process.on("uncaughtException", () => {});
+    void opened.disposeAsync().finally(() => process.exit(1));
+  });
 }
 const place = opened.use(await openPlace());
 const slipway = opened.use(await openSlipway(place.directory));
