@@ -77,6 +77,8 @@ function keepWhenLoaded(
   return {
     ...layer,
     created,
+    // An index alone would be no result.
+    loadIndex: undefined,
     async load() {
       const loaded = await layer.load();
       writeRecord(context.access.store, { id, layerId: loaded.id, created }, found.keys);
