@@ -13,12 +13,13 @@ export function expandedPath(tarPath: string): string {
  * zero takes no space on disk. The file is made with the first byte.
  */
 export class ExpandedFiles implements Disposable {
-  readonly #path: string;
+  readonly #path: string | undefined;
   #fd: number | undefined;
   #offset = 0;
 
-  constructor(tarPath: string) {
-    this.#path = expandedPath(tarPath);
+  /** Without a path they are only counted. */
+  constructor(tarPath: string | undefined) {
+    this.#path = tarPath === undefined ? undefined : expandedPath(tarPath);
   }
 
   /** How long the file is so far, in bytes. */
@@ -28,6 +29,10 @@ export class ExpandedFiles implements Disposable {
 
   /** The chunk may be used again afterwards. */
   write(chunk: Uint8Array): void {
+    if (this.#path === undefined) {
+      this.#offset += chunk.length;
+      return;
+    }
     this.#fd ??= openSync(this.#path, "wx", 0o600);
     for (let at = 0; at < chunk.length; at += ZEROS.length) {
       const piece = chunk.subarray(at, at + ZEROS.length);

@@ -51,8 +51,8 @@ export class LayerWriter implements Disposable {
     this.#options = options;
     this.#directory = join(layersDirectory, `.new-${randomBytes(9).toString("hex")}`);
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-    const tarPath = join(this.#directory, "tar");
-    if (options.keepsTar ?? true) this.#fd = openSync(tarPath, "wx", 0o600);
+    const tarPath = (options.keepsTar ?? true) ? join(this.#directory, "tar") : undefined;
+    if (tarPath !== undefined) this.#fd = openSync(tarPath, "wx", 0o600);
     this.expanded = new ExpandedFiles(tarPath);
     this.#sorter = new RecordSorter(join(this.#directory, "sort"));
   }

@@ -35,9 +35,12 @@ export function findLayerIndex(store: Store, diffId: Digest): Layer | undefined 
 }
 
 function openKeptIndex(store: Store, diffId: Digest): Layer | undefined {
+  const indexPath = findKeptIndex(store, digestHex(diffId));
+  return indexPath === undefined ? undefined : layerOfIndex(store, diffId, indexPath);
+}
+
+function layerOfIndex(store: Store, diffId: Digest, indexPath: string): Layer {
   const id = digestHex(diffId);
-  const indexPath = findKeptIndex(store, id);
-  if (indexPath === undefined) return undefined;
   const tarPath = join(store.layerPath(id), LAYER_FILES.tar);
   return { id, indexPath, content: { kind: "tar", tarPath }, diffId };
 }
@@ -66,8 +69,9 @@ export async function storeWrittenIndex<Written extends WrittenLayer>(
 ): Promise<{ readonly layer: Layer; readonly written: Written }> {
   return inFreshDirectory(store, async (layersDirectory) => {
     const written = await write(layersDirectory);
-    publishIndex(store, written.layer.id, written.layer.indexPath);
-    return { layer: openKeptIndex(store, written.diffId)!, written };
+    const { diffId, layer } = written;
+    const indexPath = publishIndex(store, layer.id, layer.indexPath);
+    return { layer: layerOfIndex(store, diffId, indexPath), written };
   });
 }
 

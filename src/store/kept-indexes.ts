@@ -33,10 +33,14 @@ export function keepIndex(store: Store, id: string): number {
   return blocks * 512;
 }
 
-/** Keeps the index, a finished temporary file, of a layer that is not here itself. */
-export function publishIndex(store: Store, id: string, path: string): void {
+/** Keeps the index, a finished temporary file, of a layer that is not here itself; returns where it is, marked as used. */
+export function publishIndex(store: Store, id: string, path: string): string {
+  const kept = join(store.root, keptIndexPath(id));
+  // Before it is there: it cannot go first.
+  markUsed(store, keptIndexPath(id));
   moveIndex(store, id, path);
-  tellGrowth(store, () => measurePath(join(store.root, keptIndexPath(id))));
+  tellGrowth(store, () => measurePath(kept));
+  return kept;
 }
 
 function moveIndex(store: Store, id: string, path: string): void {
