@@ -117,7 +117,9 @@ function slimUndici() {
     name: "slim-undici",
     setup({ onResolve, onLoad }) {
       onResolve({ filter: /^undici$/ }, () => ({ path: "undici", namespace: "slim" }));
-      onResolve({ filter: /^node:http2$/ }, () => ({ path: "http2", namespace: "slim" }));
+      onResolve({ filter: /^node:http2$/ }, ({ importer }) =>
+        importer.includes("/node_modules/undici/") ? { path: "http2", namespace: "slim" } : undefined,
+      );
       onLoad({ filter: /^undici$/, namespace: "slim" }, () => ({ contents, resolveDir: root }));
       onLoad({ filter: /^http2$/, namespace: "slim" }, () => ({ contents: "exports.constants = {};" }));
     },
