@@ -61,9 +61,7 @@ export async function startContainer(
     held.dispose();
     // The root comes first. Slipway may have removed the directories of others already, and the mounts with them.
     const [isRootGone = true] = await Promise.all(mounted.splice(0).map(unmountAside));
-    // The kernel has left empty directories in it.
-    const directories = [...(isRootGone ? [bundle.directory] : []), request.workDirectory];
-    await Promise.all(directories.map((path) => rm(path, { recursive: true, force: true })));
+    if (isRootGone) await rm(bundle.directory, { recursive: true, force: true });
   };
   try {
     held.use(await openAgentSockets(request.sockets ?? [], bundle.filesDirectory, options.agents));

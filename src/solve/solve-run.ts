@@ -139,6 +139,7 @@ async function runCommand(
   signal.throwIfAborted();
   const directory = mkdtempSync(join(store.temporaryDirectory, "run-"));
   const tail = makeLogTail();
+  let hasMoreLeft = true;
   try {
     using opened = await openRunMounts(step, context);
     const { memoryFiles, trees, sockets } = opened;
@@ -182,10 +183,13 @@ async function runCommand(
       const message = `"${step.args.join(" ")}" went on although something of it was killed: it ran out of memory`;
       context.access.emit({ kind: "note", time: Date.now(), message, span: step.span });
     }
-    return await keepLayer(join(directory, "upper"), layers, context);
+    const layer = await keepLayer(join(directory, "upper"), layers, context);
+    // What the kernel has left beside it goes with the store's temporary directory: file systems give new files no place from which one was just removed.
+    hasMoreLeft = trees.length > 0;
+    return layer;
   } finally {
-    // Nobody waits for it; what is left goes with the store's temporary directory.
-    removeTree(directory).catch(() => {});
+    // Nobody waits for it.
+    if (hasMoreLeft) removeTree(directory).catch(() => {});
   }
 }
 
