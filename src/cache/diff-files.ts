@@ -11,8 +11,10 @@ type Listed = readonly [meta: string, content: string];
 
 /** Compares lists of files as they are kept beside a COPY's key; in the order of the paths. */
 export function diffFiles(earlier: Uint8Array, now: Uint8Array): FileChange[] {
-  const before = readList(earlier);
-  const after = readList(now);
+  const [linesBefore, linesAfter] = [readLines(earlier), readLines(now)];
+  // Mostly all but a few are the same, and need not be understood.
+  const before = parseLines(linesBefore.difference(linesAfter));
+  const after = parseLines(linesAfter.difference(linesBefore));
   const changes: FileChange[] = [];
   for (const path of [...new Set([...before.keys(), ...after.keys()])].sort()) {
     const [one, other] = [before.get(path), after.get(path)];
@@ -38,11 +40,14 @@ function describe([metaBefore, before]: Listed, [metaAfter, after]: Listed): str
   return parts.join(", ");
 }
 
-function readList(bytes: Uint8Array): Map<string, Listed> {
+function readLines(bytes: Uint8Array): Set<string> {
   const text = inflateRawSync(bytes).toString("utf8");
-  const lines = text === "" ? [] : text.split("\n");
+  return new Set(text === "" ? [] : text.split("\n"));
+}
+
+function parseLines(lines: Set<string>): Map<string, Listed> {
   return new Map(
-    lines.map((line) => {
+    Array.from(lines, (line) => {
       const [path, meta, content] = JSON.parse(line) as [string, string, string];
       return [path, [meta, content]];
     }),
