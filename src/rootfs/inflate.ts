@@ -16,15 +16,15 @@ export interface Inflater {
 }
 
 /** What a decompressor hands out at once: for each piece it changes threads, twice. */
-const CHUNK_BYTES = 1 << 20;
+const CHUNK_BYTES = 2 << 20;
 
 /**
  * How much is handed on at a stretch: between two the thread looks whether the next piece is inflated, and lets the one after it be begun, so that
  * neither waits for the other.
  */
-const SLICE_BYTES = 256 << 10;
+const SLICE_BYTES = 128 << 10;
 /** Pieces that may wait. */
-const WAITING_MAX = 3;
+const WAITING_MAX = 2;
 
 /** By the first four bytes. */
 export function detectCompression(head: Uint8Array): Compression {

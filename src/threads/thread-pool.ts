@@ -30,8 +30,6 @@ export interface ThreadPool extends AsyncDisposable {
    * @throws what the task throws; BuildError `aborted` when the signal aborts.
    */
   run<Result>(name: string, input: unknown, options?: RunTaskOptions): Promise<Result>;
-  /** Starts a thread that is soon needed: it loads its code while the caller does other things. */
-  warm(): void;
 }
 
 export interface ThreadPoolOptions {
@@ -44,9 +42,9 @@ export interface ThreadPoolOptions {
 /** How many tasks with a stream of bytes a thread runs at a time. */
 const STREAMS_MAX = 2;
 /** In bytes: how much of a task's `input` may be under way to it. */
-const BYTE_WINDOW = 4 << 20;
+const BYTE_WINDOW = 8 << 20;
 /** How much of it goes in one message. */
-const MESSAGE_BYTES = 512 << 10;
+const MESSAGE_BYTES = 1 << 20;
 
 /** The worker entry file: `src/worker.ts` in a checkout, `dist/worker.js` beside the chunks of the bundle. */
 export function workerEntry(): URL {
@@ -113,10 +111,6 @@ class WorkerPool implements ThreadPool {
     this.#waiting.push(job);
     this.#dispatch();
     return promise;
-  }
-
-  warm(): void {
-    if (this.#threads.size === 0) this.#startThread();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
