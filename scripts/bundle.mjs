@@ -20,7 +20,7 @@ import { linkChunks } from "./link-chunks.mjs";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
 /** Each is bundled for itself: fewer files to load count for more than what they could share. */
-const entries = ["index", "worker", "holder"];
+const entries = ["index", "worker", "writer", "holder"];
 /** Large, and rarely used: they are no part of the command line's file. */
 const lazyPackages = ["undici", "yaml"];
 /** These run anywhere, browsers too: nothing of Node's is in them. */

@@ -1,10 +1,11 @@
-import { createHash, randomBytes } from "node:crypto";
-import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { createHash, type Hash, randomBytes } from "node:crypto";
+import { closeSync, mkdirSync, openSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { InputLimits } from "../errors/input-limits.ts";
 import { makeLimitError } from "../errors/input-limits.ts";
 import type { Digest } from "../oci/digest.ts";
 import { digestHex } from "../oci/digest.ts";
+import { HashedFile } from "../threads/hashed-file.ts";
 import type { WrittenLayer } from "./copy-request.ts";
 import type { Entry } from "./entry.ts";
 import { ExpandedFiles } from "./expanded-files.ts";
@@ -23,6 +24,8 @@ export interface LayerWriterOptions {
   readonly onProgress?: (doneBytes: number) => void;
   /** False keeps the index alone: the tar is hashed and goes nowhere. */
   readonly keepsTar?: boolean;
+  /** The caller is busy until the end, and leaves writing and hashing a long tar to another thread. */
+  readonly usesThread?: boolean;
 }
 
 const BUFFER_SIZE = 256 << 10;
@@ -35,10 +38,10 @@ export class LayerWriter implements Disposable {
   readonly #layersDirectory: string;
   readonly #directory: string;
   readonly #options: LayerWriterOptions;
-  /** The tar, where it is kept. */
+  /** Of the tar, where it is kept. */
   readonly #fd: number | undefined;
+  readonly #tar: HashedFile | Hash;
   readonly #sorter: RecordSorter;
-  readonly #hash = createHash("sha256");
   readonly #buffer = Buffer.alloc(BUFFER_SIZE);
   /** For the sparse files of the tar, whose bytes do not stand in it as they are. */
   readonly expanded: ExpandedFiles;
@@ -52,7 +55,8 @@ export class LayerWriter implements Disposable {
     this.#directory = join(layersDirectory, `.new-${randomBytes(9).toString("hex")}`);
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
     const tarPath = (options.keepsTar ?? true) ? join(this.#directory, "tar") : undefined;
-    if (tarPath !== undefined) this.#fd = openSync(tarPath, "wx", 0o600);
+    if (tarPath !== undefined) this.#fd = openSync(tarPath, "wx+", 0o600);
+    this.#tar = this.#fd === undefined ? createHash("sha256") : new HashedFile(this.#fd, options);
     this.expanded = new ExpandedFiles(tarPath);
     this.#sorter = new RecordSorter(join(this.#directory, "sort"));
   }
@@ -84,7 +88,8 @@ export class LayerWriter implements Disposable {
   /** @throws BuildError `image-invalid` when the entries contradict each other; `input-limit`; what `check` throws. */
   finish(check?: (diffId: Digest) => void): WrittenLayer {
     this.#flush();
-    const diffId: Digest = `sha256:${this.#hash.digest("hex")}`;
+    const hash = this.#tar instanceof HashedFile ? this.#tar.finish() : this.#tar.digest();
+    const diffId: Digest = `sha256:${hash.toString("hex")}`;
     check?.(diffId);
     writeLayerIndex(join(this.#directory, "index"), this.#sorter, (count) => this.#checkCount(count));
     this.#close();
@@ -126,6 +131,7 @@ export class LayerWriter implements Disposable {
     this.#isOpen = false;
     this.#sorter[Symbol.dispose]();
     this.expanded[Symbol.dispose]();
+    if (this.#tar instanceof HashedFile) this.#tar[Symbol.dispose]();
     if (this.#fd !== undefined) closeSync(this.#fd);
   }
 
@@ -135,8 +141,7 @@ export class LayerWriter implements Disposable {
   }
 
   #writeOut(bytes: Uint8Array): void {
-    this.#hash.update(bytes);
-    if (this.#fd === undefined) return;
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
+    if (this.#tar instanceof HashedFile) this.#tar.write(bytes);
+    else this.#tar.update(bytes);
   }
 }

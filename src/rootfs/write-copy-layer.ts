@@ -57,7 +57,7 @@ export async function writeCopyLayer(
       if (!item.mayUnpack || !(await layArchive(layout, item))) layItem(layout, item);
       options.throwIfAborted?.();
     }
-    using writer = new LayerWriter(layersDirectory, { onProgress: options.onProgress });
+    using writer = new LayerWriter(layersDirectory, { onProgress: options.onProgress, usesThread: true });
     const merge = new Merge({ tree, placed, sources, writer });
     const made = madeDirectories(layout);
     const steps = mergeSorted<Step>([made, placed.groups()], (a, b) => comparePaths(a.path, b.path));
