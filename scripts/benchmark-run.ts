@@ -11,6 +11,7 @@ import { median } from "../bench/median.ts";
 import { prepareCgroups } from "../src/sandbox/cgroup-view.ts";
 import { makeCompiledSeccomp } from "../src/sandbox/compiled-seccomp.ts";
 import { containerSecurity } from "../src/sandbox/container-security.ts";
+import { formatConfig } from "../src/sandbox/fill-config.ts";
 import { findRuntime } from "../src/sandbox/find-runtime.ts";
 import { makeRuntimeConfig } from "../src/sandbox/runtime-config.ts";
 import { openBuildBench, runMissing } from "../test/build-bench.ts";
@@ -107,7 +108,7 @@ async function runRuntimeAlone(directory: string): Promise<void> {
   // The first one is not counted: it is the one whose profile is compiled.
   for (let number = 0; number <= COUNT; number++) {
     const bundled = { ...config, linux };
-    const text = JSON.stringify(compiled?.addTo(bundled, "benchmark") ?? bundled);
+    const text = formatConfig(compiled?.addTo(bundled, "benchmark") ?? bundled);
     writeFileSync(join(directory, "config.json"), text);
     const before = performance.now();
     const { status, stderr } = spawnSync(

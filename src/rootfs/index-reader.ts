@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import type { Entry, RootfsPath } from "./entry.ts";
 import { readRecord, readRecordPath, readRecordSize } from "./entry-record.ts";
 import { FOOTER_SIZE, INDEX_FLAG, INDEX_MAGIC } from "./index-writer.ts";
-import { comparePaths, isWithin } from "./rootfs-path.ts";
+import { comparePaths, isWithin, ROOT } from "./rootfs-path.ts";
 
 const CACHED_BLOCKS = 16;
 
@@ -36,6 +36,8 @@ export class IndexReader implements Disposable {
   readonly #offsets: Float64Array;
   /** Of the records, when the index is held whole: that a path is not there is what is asked most. */
   #positions: ReadonlyMap<RootfsPath, number> | undefined;
+  /** What trees of many layers ask each of them for. */
+  #root: Entry | undefined;
   readonly #cache = new Map<number, Buffer>();
 
   /** @throws Error when the file is no index. */
@@ -73,6 +75,12 @@ export class IndexReader implements Disposable {
   }
 
   lookup(path: RootfsPath): Entry | undefined {
+    if (path !== ROOT) return this.#find(path);
+    this.#root ??= this.#find(ROOT);
+    return this.#root;
+  }
+
+  #find(path: RootfsPath): Entry | undefined {
     if (this.#whole !== undefined) {
       this.#positions ??= this.#findPositions(this.#whole);
       const at = this.#positions.get(path);

@@ -128,7 +128,12 @@ export class LayeredTree implements UpperTree {
   }
 
   #root(): TreeEntry {
-    const found = this.views.map((view, layer) => ({ entry: view.lookup(ROOT)!, layer })).reverse();
+    const found: TreeEntry[] = [];
+    for (let layer = this.views.length - 1; layer >= 0; layer--) {
+      const entry = this.views[layer]!.lookup(ROOT)!;
+      found.push({ entry, layer });
+      if (!entry.implicit) break;
+    }
     return this.#combine(found) ?? { entry: withoutMarks(implicitDirectory(ROOT)), layer: 0 };
   }
 

@@ -11,16 +11,16 @@ import type { Layer } from "./layer.ts";
 /** The names inside a layer's directory. */
 export const LAYER_FILES = { index: "index", tar: "tar", directory: "fs" } as const;
 
-/** Where a stored layer's index and bytes are. */
+/** Where a stored layer's index and bytes are. Each RUN asks for all layers that it stands on, so the paths are not normalised anew. */
 export function openStoredLayer(store: Store, stored: StoredLayer): Layer {
   const path = store.layerPath(stored.id);
   return {
     id: stored.id,
-    indexPath: join(path, LAYER_FILES.index),
+    indexPath: `${path}/${LAYER_FILES.index}`,
     content:
       stored.kind === "tar"
-        ? { kind: "tar", tarPath: join(path, LAYER_FILES.tar) }
-        : { kind: "directory", directoryPath: join(path, LAYER_FILES.directory) },
+        ? { kind: "tar", tarPath: `${path}/${LAYER_FILES.tar}` }
+        : { kind: "directory", directoryPath: `${path}/${LAYER_FILES.directory}` },
     ...(stored.diffId && { diffId: stored.diffId }),
   };
 }

@@ -15,7 +15,7 @@ test("the hook that keeps a compiled profile waits until it is told the containe
   try {
     mkdirSync(join(directory, "id"));
     writeFileSync(join(directory, "id/seccomp.bpf"), "program");
-    const config = { linux: { seccomp: { defaultAction: "SCMP_ACT_ALLOW" } } } as unknown as RuntimeConfig;
+    const config = { linux: { seccomp: '{"defaultAction":"SCMP_ACT_ALLOW"}' } } as unknown as RuntimeConfig;
     const [hook] = makeCompiledSeccomp(directory, directory).addTo(config, "id").hooks!.poststart!;
     const child = spawn(hook!.path, hook!.args!.slice(1), { stdio: ["pipe", "ignore", "ignore"] });
     const closed = once(child, "close");

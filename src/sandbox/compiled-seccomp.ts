@@ -26,12 +26,12 @@ const KEEP_SCRIPT = 'read -r state; { cp "$1" "$2.$$" && mv "$2.$$" "$2"; } 2>/d
  * @param directory of the caller, which no container can reach
  */
 export function makeCompiledSeccomp(stateDirectory: string, directory: string): CompiledSeccomp {
-  /** By the profile's JSON. */
+  /** By the profile. */
   const known = new Map<string, { readonly path: string; base64?: string }>();
   return {
     addTo(config, id) {
-      if (config.linux.seccomp === undefined) return config;
-      const profile = JSON.stringify(config.linux.seccomp);
+      const profile = config.linux.seccomp;
+      if (profile === undefined) return config;
       const kept = known.get(profile);
       if (kept === undefined) {
         const path = join(directory, `seccomp-${known.size}`);

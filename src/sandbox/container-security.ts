@@ -1,7 +1,7 @@
 import { BuildError } from "../errors/build-error.ts";
 import type { Confinement } from "../oci/confinement.ts";
 import type { ContainerDevice } from "./container-device.ts";
-import { makeSeccompProfile, type SeccompProfile } from "./make-seccomp-profile.ts";
+import { makeSeccompProfile } from "./make-seccomp-profile.ts";
 import type { DeviceRule } from "./runtime-resources.ts";
 
 /** How far a command is kept from the machine. */
@@ -11,7 +11,8 @@ export interface ContainerSecurity {
   readonly isAmbient: boolean;
   readonly maskedPaths: readonly string[];
   readonly readonlyPaths: readonly string[];
-  readonly seccomp?: SeccompProfile;
+  /** The profile, as JSON. */
+  readonly seccomp?: string;
   readonly hasNoNewPrivileges: boolean;
   /** Whether /sys can be written to. */
   readonly isSysWritable: boolean;
@@ -103,12 +104,24 @@ function sandboxSecurity(capabilities: readonly string[]): ContainerSecurity {
     isAmbient: false,
     maskedPaths: MASKED_PATHS,
     readonlyPaths: READONLY_PATHS,
-    seccomp: makeSeccompProfile(process.arch, capabilities),
+    seccomp: formatSeccompProfile(capabilities),
     hasNoNewPrivileges: false,
     isSysWritable: false,
     devices: [],
     deviceRules: [NO_DEVICE],
   };
+}
+
+/** By the capabilities: most commands have the same. */
+const seccompProfiles = new Map<string, string | undefined>();
+
+function formatSeccompProfile(capabilities: readonly string[]): string | undefined {
+  const key = capabilities.join();
+  if (!seccompProfiles.has(key)) {
+    const profile = makeSeccompProfile(process.arch, capabilities);
+    seccompProfiles.set(key, profile && JSON.stringify(profile));
+  }
+  return seccompProfiles.get(key);
 }
 
 /** Character devices that BuildKit gives an insecure command. */

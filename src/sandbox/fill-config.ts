@@ -36,10 +36,18 @@ export function fillConfig(
   };
 }
 
+/** The text of config.json. */
+export function formatConfig({ linux, ...config }: RuntimeConfig): string {
+  const { seccomp, ...short } = linux;
+  const linuxText = formatJson(short);
+  const withSeccomp = seccomp === undefined ? linuxText : `${linuxText.slice(0, -1)},"seccomp":${seccomp}}`;
+  return `${formatJson(config).slice(0, -1)},"linux":${withSeccomp}}`;
+}
+
 /** No limit is 2 ** 64 - 1, which no number of JavaScript is: those that come near stand for it. */
-export function formatConfig(config: RuntimeConfig): string {
-  const text = JSON.stringify(config, (_, value) =>
-    typeof value === "number" && value >= 2 ** 64 - 2048 ? UNLIMITED : value,
+function formatJson(value: object): string {
+  const text = JSON.stringify(value, (_, one) =>
+    typeof one === "number" && one >= 2 ** 64 - 2048 ? UNLIMITED : one,
   );
   return text.replaceAll(JSON.stringify(UNLIMITED), "18446744073709551615");
 }

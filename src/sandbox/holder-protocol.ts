@@ -1,6 +1,5 @@
 import type { CgroupVersion } from "./cgroup-view.ts";
 import type { ContainerDevice } from "./container-device.ts";
-import type { SeccompProfile } from "./make-seccomp-profile.ts";
 import type { RuntimeResources } from "./runtime-resources.ts";
 
 /** What slipway and its holder process say to each other, over the IPC channel that Node gives a child. */
@@ -171,7 +170,8 @@ export interface RuntimeConfig {
     readonly cgroupsPath?: string;
     readonly resources: RuntimeResources;
     readonly devices: readonly ContainerDevice[];
-    readonly seccomp?: SeccompProfile;
+    /** As JSON, for it is long: to send and to write each of its names anew for each command takes a millisecond. */
+    readonly seccomp?: string;
     readonly maskedPaths: readonly string[];
     readonly readonlyPaths: readonly string[];
   };

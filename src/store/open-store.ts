@@ -81,7 +81,7 @@ export function openStore(directory: string): Store {
     temporaryDirectory,
     layersDirectory,
     blobPath: (digest) => join(blobsDirectory, digestHex(digest)),
-    layerPath: (id) => join(layersDirectory, id),
+    layerPath: (id) => `${layersDirectory}/${id}`,
     materialisedPath: (name) => join(materialisedDirectory, name.toString(36)),
     async [Symbol.asyncDispose]() {
       await removeTree(temporaryDirectory);
