@@ -13,6 +13,7 @@ import { makeLayerWork } from "../rootfs/layer-work.ts";
 import { findProgram, findRuntime } from "../sandbox/find-runtime.ts";
 import { makeMaterialiser } from "../sandbox/materialise-layers.ts";
 import type { Sandbox } from "../sandbox/run-container.ts";
+import { makeRunDirectories } from "../sandbox/run-directories.ts";
 import { type Holder, startHolder } from "../sandbox/start-holder.ts";
 import { temporaryPath } from "../store/blobs.ts";
 import { makeDurable } from "../store/durability.ts";
@@ -98,6 +99,7 @@ export function openSession(options: SessionOptions = {}): Session {
     return {
       hasPasta: pastaPath !== undefined,
       materialiser: makeMaterialiser(store, { work, emit }),
+      directories: makeRunDirectories(store.temporaryDirectory),
       openHolder() {
         holder ??= openHolder();
         return holder;

@@ -1,6 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp } from "node:fs/promises";
-import { join } from "node:path";
 import type { Session } from "../build/open-session.ts";
 import { resolveImage } from "../image/resolve-image.ts";
 import { parseWantedPlatform } from "../oci/machine-platform.ts";
@@ -36,7 +34,7 @@ export async function runImage(
   image: string,
   options: RunImageOptions = {},
 ): Promise<ContainerExit> {
-  const { store, signal } = session;
+  const { signal } = session;
   const { pull = "missing", network = "host", hasTerminal = false, onStart, onOutput = () => {} } = options;
   const platform = parseWantedPlatform(options.platform);
   if (pull === "never") findImage(session, image, options);
@@ -44,10 +42,11 @@ export async function runImage(
   const layers = await Promise.all(resolved.layers.map((layer) => layer.load()));
   onStart?.();
   const stdio = options.isAttached || hasTerminal ? "inherit" : "pipe";
-  const directory = await mkdtemp(join(store.temporaryDirectory, "run-"));
+  const sandbox = session.openSandbox({ stdio });
+  const directory = sandbox.directories.take();
   try {
     return await runContainer(
-      session.openSandbox({ stdio }),
+      sandbox,
       {
         ...containerCommand(resolved, options),
         layers,

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import type { Digest } from "../oci/digest.ts";
 import type { Compression } from "../oci/media-type.ts";
@@ -10,7 +10,6 @@ import {
   type PackedBlocksPlace,
 } from "../store/packed-blocks.ts";
 import { freeUsedUp } from "../threads/free-buffers.ts";
-import { HashedFile } from "../threads/hashed-file.ts";
 import { type BlockToCompress, compressBlock, freeBlock } from "./compress-block.ts";
 import { BlockCutter, type BlockSizes } from "./cut-blocks.ts";
 import type { Layer } from "./layer.ts";
@@ -199,7 +198,7 @@ class BlobWriter implements Disposable {
   readonly #path: string;
   readonly #temporaryPath: string;
   readonly #fd: number;
-  readonly #file: HashedFile;
+  readonly #hash = createHash("sha256");
   /** What is written so far, in bytes. */
   size = 0;
   #isKept = false;
@@ -207,25 +206,23 @@ class BlobWriter implements Disposable {
   constructor(path: string) {
     this.#path = path;
     this.#temporaryPath = `${path}.${randomBytes(9).toString("hex")}.tmp`;
-    this.#fd = openSync(this.#temporaryPath, "wx+", 0o644);
-    this.#file = new HashedFile(this.#fd, { usesThread: true });
+    this.#fd = openSync(this.#temporaryPath, "wx", 0o644);
   }
 
   write(bytes: Uint8Array): void {
-    this.#file.write(bytes);
+    this.#hash.update(bytes);
     this.size += bytes.length;
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
   }
 
   finish(): { readonly digest: Digest; readonly size: number } {
-    const digest: Digest = `sha256:${this.#file.finish().toString("hex")}`;
     fsyncSync(this.#fd);
     renameSync(this.#temporaryPath, this.#path);
     this.#isKept = true;
-    return { digest, size: this.size };
+    return { digest: `sha256:${this.#hash.digest("hex")}`, size: this.size };
   }
 
   [Symbol.dispose](): void {
-    this.#file[Symbol.dispose]();
     closeSync(this.#fd);
     if (!this.#isKept) rmSync(this.#temporaryPath, { force: true });
   }

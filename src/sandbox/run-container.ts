@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, chownSync, mkdirSync } from "node:fs";
+import { chmodSync, chownSync } from "node:fs";
 import { join } from "node:path";
 import { BuildError } from "../errors/build-error.ts";
 import type { Confinement } from "../oci/confinement.ts";
@@ -12,6 +12,7 @@ import type { Materialiser } from "./materialise-layers.ts";
 import { findMountStubs, type MountTarget } from "./mount-stubs.ts";
 import { readResolvConf } from "./resolv-conf.ts";
 import { resolveUser } from "./resolve-user.ts";
+import { RUN_DIRECTORY, type RunDirectories } from "./run-directories.ts";
 import { kernelMountTargets, makeRuntimeConfig, type RuntimeConfigOptions } from "./runtime-config.ts";
 import type { Holder, RunOptions } from "./start-holder.ts";
 
@@ -19,6 +20,7 @@ import type { Holder, RunOptions } from "./start-holder.ts";
 export interface Sandbox {
   readonly materialiser: Materialiser;
   readonly openHolder: () => Promise<Holder>;
+  readonly directories: RunDirectories;
   /** Whether commands can have networks of their own. */
   readonly hasPasta: boolean;
 }
@@ -53,7 +55,7 @@ export interface ContainerOptions
   /** What sources `socket:NAME` stand for. */
   readonly sockets?: readonly AgentSocket[];
   readonly trees: readonly { readonly name: string; readonly layers: readonly Layer[] }[];
-  /** An empty scratch directory that the caller removes; `upper` in it holds the changes afterwards. */
+  /** One of the sandbox's, which the caller removes; `upper` in it holds the changes afterwards. */
   readonly directory: string;
   readonly stdio: "pipe" | "inherit";
   readonly terminal: boolean;
@@ -91,9 +93,8 @@ export async function runContainer(
     );
   }
   using tree = openUnionTree(options.layers);
-  const upperDirectory = join(options.directory, "upper");
-  const workDirectory = join(options.directory, "work");
-  for (const path of [upperDirectory, workDirectory]) mkdirSync(path);
+  const upperDirectory = join(options.directory, RUN_DIRECTORY.upper);
+  const workDirectory = join(options.directory, RUN_DIRECTORY.work);
   copyRootMetadata(tree, upperDirectory);
 
   const hostFiles = makeHostFiles(options);
@@ -105,7 +106,7 @@ export async function runContainer(
   const hasDeviceRules = holder.cgroups !== "none";
   const isInsecure = options.security === "insecure";
   const id = randomBytes(8).toString("hex");
-  return holder.run(
+  const exit = holder.run(
     {
       id,
       directory: options.directory,
@@ -135,6 +136,8 @@ export async function runContainer(
     },
     runOptions,
   );
+  sandbox.directories.prepare();
+  return exit;
 }
 
 /** An overlay's root directory has the metadata of its upper one. */

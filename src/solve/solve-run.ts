@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdirSync, mkdtempSync, renameSync } from "node:fs";
+import { renameSync } from "node:fs";
 import { join } from "node:path";
 import type { StepKey } from "../cache/step-key.ts";
 import { BuildError } from "../errors/build-error.ts";
@@ -10,6 +10,7 @@ import { LAYER_FILES, openStoredLayer } from "../rootfs/stored-layer.ts";
 import { checkBinfmt } from "../sandbox/check-binfmt.ts";
 import { type FoundDevices, findDevices } from "../sandbox/find-devices.ts";
 import { runContainer } from "../sandbox/run-container.ts";
+import { RUN_DIRECTORY } from "../sandbox/run-directories.ts";
 import { publishLayer } from "../store/layers.ts";
 import { openLiveLog } from "../store/live-log.ts";
 import { makeLogKeeper, writeLog } from "../store/logs.ts";
@@ -135,15 +136,15 @@ async function runCommand(
     readonly devices: FoundDevices;
   },
 ): Promise<Layer> {
-  const { store, signal } = context.access;
+  const { signal } = context.access;
   signal.throwIfAborted();
-  const directory = mkdtempSync(join(store.temporaryDirectory, "run-"));
+  const sandbox = context.openSandbox();
+  const directory = sandbox.directories.take();
   const tail = makeLogTail();
   let hasMoreLeft = true;
   try {
     using opened = await openRunMounts(step, context);
     const { memoryFiles, trees, sockets } = opened;
-    const sandbox = context.openSandbox();
     const exit = await runContainer(
       sandbox,
       {
@@ -183,7 +184,7 @@ async function runCommand(
       const message = `"${step.args.join(" ")}" went on although something of it was killed: it ran out of memory`;
       context.access.emit({ kind: "note", time: Date.now(), message, span: step.span });
     }
-    const layer = await keepLayer(join(directory, "upper"), layers, context);
+    const layer = await keepLayer(directory, layers, context);
     // What the kernel has left beside it goes with the store's temporary directory: file systems give new files no place from which one was just removed.
     hasMoreLeft = trees.length > 0;
     return layer;
@@ -193,30 +194,24 @@ async function runCommand(
   }
 }
 
-/** Makes the upper directory a layer of the store. */
+/** Makes what a command changed a layer of the store. */
 async function keepLayer(
-  upperDirectory: string,
+  runDirectory: string,
   base: readonly Layer[],
   { access }: SolveContext,
 ): Promise<Layer> {
   const { store, work, signal } = access;
   const id = randomUUID();
-  const directory = join(store.temporaryDirectory, id);
+  const directory = join(runDirectory, RUN_DIRECTORY.layer);
   const content = join(directory, LAYER_FILES.directory);
-  mkdirSync(directory);
-  try {
-    renameSync(upperDirectory, content);
-    await work.indexUpperDirectory(
-      { directory: content, indexPath: join(directory, LAYER_FILES.index), id, base },
-      { signal },
-    );
-    const stored = { id, kind: "directory" } as const;
-    publishLayer(store, stored, directory);
-    return openStoredLayer(store, stored);
-  } catch (error) {
-    await removeTree(directory);
-    throw error;
-  }
+  renameSync(join(runDirectory, RUN_DIRECTORY.upper), content);
+  await work.indexUpperDirectory(
+    { directory: content, indexPath: join(directory, LAYER_FILES.index), id, base },
+    { signal },
+  );
+  const stored = { id, kind: "directory" } as const;
+  publishLayer(store, stored, directory);
+  return openStoredLayer(store, stored);
 }
 
 function runError(failed: FailedCommand): BuildError {
