@@ -1,4 +1,4 @@
-import { createHash, type Hash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { closeSync, mkdirSync, openSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { InputLimits } from "../errors/input-limits.ts";
@@ -40,7 +40,7 @@ export class LayerWriter implements Disposable {
   readonly #options: LayerWriterOptions;
   /** Of the tar, where it is kept. */
   readonly #fd: number | undefined;
-  readonly #tar: HashedFile | Hash;
+  readonly #tar: HashedFile;
   readonly #sorter: RecordSorter;
   readonly #buffer = Buffer.alloc(BUFFER_SIZE);
   /** For the sparse files of the tar, whose bytes do not stand in it as they are. */
@@ -56,7 +56,7 @@ export class LayerWriter implements Disposable {
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
     const tarPath = (options.keepsTar ?? true) ? join(this.#directory, "tar") : undefined;
     if (tarPath !== undefined) this.#fd = openSync(tarPath, "wx+", 0o600);
-    this.#tar = this.#fd === undefined ? createHash("sha256") : new HashedFile(this.#fd, options);
+    this.#tar = new HashedFile(this.#fd, options);
     this.expanded = new ExpandedFiles(tarPath);
     this.#sorter = new RecordSorter(join(this.#directory, "sort"));
   }
@@ -72,7 +72,7 @@ export class LayerWriter implements Disposable {
     this.#options.onProgress?.(this.#offset);
     if (this.#fill + chunk.length > BUFFER_SIZE) this.#flush();
     if (chunk.length >= BUFFER_SIZE) {
-      this.#writeOut(chunk);
+      this.#tar.write(chunk);
     } else {
       this.#buffer.set(chunk, this.#fill);
       this.#fill += chunk.length;
@@ -88,8 +88,7 @@ export class LayerWriter implements Disposable {
   /** @throws BuildError `image-invalid` when the entries contradict each other; `input-limit`; what `check` throws. */
   finish(check?: (diffId: Digest) => void): WrittenLayer {
     this.#flush();
-    const hash = this.#tar instanceof HashedFile ? this.#tar.finish() : this.#tar.digest();
-    const diffId: Digest = `sha256:${hash.toString("hex")}`;
+    const diffId: Digest = `sha256:${this.#tar.finish().toString("hex")}`;
     check?.(diffId);
     writeLayerIndex(join(this.#directory, "index"), this.#sorter, (count) => this.#checkCount(count));
     this.#close();
@@ -131,17 +130,12 @@ export class LayerWriter implements Disposable {
     this.#isOpen = false;
     this.#sorter[Symbol.dispose]();
     this.expanded[Symbol.dispose]();
-    if (this.#tar instanceof HashedFile) this.#tar[Symbol.dispose]();
+    this.#tar[Symbol.dispose]();
     if (this.#fd !== undefined) closeSync(this.#fd);
   }
 
   #flush(): void {
-    this.#writeOut(this.#buffer.subarray(0, this.#fill));
+    this.#tar.write(this.#buffer.subarray(0, this.#fill));
     this.#fill = 0;
-  }
-
-  #writeOut(bytes: Uint8Array): void {
-    if (this.#tar instanceof HashedFile) this.#tar.write(bytes);
-    else this.#tar.update(bytes);
   }
 }

@@ -24,7 +24,7 @@ export function rewriteTimes(
   { layer, seconds, all, layersDirectory }: RewriteTimesRequest,
   throwIfAborted: () => void = () => {},
 ): WrittenLayer {
-  using writer = new LayerWriter(layersDirectory, { usesThread: true });
+  using writer = new LayerWriter(layersDirectory);
   const indexer = new TarReader(collectEntries(writer), { limits: NO_LIMITS });
   const write = (chunk: Uint8Array) => {
     writer.write(chunk);

@@ -22,7 +22,7 @@ export function squashLayers(
   { layers, kept, layersDirectory }: SquashRequest,
   throwIfAborted: () => void = () => {},
 ): WrittenLayer {
-  using writer = new LayerWriter(layersDirectory, { usesThread: true });
+  using writer = new LayerWriter(layersDirectory);
   using tree = openUnionTree(layers);
   using below = openUnionTree(layers.slice(0, kept));
   const linked = new Map<string, RootfsPath>();

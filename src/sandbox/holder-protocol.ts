@@ -42,7 +42,7 @@ export interface HolderOptions {
 /** One container: a root file system to put together and a command to run in it. */
 export interface ContainerRequest {
   readonly id: string;
-  /** Scratch directory of this run, which exists and is empty; the holder makes everything else in it. */
+  /** Scratch directory of this run, for the uppers of `trees`. */
   readonly directory: string;
   /** Directories that become one overlay: the topmost first. */
   readonly lowerDirectories: readonly LowerDirectory[];

@@ -185,7 +185,7 @@ async function runCommand(
       context.access.emit({ kind: "note", time: Date.now(), message, span: step.span });
     }
     const layer = await keepLayer(directory, layers, context);
-    // What the kernel has left beside it goes with the store's temporary directory: file systems give new files no place from which one was just removed.
+    // Empty directories go with the store's temporary one: after a removal, ext4 is slow to make the files of the next command.
     hasMoreLeft = trees.length > 0;
     return layer;
   } finally {

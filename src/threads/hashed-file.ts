@@ -22,9 +22,10 @@ const ALONE_BYTES = 16 << 20;
 /**
  * Appends to an open file from synchronous code, and computes the SHA-256 of what it has. With `usesThread` what is long is written and hashed by a thread of
  * its own, while the caller gets the next bytes. The file was empty, is open for reading, too, and nobody else writes it; to be disposed before it is closed.
+ * Without a file the bytes are only hashed.
  */
 export class HashedFile implements Disposable {
-  readonly #fd: number;
+  readonly #fd: number | undefined;
   readonly #usesThread: boolean;
   readonly #hash = createHash("sha256");
   #sizeBytes = 0;
@@ -32,7 +33,7 @@ export class HashedFile implements Disposable {
   /** Has the file now. */
   #thread: WritingThread | undefined;
 
-  constructor(fd: number, { usesThread = false }: { readonly usesThread?: boolean } = {}) {
+  constructor(fd: number | undefined, { usesThread = false }: { readonly usesThread?: boolean } = {}) {
     this.#fd = fd;
     this.#usesThread = usesThread;
   }
@@ -44,7 +45,7 @@ export class HashedFile implements Disposable {
       this.#thread.write(chunk);
       return;
     }
-    for (let at = 0; at < chunk.length; ) at += writeSync(this.#fd, chunk, at);
+    if (this.#fd !== undefined) for (let at = 0; at < chunk.length; ) at += writeSync(this.#fd, chunk, at);
     this.#hash.update(chunk);
     this.#sizeBytes += chunk.length;
   }
@@ -64,7 +65,7 @@ export class HashedFile implements Disposable {
 
   /** To a thread that has started: what is written until then is written here. */
   #handOver(): WritingThread | undefined {
-    if (!this.#usesThread || this.#sizeBytes < ALONE_BYTES) return undefined;
+    if (this.#fd === undefined || !this.#usesThread || this.#sizeBytes < ALONE_BYTES) return undefined;
     this.#starting ??= idle.pop() ?? new WritingThread();
     if (!this.#starting.isReady) return undefined;
     this.#starting.begin(this.#fd);
