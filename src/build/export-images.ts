@@ -1,3 +1,4 @@
+import { EarlyUploads } from "../export/early-uploads.ts";
 import type { EngineAddress } from "../export/engine-address.ts";
 import { pushImage } from "../export/push-image.ts";
 import { keepReachable, tagImage } from "../export/tag-image.ts";
@@ -162,9 +163,9 @@ class Exporter {
     return images;
   }
 
-  async #writeManifests(output: ImageLike, target: string | undefined) {
+  async #writeManifests(output: ImageLike, target: string | undefined, follow?: ManifestOptions["follow"]) {
     const images = await this.#assemble(target ?? this.#first, output);
-    const options = manifestOptions(output);
+    const options = { ...manifestOptions(output), follow };
     const manifests = await Promise.all(images.map((image) => writeManifest(this.#access, image, options)));
     const said = await this.#writeAttestations(output, manifests);
     const root = await writeIndexOrManifest(this.#access, [...manifests, ...said], options);
@@ -210,9 +211,15 @@ class Exporter {
     }
     let targetDigest: Digest | undefined;
     if (output.push) {
-      const { root, manifests } = await this.#writeManifests(output, target);
       const { insecure, pushByDigest: byDigest } = output;
-      for (const name of names) await pushImage(this.#access, name, { root, manifests, insecure, byDigest });
+      // To the first place; the others may well be able to mount from there.
+      const [reference] = names;
+      await using early = reference && new EarlyUploads(this.#access, { reference, insecure });
+      const { root, manifests } = await this.#writeManifests(output, target, early?.follow);
+      for (const name of names) {
+        const own = name === reference ? early : undefined;
+        await pushImage(this.#access, name, { root, manifests, insecure, byDigest, early: own });
+      }
       targetDigest = root.digest;
     }
     const images = await this.#assemble(target ?? this.#first, output);

@@ -5,6 +5,7 @@ import { type Descriptor, isForeign } from "../oci/descriptor.ts";
 import { familiarName, type ImageReference } from "../oci/reference.ts";
 import { failEvent } from "../progress/fail-event.ts";
 import { hasBlob, readBlob } from "../store/blobs.ts";
+import type { EarlyUploads } from "./early-uploads.ts";
 import { mountKnownBlob, rememberOrigins } from "./mount-known-blob.ts";
 
 export interface PushRequest {
@@ -14,6 +15,8 @@ export interface PushRequest {
   readonly insecure?: boolean;
   /** Under the root's digest only; the reference's tag is not touched. */
   readonly byDigest?: boolean;
+  /** To the same place, of layers that were compressed for this push. */
+  readonly early?: EarlyUploads;
 }
 
 /**
@@ -28,7 +31,7 @@ export async function pushImage(
   image: PushRequest,
 ): Promise<void> {
   const { store, signal } = access;
-  const { insecure } = image;
+  const { insecure, early } = image;
   const registry = await access.openRegistry({ insecure });
   const blobs = new Map(
     image.manifests
@@ -39,7 +42,13 @@ export async function pushImage(
   const fetches = new Map(image.manifests.flatMap(({ missing }) => [...(missing ?? [])]));
   await Promise.all(
     [...blobs.values()].map((descriptor) =>
-      pushBlobOnce(access, { reference, descriptor, insecure, fetch: fetches.get(descriptor.digest) }),
+      pushBlobOnce(access, {
+        reference,
+        descriptor,
+        insecure,
+        early,
+        fetch: fetches.get(descriptor.digest),
+      }),
     ),
   );
   rememberOrigins(access, { reference, blobs: [...blobs.values()] });
@@ -66,14 +75,23 @@ export async function pushBlobOnce(
     readonly reference: ImageReference;
     readonly descriptor: Descriptor;
     readonly insecure?: boolean;
+    readonly early?: EarlyUploads;
     readonly fetch?: () => Promise<void>;
   },
 ): Promise<void> {
   const { store, signal } = access;
-  const { reference, descriptor, insecure, fetch } = blob;
+  const { reference, descriptor, insecure, early, fetch } = blob;
   const registry = await access.openRegistry({ insecure });
   await reportPush(access, { descriptor, reference }, async (onProgress) => {
-    if (await mountKnownBlob(access, registry, { reference, descriptor })) return "existed";
+    const upload = await early?.find(descriptor.digest);
+    if (
+      (await mountKnownBlob(access, registry, { reference, descriptor })) ||
+      (upload !== undefined && (await registry.hasBlob(reference, descriptor.digest, { signal })))
+    ) {
+      await upload?.cancel();
+      return "existed";
+    }
+    if (await upload?.commit(descriptor, { onProgress })) return "pushed";
     if (!hasBlob(store, descriptor.digest)) await fetch?.();
     const open = () => createReadStream(store.blobPath(descriptor.digest));
     return registry.pushBlob(reference, descriptor, open, { signal, onProgress });

@@ -123,10 +123,8 @@ export async function writeManifest(
   options: ManifestOptions,
 ): Promise<WrittenManifest> {
   const { store } = access;
-  const { compression, level, force, dockerTypes = false, annotations = [] } = options;
-  const forms = await Promise.all(
-    image.layers.map((layer) => findLayerForm(access, layer, { compression, level, force })),
-  );
+  const { dockerTypes = false, annotations = [], ...wanted } = options;
+  const forms = await Promise.all(image.layers.map((layer) => findLayerForm(access, layer, wanted)));
   const own = selectAnnotations(annotations, { level: "manifest", platform: image.platform });
   const manifest: Manifest = {
     schemaVersion: 2,

@@ -6,6 +6,7 @@ import { type LongWork, tellLongWork } from "../progress/tell-long-work.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import { DEFAULT_LEVEL } from "../rootfs/pack-layer.ts";
 import { adoptBlob, temporaryPath } from "../store/blobs.ts";
+import { GrowingBlob } from "../store/growing-blob.ts";
 import { findLayer, findLayerBlobs, type LayerBlob, recordDiffId, recordLayerBlob } from "../store/layers.ts";
 import { acquireLock } from "../store/locks.ts";
 import { packedBlocksPlace } from "../store/packed-blocks.ts";
@@ -17,7 +18,12 @@ export interface WantedForm {
   readonly level?: number;
   /** Also for the layers of a base image, which otherwise stay as they came. */
   readonly force?: boolean;
+  /** Called with each large blob when it begins to be compressed, which can be read while it grows. */
+  readonly follow?: (blob: GrowingBlob) => void;
 }
+
+/** Of the tar, in bytes: what is read before a blob counts as large. */
+const LARGE_BYTES = 16 << 20;
 
 /** A blob of a layer, in the store unless `fetch` has yet to bring it. */
 export interface LayerForm {
@@ -91,9 +97,10 @@ function findKnownForm(access: ImageAccess, layer: LazyLayer, wanted: WantedForm
 
 async function packForm(access: ImageAccess, layer: Layer, wanted: WantedForm): Promise<LayerBlob> {
   const { store, work, signal } = access;
-  const { compression, level } = wanted;
+  const { compression, level, follow } = wanted;
   const encoder = nameEncoder(wanted);
   const blobPath = temporaryPath(store);
+  let growing: GrowingBlob | undefined;
   try {
     const request = {
       layer,
@@ -103,13 +110,27 @@ async function packForm(access: ImageAccess, layer: Layer, wanted: WantedForm): 
       ...(level !== undefined && { level }),
     };
     const packed = await tellLongWork(access, describePacking(access, layer, wanted), (onProgress) =>
-      work.packLayer(request, { signal, onProgress }),
+      work.packLayer(request, {
+        signal,
+        onProgress(progress) {
+          onProgress(progress);
+          if (growing === undefined && follow !== undefined && progress.doneBytes >= LARGE_BYTES) {
+            growing = new GrowingBlob(blobPath);
+            follow(growing);
+          }
+          growing?.grow();
+        },
+      }),
     );
     await adoptBlob(store, blobPath, packed.digest);
+    growing?.end(packed.digest, store.blobPath(packed.digest));
     recordDiffId(store, layer.id, packed.diffId, packed.tarSizeBytes);
     const blob = { ...packed, compression, encoder };
     recordLayerBlob(store, blob);
     return blob;
+  } catch (error) {
+    growing?.fail(error);
+    throw error;
   } finally {
     await rm(blobPath, { force: true });
   }

@@ -5,6 +5,7 @@ import {
   writeManifest,
 } from "../image/assemble-image.ts";
 import type { ImageAccess, LazyLayer } from "../image/image-access.ts";
+import type { WantedForm } from "../image/layer-forms.ts";
 import { openStoredImage } from "../image/resolve-image.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -25,12 +26,16 @@ export interface StoredRoot {
 }
 
 /**
- * What the store has under a name, for all platforms. What was pulled or pushed keeps its digest, as long as all of it is here or can be
+ * What the store has under a name, for all platforms; `follow` sees the layers that are compressed for it. What was pulled or pushed keeps its digest, as long as all of it is here or can be
  * fetched: annotations, attestations and another compression stay. Else it is as `build --push` makes it.
  *
  * @throws BuildError `image-not-found`.
  */
-export async function openStoredRoot(access: ImageAccess, text: string): Promise<StoredRoot> {
+export async function openStoredRoot(
+  access: ImageAccess,
+  text: string,
+  { follow }: Pick<WantedForm, "follow"> = {},
+): Promise<StoredRoot> {
   const tags = findTags(access.store, storeName(parseImageReference(text)));
   const images = [...new Set(tags.map((tag) => tag.configDigest))].map((id) => findImage(access.store, id)!);
   if (images.length === 0) images.push(findNamedImage(access, text));
@@ -43,7 +48,9 @@ export async function openStoredRoot(access: ImageAccess, text: string): Promise
           return image === undefined ? [] : (await openStoredImage(access, image, text)).layers;
         });
   if (known !== undefined) return known;
-  const manifests = await Promise.all(images.map((image) => openStoredManifest(access, image, text)));
+  const manifests = await Promise.all(
+    images.map((image) => openStoredManifest(access, image, text, { follow })),
+  );
   return { root: await writeIndexOrManifest(access, manifests, {}), manifests };
 }
 
@@ -80,7 +87,7 @@ export async function openStoredManifest(
   access: ImageAccess,
   image: StoredImage,
   text: string,
-  { isLocal = false }: { readonly isLocal?: boolean } = {},
+  { isLocal = false, follow }: { readonly isLocal?: boolean } & Pick<WantedForm, "follow"> = {},
 ): Promise<WrittenManifest> {
   const opened = await openStoredImage(access, image, text);
   const platform = normalizePlatform(opened.config);
@@ -89,7 +96,7 @@ export async function openStoredManifest(
   if (known) return { ...known, descriptor: { ...known.descriptor, platform } };
   const { config, configDigest } = opened;
   const assembled: AssembledImage = { platform, config, configDigest, layers };
-  return writeManifest(access, assembled, { compression: "gzip" });
+  return writeManifest(access, assembled, { compression: "gzip", follow });
 }
 
 /** A manifest of the store; undefined when it names blobs that are neither here nor to be fetched as one of the layers. */

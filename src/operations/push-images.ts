@@ -1,4 +1,5 @@
 import { BuildError } from "../errors/build-error.ts";
+import { EarlyUploads } from "../export/early-uploads.ts";
 import { pushImage as pushRoot } from "../export/push-image.ts";
 import type { ImageAccess } from "../image/image-access.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
@@ -23,8 +24,9 @@ export interface PushedImage {
  */
 export async function pushImage(access: ImageAccess, name: string): Promise<PushedImage> {
   const reference = parseImageReference(name);
-  const image = await openStoredRoot(access, name);
-  await pushRoot(access, reference, image);
+  await using early = new EarlyUploads(access, { reference });
+  const image = await openStoredRoot(access, name, early);
+  await pushRoot(access, reference, { ...image, early });
   const { digest } = image.root;
   for (const stored of findTags(access.store, storeName(reference)))
     writeTag(access.store, { ...stored, targetDigest: digest });

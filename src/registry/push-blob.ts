@@ -123,12 +123,16 @@ export async function pushBlob(session: RegistrySession, upload: Upload): Promis
   }
 }
 
-function pushScopes(reference: ImageReference): string[] {
+export function pushScopes(reference: ImageReference): string[] {
   return [`repository:${reference.repository}:pull,push`];
 }
 
-async function startUpload(session: RegistrySession, upload: Upload, action: string): Promise<UploadState> {
-  const { reference, signal } = upload;
+export async function startUpload(
+  session: RegistrySession,
+  upload: Pick<Upload, "reference" | "chunkBytes" | "signal"> & { readonly retry?: false },
+  action: string,
+): Promise<UploadState> {
+  const { reference, signal, retry } = upload;
   const response = await session.request({
     method: "POST",
     target: `/v2/${reference.repository}/blobs/uploads/`,
@@ -136,6 +140,7 @@ async function startUpload(session: RegistrySession, upload: Upload, action: str
     scopes: pushScopes(reference),
     action,
     signal,
+    retry,
   });
   if (response.status !== 202) throw await makeAnswerError(response, session.about(action, "repository"));
   await discardBody(response);
@@ -208,12 +213,12 @@ async function sendBytes(
 }
 
 /** Not through searchParams: that would respell what else stands in the query, which may be signed. */
-function addDigest({ href, search }: URL, digest: Digest): URL {
+export function addDigest({ href, search }: URL, digest: Digest): URL {
   return new URL(`${href}${search === "" ? "?" : "&"}digest=${encodeURIComponent(digest)}`);
 }
 
 /** Best effort: registries collect abandoned uploads by themselves, too. */
-async function cancelUpload(
+export async function cancelUpload(
   session: RegistrySession,
   reference: ImageReference,
   location: URL,
@@ -233,7 +238,7 @@ async function cancelUpload(
  * Where the upload goes on: absolute, or relative to where it was asked for. A registry behind a proxy that ends TLS often
  * does not know that it is reached by HTTPS.
  */
-function locate(response: HttpResponse, action: string): URL {
+export function locate(response: HttpResponse, action: string): URL {
   const location = response.headers.location;
   const url = location === undefined ? null : URL.parse(location, response.url.href);
   if (url !== null && url.protocol === "http:" && response.url.protocol === "https:") {

@@ -17,6 +17,7 @@ import { listReferrers } from "./referrers.ts";
 import { makeRegistrySession, type RegistrySession } from "./registry-session.ts";
 import { DEFAULT_RETRIES, type RetryPolicy } from "./retry-policy.ts";
 import { type RegistryRule, rewriteReference } from "./rewrite-reference.ts";
+import { type StreamedUpload, streamBlob } from "./stream-blob.ts";
 import { streamFromPlaces, tryPlaces } from "./try-places.ts";
 
 /** How to talk to registries. Everything may be left out. */
@@ -104,6 +105,15 @@ export interface RegistryClient extends AsyncDisposable {
     openStream: () => AsyncIterable<Uint8Array> | Readable,
     options?: TransferOptions,
   ): Promise<"existed" | "pushed">;
+  /**
+   * Begins to upload a blob that is still being made, to be committed once it is known what it is; undefined where blobs have to go in
+   * pieces whose length is known before.
+   */
+  streamBlob(
+    reference: ImageReference,
+    readBytes: () => AsyncIterable<Uint8Array>,
+    options?: RequestOptions,
+  ): StreamedUpload | undefined;
   /**
    * Puts a manifest or index under the reference's tag, or its digest when it has no tag. One with a `subject` also goes into the
    * subject's referrers tag where the registry has no referrers API.
@@ -201,6 +211,11 @@ export function makeRegistryClient(options: RegistryClientOptions = {}): Registr
       const [session, home] = homeOf(reference);
       const chunkBytes = options.uploadChunkBytes;
       return pushBlob(session, { ...join(own), reference: home, descriptor, openStream, chunkBytes });
+    },
+    streamBlob(reference, readBytes, own) {
+      if (options.uploadChunkBytes !== undefined) return undefined;
+      const [session, home] = homeOf(reference);
+      return streamBlob(session, { ...join(own), reference: home, readBytes });
     },
     pushManifest: async (reference, mediaType, bytes, own) =>
       pushManifest(...homeOf(reference), { ...join(own), mediaType, bytes }),

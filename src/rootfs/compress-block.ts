@@ -11,17 +11,25 @@ export interface BlockToCompress {
   readonly isLast: boolean;
 }
 
-/** gzip: a piece of one raw deflate stream; zstd: a frame of its own. */
+/** gzip: a piece of one raw deflate stream; zstd: a frame of its own. In a buffer of its own. */
 export function compressBlock({ format, block, dictionary, level, isLast }: BlockToCompress): Uint8Array {
-  if (format === "zstd") {
-    return zstdCompressSync(block, { params: { [constants.ZSTD_c_compressionLevel]: level } });
-  }
-  return deflateRawSync(block, {
-    level,
-    memLevel: 9,
-    finishFlush: isLast ? constants.Z_FINISH : constants.Z_SYNC_FLUSH,
-    ...(dictionary === undefined || dictionary.length === 0 ? {} : { dictionary }),
-  });
+  // Room for all of it, whatever it is: else the library makes many buffers, and joins them.
+  const chunkSize = block.length + (block.length >> 8) + (64 << 10);
+  const compressed =
+    format === "zstd"
+      ? zstdCompressSync(block, { chunkSize, params: { [constants.ZSTD_c_compressionLevel]: level } })
+      : deflateRawSync(block, {
+          chunkSize,
+          level,
+          memLevel: 9,
+          finishFlush: isLast ? constants.Z_FINISH : constants.Z_SYNC_FLUSH,
+          ...(dictionary === undefined || dictionary.length === 0 ? {} : { dictionary }),
+        });
+  const own = Buffer.allocUnsafeSlow(compressed.length);
+  own.set(compressed);
+  // At once, so that no collection has to look for it.
+  if (compressed.buffer.byteLength === chunkSize) (compressed.buffer as ArrayBuffer).transfer(0);
+  return own;
 }
 
 /** Nobody reads the block any more. */

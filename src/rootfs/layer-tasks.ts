@@ -1,4 +1,3 @@
-import { noteDroppedBytes } from "../threads/free-buffers.ts";
 import type { TaskContext, Tasks } from "../threads/task.ts";
 import { Transferred } from "../threads/task.ts";
 import { type CheckLayerRequest, checkIndex, checkLayer, digestFile } from "./check-layer.ts";
@@ -72,7 +71,7 @@ export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
       writeLayerErofs(request, () => context.throwIfAborted()),
     packLayer: (request: PackRequest, context: TaskContext) =>
       packLayer(request, {
-        parallel: context.poolSize + 1,
+        parallel: context.poolSize + 3,
         compress: (block) => context.run("compressBlock", block, { transfer: buffersOf(block) }),
         throwIfAborted: () => context.throwIfAborted(),
         onProgress: reportProgress(context),
@@ -80,11 +79,7 @@ export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
     compressBlock: (block: BlockToCompress) => {
       const compressed = compressBlock(block);
       freeBlock(block);
-      // The compressor's buffer is larger than what it has put into it, and it makes as many again on its way.
-      noteDroppedBytes(compressed.buffer.byteLength);
-      const own = Buffer.allocUnsafeSlow(compressed.length);
-      own.set(compressed);
-      return new Transferred(own, ownBuffers([own]));
+      return new Transferred(compressed, ownBuffers([compressed]));
     },
   };
 }

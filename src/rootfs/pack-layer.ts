@@ -1,5 +1,5 @@
-import { createHash, randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { closeSync, fsyncSync, openSync, rmSync, writeSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import type { Digest } from "../oci/digest.ts";
 import type { Compression } from "../oci/media-type.ts";
@@ -20,7 +20,7 @@ export interface PackRequest {
   readonly compression: Compression;
   /** gzip: 0 to 9, 6 by default; zstd: 1 to 22, 3 by default. */
   readonly level?: number;
-  /** Where the blob is written: a temporary name beside it, then renamed. */
+  /** Where the blob is written; can be read while it grows. Nothing is left there of a blob that failed. */
   readonly blobPath: string;
   /** Blocks that were compressed before are not compressed again. The blob has to go where it says. */
   readonly reuse?: PackedBlocksPlace & {
@@ -193,20 +193,18 @@ function ownCopy(bytes: Uint8Array): Buffer {
   return copy;
 }
 
-/** A blob in the making: hashed as it is written, renamed to its place when it is complete. */
+/** A blob in the making: hashed as it is written, removed unless it becomes complete. */
 class BlobWriter implements Disposable {
   readonly #path: string;
-  readonly #temporaryPath: string;
   readonly #fd: number;
   readonly #hash = createHash("sha256");
   /** What is written so far, in bytes. */
   size = 0;
-  #isKept = false;
+  #isComplete = false;
 
   constructor(path: string) {
     this.#path = path;
-    this.#temporaryPath = `${path}.${randomBytes(9).toString("hex")}.tmp`;
-    this.#fd = openSync(this.#temporaryPath, "wx", 0o644);
+    this.#fd = openSync(path, "w", 0o644);
   }
 
   write(bytes: Uint8Array): void {
@@ -217,13 +215,12 @@ class BlobWriter implements Disposable {
 
   finish(): { readonly digest: Digest; readonly size: number } {
     fsyncSync(this.#fd);
-    renameSync(this.#temporaryPath, this.#path);
-    this.#isKept = true;
+    this.#isComplete = true;
     return { digest: `sha256:${this.#hash.digest("hex")}`, size: this.size };
   }
 
   [Symbol.dispose](): void {
     closeSync(this.#fd);
-    if (!this.#isKept) rmSync(this.#temporaryPath, { force: true });
+    if (!this.#isComplete) rmSync(this.#path, { force: true });
   }
 }

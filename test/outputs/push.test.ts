@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readFileSync, rmSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type BuildBench, openBuildBench } from "../build-bench.ts";
@@ -171,5 +172,63 @@ describe("pushing an image", { skip: registryMissing }, () => {
     await build("FROM scratch\nCOPY file /d\n", ["-o", `type=registry,"name=${names}"`]);
     await pullLayout("one:a");
     await pullLayout("two:b");
+  });
+
+  describe("with a layer that takes a while to compress", () => {
+    let context: string;
+    before(() => {
+      context = bench.context({ Dockerfile: "FROM scratch\nCOPY large /large\n" });
+      writeFileSync(join(context, "large"), randomBytes(48 << 20));
+    });
+    /** Builds in a store of its own and pushes through a proxy; returns what the proxy saw of uploads, and what was said. */
+    async function push(tag: string, decide: Parameters<typeof startFaultProxy>[1] = () => undefined) {
+      await using proxy = await startFaultProxy(registry.host, decide);
+      const root = join(bench.directory, `store-${tag.replace(":", "-")}`);
+      const args = [
+        "--root",
+        root,
+        "build",
+        "--progress=plain",
+        "-t",
+        `${proxy.host}/${tag}`,
+        "--push",
+        context,
+      ];
+      const { code, stderr } = await bench.run(args);
+      assert.equal(code, 0, stderr);
+      const uploads = proxy.requests.filter(({ path }) => path.includes("/uploads"));
+      return {
+        uploads: uploads.map(({ method, headers }) =>
+          `${method} ${headers["transfer-encoding"] ?? ""}`.trim(),
+        ),
+        stderr,
+      };
+    }
+    const config = ["POST", "PUT"];
+
+    it("uploads it meanwhile", async () => {
+      const { uploads, stderr } = await push("streamed:1");
+      assert.deepEqual(uploads.toSorted(), ["PATCH chunked", "POST", "PUT", ...config].toSorted());
+      assert.match(stderr, /push .*sha256:[0-9a-f]+\n#\d+ sha256:[0-9a-f]+ 50\.\dMB \/ 50\.\dMB\n#\d+ DONE/);
+      await validateImageLayout(await pullLayout("streamed:1"));
+    });
+
+    it("pushes it as usual where that is refused", async () => {
+      const { uploads } = await push("refused-stream:1", ({ method }) =>
+        method === "PATCH" ? { kind: "answer", status: 411 } : undefined,
+      );
+      const expected = ["POST", "PATCH chunked", "DELETE", "POST", "PUT", ...config];
+      assert.deepEqual(uploads.toSorted(), expected.toSorted());
+      await validateImageLayout(await pullLayout("refused-stream:1"));
+    });
+
+    it("gives the upload up when the registry turns out to have it", async () => {
+      await push("has-it:1");
+      const { uploads, stderr } = await push("has-it:2");
+      // The config differs in its time.
+      assert.deepEqual(uploads.toSorted(), ["POST", "PATCH chunked", "DELETE", ...config].toSorted());
+      assert.match(stderr, /push .*sha256:[0-9a-f]+\n#\d+ CACHED/);
+      await validateImageLayout(await pullLayout("has-it:2"));
+    });
   });
 });
