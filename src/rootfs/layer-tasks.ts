@@ -14,7 +14,8 @@ import { listSelection } from "./list-selection.ts";
 import { type MaterialiseRequest, materialiseLayer } from "./materialise-layer.ts";
 import { type PackRequest, packLayer } from "./pack-layer.ts";
 import { reportProgress } from "./report-progress.ts";
-import { type PlainSelection, selectCopy } from "./select-copy.ts";
+import type { PlainSelection } from "./select-copy.ts";
+import { selectTraced, type TraceKey } from "./selection-trace.ts";
 import { type SettleDestinationRequest, settleDestination } from "./settle-destination.ts";
 import { type SettlePathsRequest, settlePaths } from "./settle-paths.ts";
 import { type PlainWriteCopyRequest, writeCopyLayer } from "./write-copy-layer.ts";
@@ -25,6 +26,12 @@ export interface LayerTaskOptions {
   readonly makeIgnoreMatcher: MakeIgnoreMatcher;
 }
 
+/** A selection, and what it shall be known by. */
+interface TracedSelection {
+  readonly request: SelectCopyRequest;
+  readonly traceKey: TraceKey | undefined;
+}
+
 /** What a worker thread can do with layers: `serveTasks({ ...makeLayerTasks(...) })` in the worker's entry file. */
 export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
   const copyOptions = (context: TaskContext, totalBytes?: number) => ({
@@ -33,8 +40,8 @@ export function makeLayerTasks({ makeIgnoreMatcher }: LayerTaskOptions): Tasks {
     onProgress: reportProgress(context, totalBytes),
   });
   return {
-    selectCopy: (request: SelectCopyRequest, context: TaskContext) =>
-      selectCopy(request, copyOptions(context)),
+    selectCopy: ({ request, traceKey }: TracedSelection, context: TaskContext) =>
+      selectTraced(request, copyOptions(context), traceKey),
     settlePaths: (request: SettlePathsRequest) => settlePaths(request),
     settleDestination: (request: SettleDestinationRequest) => settleDestination(request),
     writeCopyLayer: (request: PlainWriteCopyRequest, context: TaskContext) =>

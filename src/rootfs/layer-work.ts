@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import type { InputLimits } from "../errors/input-limits.ts";
+import type { Digest } from "../oci/digest.ts";
 import type { ThreadPool } from "../threads/thread-pool.ts";
 import type { CheckLayerRequest } from "./check-layer.ts";
 import type { CopySelection, SelectCopyRequest, WriteCopyRequest, WrittenLayer } from "./copy-request.ts";
@@ -34,6 +35,11 @@ export interface WorkProgress {
   readonly totalBytes?: number;
 }
 
+export interface CopyDigest {
+  readonly contentDigest: Digest;
+  readonly selection?: CopySelection;
+}
+
 /** The work on layers, done in worker threads: what the main thread calls. */
 export interface LayerWork {
   /**
@@ -54,6 +60,11 @@ export interface LayerWork {
   ): Promise<LayersNeeded>;
   /** @throws BuildError `copy-source-missing`, `copy-failed`, `option-invalid`. */
   selectCopy(request: SelectCopyRequest, options?: WorkOptions): Promise<CopySelection>;
+  /**
+   * The content digest of what `selectCopy` would find; with it the selection, unless it is known that nothing has changed since an earlier one.
+   * @throws what `selectCopy` throws.
+   */
+  digestCopy(request: SelectCopyRequest, options?: WorkOptions): Promise<CopyDigest>;
   /** The files of a selection with the beginnings of their digests, compressed: `list-selection.ts`. */
   listSelection(selection: CopySelection, options?: WorkOptions): Promise<Uint8Array>;
   /** @throws BuildError `copy-failed`. */
@@ -100,6 +111,12 @@ export function makeLayerWork(
       signal: options.signal,
       onEvent: (event) => options.onProgress?.(event as WorkProgress),
     });
+  const selectSmall = async (request: SelectCopyRequest) =>
+    makeIgnoreMatcher && (await loadSmallWork()).selectCopy(request, makeIgnoreMatcher);
+  const selectLarge = async (request: SelectCopyRequest, options?: WorkOptions) => {
+    const traceKey = (await loadSmallWork()).traceKeyOf(request);
+    return run<PlainSelection>("selectCopy", { request, traceKey }, options);
+  };
   return {
     ingestLayer({ bytes, ...plain }, options = {}) {
       const request = { limits, ...plain };
@@ -118,15 +135,16 @@ export function makeLayerWork(
       if (isSmall(plain)) return (await loadSmallWork()).settleDestination(request);
       return run("settleDestination", request, options);
     },
-    async selectCopy(request, options) {
+    selectCopy: async (request, options) =>
+      disposable((await selectSmall(request)) ?? (await selectLarge(request, options))),
+    async digestCopy(request, options) {
+      const { recallSelection } = await loadSmallWork();
       const found =
-        (makeIgnoreMatcher && (await loadSmallWork()).selectCopy(request, makeIgnoreMatcher)) ??
-        (await run<PlainSelection>("selectCopy", request, options));
-      const dispose = async () => {
-        // Nobody waits for it: it lies in a directory that goes.
-        rm(found.selectionPath, { force: true }).catch(() => {});
-      };
-      return { ...found, [Symbol.asyncDispose]: dispose };
+        (await selectSmall(request)) ??
+        (await recallSelection(request, options?.signal)) ??
+        (await selectLarge(request, options));
+      if (typeof found === "string") return { contentDigest: found };
+      return { contentDigest: found.contentDigest, selection: disposable(found) };
     },
     async listSelection({ [Symbol.asyncDispose]: _, ...plain }, options) {
       if (isSmall(plain)) return (await loadSmallWork()).listSelection(plain);
@@ -159,6 +177,14 @@ export function makeLayerWork(
     writeTreeDirectory: (request, options) => run("writeTreeDirectory", request, options),
     writeTreeTar: (request, options) => run("writeTreeTar", request, options),
   };
+}
+
+function disposable(selection: PlainSelection): CopySelection {
+  const dispose = async () => {
+    // Nobody waits for it: it lies in a directory that goes.
+    rm(selection.selectionPath, { force: true }).catch(() => {});
+  };
+  return { ...selection, [Symbol.asyncDispose]: dispose };
 }
 
 /** Only a build that has something to do needs it. */

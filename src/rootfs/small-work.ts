@@ -1,3 +1,5 @@
+import type { Digest } from "../oci/digest.ts";
+import { workerEntry } from "../threads/thread-pool.ts";
 import type { SelectCopyRequest } from "./copy-request.ts";
 import { digestLayer, type LayerDigest } from "./digest-layer.ts";
 import type { MakeIgnoreMatcher } from "./ignore-matcher.ts";
@@ -6,6 +8,7 @@ import { listSelection } from "./list-selection.ts";
 import { makeWorkdirLayer } from "./make-workdir-layer.ts";
 import { hasWildcard } from "./match-glob.ts";
 import { type PlainSelection, selectCopy } from "./select-copy.ts";
+import { recallSelection, traceKeyOf } from "./selection-trace.ts";
 import { settleDestination } from "./settle-destination.ts";
 import { type LayersNeeded, type SettlePathsRequest, settlePaths } from "./settle-paths.ts";
 import { whenSmall } from "./when-small.ts";
@@ -28,7 +31,12 @@ export function selectSmallCopy(
   );
   if (!isBounded) return undefined;
   return whenSmall(({ onLook, onRead, onEntry }) =>
-    selectCopy(request, { makeIgnoreMatcher, onLook, onRead, throwIfAborted: onEntry }),
+    selectCopy(request, {
+      makeIgnoreMatcher,
+      onLook: (_, found) => found && onLook(found),
+      onRead,
+      throwIfAborted: onEntry,
+    }),
   );
 }
 
@@ -42,12 +50,23 @@ function digestSmallLayer(layer: Layer): LayerDigest | undefined {
   return whenSmall(({ onRead }) => digestLayer(layer, onRead));
 }
 
+/** By the file that all threads begin with: it holds what selects, and is made anew with it. */
+const traceKey = (request: SelectCopyRequest) => traceKeyOf(request, workerEntry());
+
+/** The content digest of a known selection of which nothing has changed. Undefined for others. */
+async function recallKnown(request: SelectCopyRequest, signal?: AbortSignal): Promise<Digest | undefined> {
+  const key = traceKey(request);
+  return key && recallSelection(key, signal);
+}
+
 /**
  * What the calling thread does when there is little of it: to start another one takes ten times as long. The first three are undefined
  * where there is more; of the others the caller knows.
  */
 export const smallWork = {
   selectCopy: selectSmallCopy,
+  traceKeyOf: traceKey,
+  recallSelection: recallKnown,
   settlePaths: settleFewPaths,
   digestLayer: digestSmallLayer,
   settleDestination,

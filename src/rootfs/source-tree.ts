@@ -42,8 +42,8 @@ export interface SourceTree extends Disposable {
 export interface SourceTreeOptions {
   /** Entries of a directory's files have a content hash where they are as they were. */
   readonly digests?: FileDigests;
-  /** Called with all that is looked at on the disk, what is left out included. */
-  readonly onLook?: (entry: DiskEntry) => void;
+  /** Called with all that is looked at on the disk, what is left out included; undefined is not there. A directory before its names are read. */
+  readonly onLook?: (path: RootfsPath, found: DiskEntry | undefined) => void;
   /** Called before a file's content is read from the disk, with its size in bytes. */
   readonly onRead?: (sizeBytes: number) => void;
 }
@@ -267,14 +267,14 @@ class DirectorySource implements SourceTree {
       found = readDiskEntry(this.#directory, path, { socketIsFile: true });
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-      throw cannotRead(path, error);
+      if (code !== "ENOENT" && code !== "ENOTDIR") throw cannotRead(path, error);
     }
-    if (found !== undefined) this.#options.onLook?.(found);
+    this.#options.onLook?.(path, found);
     return found;
   }
 
   #listNames(directory: RootfsPath): string[] {
+    this.#readEntry(directory);
     try {
       return listDiskDirectory(this.#directory, directory);
     } catch (error) {

@@ -1,6 +1,6 @@
 import { BuildError } from "../errors/build-error.ts";
 import type { RunMount, StepId } from "../plan/plan.ts";
-import type { CopyTree } from "../rootfs/copy-request.ts";
+import type { CopyTree, SelectCopyRequest } from "../rootfs/copy-request.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import { escapeGlob } from "../rootfs/match-glob.ts";
 import { pathToText } from "../rootfs/rootfs-path.ts";
@@ -30,10 +30,14 @@ export async function digestBindSource(mount: BindMount, context: KeyContext): P
   const { work, store, signal } = context.access;
   const solved = await context.solve(mount.from);
   if (solved.kind === "files") {
-    await using selection = await selectPart(solved, mount, context);
-    const { contentDigest } = selection;
-    if (!hasFileList(store, contentDigest))
-      writeFileList(store, contentDigest, await work.listSelection(selection));
+    const request = await requestPart(solved, mount, context);
+    const digested = await work.digestCopy(request, { signal });
+    const { contentDigest } = digested;
+    await using found = digested.selection;
+    if (!hasFileList(store, contentDigest)) {
+      await using again = found === undefined ? await work.selectCopy(request, { signal }) : undefined;
+      writeFileList(store, contentDigest, await work.listSelection((found ?? again)!));
+    }
     return contentDigest;
   }
   const { layers: lazy } = asRootfs(solved);
@@ -60,7 +64,7 @@ export async function openBindSource(
   const solved = await context.solve(mount.from);
   if (solved.kind !== "files") return findInLayers(await loadBindLayers(mount, context), mount.source);
   const { store, work, signal } = context.access;
-  await using selection = await selectPart(solved, mount, context);
+  await using selection = await work.selectCopy(await requestPart(solved, mount, context), { signal });
   const { layer } = await storeWrittenLayer(store, (layersDirectory) =>
     work.writeCopyLayer({ selection, base: [], layersDirectory }, { signal }),
   );
@@ -78,24 +82,19 @@ export async function loadBindLayers(
   return loadLayersOfPaths({ layers, paths: [source], looksBeside: true }, context.access);
 }
 
-async function selectPart(
+async function requestPart(
   files: SolvedFiles,
   { source }: { readonly source: string },
-  { access }: KeyContext,
-) {
-  const { work, store, signal } = access;
-  const tree = await files.open();
-  return work.selectCopy(
-    {
-      verb: "mount",
-      sources: [{ kind: "path", tree, path: escapeGlob(source) }],
-      destination: CONTEXT_PART,
-      link: true,
-      temporaryDirectory: store.temporaryDirectory,
-      fileDigestsPath: fileDigestsPath(store),
-    },
-    { signal },
-  );
+  { access: { store } }: KeyContext,
+): Promise<SelectCopyRequest> {
+  return {
+    verb: "mount",
+    sources: [{ kind: "path", tree: await files.open(), path: escapeGlob(source) }],
+    destination: CONTEXT_PART,
+    link: true,
+    temporaryDirectory: store.temporaryDirectory,
+    fileDigestsPath: fileDigestsPath(store),
+  };
 }
 
 function findInLayers(layers: readonly Layer[], source: string): BindSource {

@@ -7,6 +7,7 @@ import type {
   CopyTree,
   SelectCopyRequest,
 } from "../rootfs/copy-request.ts";
+import type { CopyDigest, WorkOptions } from "../rootfs/layer-work.ts";
 import { hasFileList, writeFileList } from "../store/builds.ts";
 import { fileDigestsPath } from "../store/file-digests.ts";
 import { loadCopiedLayers } from "./load-copied-layers.ts";
@@ -26,33 +27,40 @@ export interface KeyedCopy extends KeyedStep, AsyncDisposable {
  */
 export async function keyCopy(step: CopyStep, context: KeyContext): Promise<KeyedCopy> {
   const { access, epochSeconds } = context;
-  const { store, work, signal } = access;
+  const { store, signal } = access;
   const [solvedBase, sources] = await Promise.all([context.solve(step.base), solveSources(step, context)]);
   const base = asRootfs(solvedBase);
   const inputs = (id: StepId) => recordIdOf(id === step.base ? base : sources.get(id)!);
-  let selecting: Promise<CopySelection> | undefined;
-  const select = async (): Promise<CopySelection> => {
+  const work = async <T>(
+    call: (request: SelectCopyRequest, options: WorkOptions) => Promise<T>,
+  ): Promise<T> => {
     const request = await makeRequest(step, sources, context);
     const told = { id: `read ${step.id}`, name: `read the files of ${step.name}`, label: "read" };
-    return tellLongWork(access, told, (onProgress) => work.selectCopy(request, { signal, onProgress }));
+    return tellLongWork(access, told, (onProgress) => call(request, { signal, onProgress }));
+  };
+  let digesting: Promise<CopyDigest> | undefined;
+  let selecting: Promise<CopySelection> | undefined;
+  const digest = (): Promise<CopyDigest> => {
+    digesting ??= work(access.work.digestCopy);
+    return digesting;
   };
   const keyed: KeyedCopy = {
     base,
     select() {
-      selecting ??= select();
+      selecting ??= digest().then(({ selection }) => selection ?? work(access.work.selectCopy));
       return selecting;
     },
     async *keys(): AsyncGenerator<StepKey> {
       const hasRecords = [...sources.values()].every((source) => recordIdOf(source) !== "");
       if (hasRecords) yield makeCopyKey(step, inputs, epochSeconds);
-      const selection = await keyed.select();
-      const { contentDigest } = selection;
+      const { contentDigest } = await digest();
       if (!hasFileList(store, contentDigest))
-        writeFileList(store, contentDigest, await work.listSelection(selection));
+        writeFileList(store, contentDigest, await access.work.listSelection(await keyed.select()));
       yield makeCopyContentKey(step, inputs, { contentDigest, epochSeconds });
     },
     async [Symbol.asyncDispose]() {
-      const selection = await selecting?.catch(() => undefined);
+      const digested = await digesting?.catch(() => undefined);
+      const selection = (await selecting?.catch(() => undefined)) ?? digested?.selection;
       await selection?.[Symbol.asyncDispose]();
     },
   };

@@ -189,7 +189,8 @@ function inodeBits(files: Buffer, at = 0): number {
   return files[at + INODE_AT]! & LOW_BITS;
 }
 
-function isSettled({ mtimeNs, ctimeNs }: FileStamp, begun: number): boolean {
+/** Whether a change since `begun` (in milliseconds since 1970) would have given the file other stamps. */
+export function isSettled({ mtimeNs, ctimeNs }: FileStamp, begun: number): boolean {
   const isCoarse = mtimeNs % 1_000_000_000n === 0n && ctimeNs % 1_000_000_000n === 0n;
   const limit = BigInt(begun - (isCoarse ? COARSE_GRAIN_MS : GRAIN_MS)) * 1_000_000n;
   return ctimeNs < limit && mtimeNs < limit;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, globSync, linkSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type BuildBench, openBuildBench } from "../build-bench.ts";
 import { runCommand, slipwayPath } from "../slipway.ts";
 
@@ -76,5 +77,20 @@ describe("a context", { skip: !existsSync("/usr/bin/strace") && "needs strace" }
     ]);
     const { stdout } = await bench.run(["ls", "-R", "made:/"]);
     assert.doesNotMatch(stdout, /drop|build|images|logs/);
+  });
+
+  it("of many files that are as they were has no file read, and no directory but those that tell that it is large", async () => {
+    const files: Record<string, string> = { Dockerfile: "FROM scratch\nCOPY . /\n" };
+    for (let number = 0; number < 500; number++) files[`${number % 10}/${number}`] = `${number}`;
+    const context = bench.context(files);
+    // Longer than a tick of the clock that stamps them.
+    await sleep(120);
+    const first = await openedBy(context);
+    assert.equal(first.filter((path) => !path.endsWith("/")).length, 501);
+    assert.deepEqual(await openedBy(context), ["/", "0/", "1/", "2/", "Dockerfile"]);
+    writeFileSync(join(context, "7/7"), "8");
+    await openedBy(context);
+    const { stdout } = await bench.run(["cat", "made:/7/7"]);
+    assert.equal(stdout, "8");
   });
 });

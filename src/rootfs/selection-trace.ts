@@ -1,0 +1,188 @@
+import { createHash, randomBytes } from "node:crypto";
+import {
+  type BigIntStats,
+  closeSync,
+  lstatSync,
+  openSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+import type { Digest } from "../oci/digest.ts";
+import { type FileStamp, isSettled } from "../store/file-digests.ts";
+import { keepSelection, useSelection } from "../store/known-selections.ts";
+import type { SelectCopyRequest } from "./copy-request.ts";
+import type { DiskEntry } from "./disk-entry.ts";
+import { diskPath } from "./disk-path.ts";
+import type { RootfsPath } from "./entry.ts";
+import { type PlainSelection, type SelectOptions, selectCopy } from "./select-copy.ts";
+
+/*
+ * What a selection depends on is its request and what it saw: of each path its stats, or that it is not there. Names in a directory, what
+ * a file holds, a link's target, owners, modes and attributes all change the ctime. So the same stats mean the same selection, for any
+ * ignore file and wildcard; as in `file-digests.ts`, where no stamp was younger than a tick of the clock.
+ *
+ * A look is u32 length of the path, the path (one char a byte), u8 whether it is there, and if so five 64-bit numbers.
+ */
+
+const LENGTH_BYTES = 4;
+const STAMP_BYTES = 40;
+/** What is compared at a stretch: a few milliseconds. */
+const PIECE_BYTES = 128 << 10;
+
+/** What a selection is known by, once it has been made. */
+export interface TraceKey {
+  readonly key: Uint8Array;
+  /** Where all that it looks at lies. */
+  readonly directory: string;
+  readonly databasePath: string;
+}
+
+/** Undefined where more than one directory, or something else than one, is copied from. `code` names the slipway that selects. */
+export function traceKeyOf(request: SelectCopyRequest, code: URL): TraceKey | undefined {
+  const { temporaryDirectory: _, fileDigestsPath: databasePath, ...rest } = request;
+  const directories = new Set(
+    request.sources
+      .filter(({ kind }) => kind !== "inline")
+      .map((source) =>
+        source.kind === "path" && source.tree.kind === "directory" ? source.tree.directory : undefined,
+      ),
+  );
+  const [directory, second] = directories;
+  if (databasePath === undefined || directory === undefined || second !== undefined) return undefined;
+  // A slipway that selects otherwise is another file.
+  const { size, mtimeMs } = statSync(code);
+  const key = createHash("sha256")
+    .update(JSON.stringify([size, mtimeMs, rest]))
+    .digest();
+  return { key, directory, databasePath };
+}
+
+/** Selects, and keeps what it saw for `recallSelection`, unless something had changed a moment before it was looked at. */
+export function selectTraced(
+  request: SelectCopyRequest,
+  options: SelectOptions,
+  traceKey: TraceKey | undefined,
+): PlainSelection {
+  if (traceKey === undefined) return selectCopy(request, options);
+  using trace = new TraceWriter(request.temporaryDirectory);
+  const onLook = (path: RootfsPath, found: DiskEntry | undefined) => {
+    trace.look(path, found?.stats);
+    options.onLook?.(path, found);
+  };
+  const selection = selectCopy(request, { ...options, onLook });
+  trace.keep(traceKey, selection.contentDigest);
+  return selection;
+}
+
+/** The content digest of a selection that is known, when nothing of what it depends on has changed since. Lets others have their turn. */
+export async function recallSelection(
+  { key, directory, databasePath }: TraceKey,
+  signal?: AbortSignal,
+): Promise<Digest | undefined> {
+  return useSelection(databasePath, key, async ({ content, looks }) => {
+    for (const piece of looks) {
+      if (!isAsItWas(directory, piece)) return undefined;
+      await setImmediate();
+      if (signal?.aborted) return undefined;
+    }
+    return content as Digest;
+  });
+}
+
+function isAsItWas(directory: string, bytes: Uint8Array): boolean {
+  const piece = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 0; at < piece.length; ) {
+    const pathEnd = at + LENGTH_BYTES + piece.readUInt32LE(at);
+    const path = piece.toString("latin1", at + LENGTH_BYTES, pathEnd) as RootfsPath;
+    const stats = lstatSync(diskPath(directory, path), { bigint: true, throwIfNoEntry: false });
+    const isThere = piece[pathEnd] === 1;
+    at = pathEnd + 1;
+    if (isThere !== (stats !== undefined)) return false;
+    if (stats === undefined) continue;
+    if (!hasStamp(piece, at, stats)) return false;
+    at += STAMP_BYTES;
+  }
+  return true;
+}
+
+function hasStamp(piece: Buffer, at: number, { dev, ino, size, mtimeNs, ctimeNs }: FileStamp): boolean {
+  return (
+    piece.readBigInt64LE(at) === ctimeNs &&
+    piece.readBigInt64LE(at + 8) === mtimeNs &&
+    piece.readBigUInt64LE(at + 16) === ino &&
+    piece.readBigUInt64LE(at + 24) === size &&
+    piece.readBigUInt64LE(at + 32) === dev
+  );
+}
+
+function writeStamp(piece: Buffer, at: number, { dev, ino, size, mtimeNs, ctimeNs }: FileStamp): void {
+  piece.writeBigInt64LE(ctimeNs, at);
+  piece.writeBigInt64LE(mtimeNs, at + 8);
+  piece.writeBigUInt64LE(ino, at + 16);
+  piece.writeBigUInt64LE(size, at + 24);
+  piece.writeBigUInt64LE(dev, at + 32);
+}
+
+/** Notes what a selection looks at, in a temporary file. Made before anything is looked at. */
+class TraceWriter implements Disposable {
+  readonly #begun = Date.now();
+  readonly #path: string;
+  readonly #fd: number;
+  readonly #pieceSizes: number[] = [];
+  #piece = Buffer.allocUnsafe(PIECE_BYTES);
+  #fill = 0;
+  #isSettled = true;
+
+  constructor(temporaryDirectory: string) {
+    this.#path = join(temporaryDirectory, `trace-${randomBytes(9).toString("hex")}`);
+    this.#fd = openSync(this.#path, "wx+", 0o600);
+  }
+
+  look(path: RootfsPath, stats: BigIntStats | undefined): void {
+    this.#isSettled &&= stats === undefined || isSettled(stats, this.#begun);
+    if (!this.#isSettled) return;
+    const size = LENGTH_BYTES + path.length + 1 + STAMP_BYTES;
+    if (this.#fill + size > this.#piece.length) this.#flush();
+    if (size > this.#piece.length) this.#piece = Buffer.allocUnsafe(size);
+    let at = this.#piece.writeUInt32LE(path.length, this.#fill);
+    at += this.#piece.write(path, at, "latin1");
+    at = this.#piece.writeUInt8(stats === undefined ? 0 : 1, at);
+    if (stats !== undefined) {
+      writeStamp(this.#piece, at, stats);
+      at += STAMP_BYTES;
+    }
+    this.#fill = at;
+  }
+
+  keep({ key, databasePath }: TraceKey, content: Digest): void {
+    if (!this.#isSettled) return;
+    this.#flush();
+    keepSelection(databasePath, key, { content, looks: this.#readPieces() });
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
+    rmSync(this.#path, { force: true });
+  }
+
+  #flush(): void {
+    if (this.#fill === 0) return;
+    for (let at = 0; at < this.#fill; ) at += writeSync(this.#fd, this.#piece, at, this.#fill - at);
+    this.#pieceSizes.push(this.#fill);
+    this.#fill = 0;
+  }
+
+  *#readPieces(): Generator<Uint8Array> {
+    let position = 0;
+    for (const size of this.#pieceSizes) {
+      const piece = Buffer.allocUnsafe(size);
+      if (readSync(this.#fd, piece, 0, size, position) !== size) throw new Error("a trace is cut off");
+      position += size;
+      yield piece;
+    }
+  }
+}
