@@ -33,6 +33,9 @@ const STAMP_BYTES = 40;
 /** What is compared at a stretch: a few milliseconds. */
 const PIECE_BYTES = 128 << 10;
 
+/** These are compared first, and once more in their turn: what changed last is likely to change next. */
+const YOUNGEST_MAX = 256;
+
 /** What a selection is known by, once it has been made. */
 export interface TraceKey {
   readonly key: Uint8Array;
@@ -136,6 +139,9 @@ class TraceWriter implements Disposable {
   #piece = Buffer.allocUnsafe(PIECE_BYTES);
   #fill = 0;
   #isSettled = true;
+  #youngest: { readonly path: RootfsPath; readonly stats: BigIntStats }[] = [];
+  /** Changed before that: not among the youngest. */
+  #youngestSince = 0n;
 
   constructor(temporaryDirectory: string) {
     this.#path = join(temporaryDirectory, `trace-${randomBytes(9).toString("hex")}`);
@@ -145,6 +151,28 @@ class TraceWriter implements Disposable {
   look(path: RootfsPath, stats: BigIntStats | undefined): void {
     this.#isSettled &&= stats === undefined || isSettled(stats, this.#begun);
     if (!this.#isSettled) return;
+    this.#add(path, stats);
+    if (stats !== undefined && stats.ctimeNs >= this.#youngestSince) {
+      this.#youngest.push({ path, stats });
+      if (this.#youngest.length >= 2 * YOUNGEST_MAX) this.#keepYoungest();
+    }
+  }
+
+  keep({ key, databasePath }: TraceKey, content: Digest): void {
+    if (!this.#isSettled) return;
+    this.#flush();
+    this.#keepYoungest();
+    for (const { path, stats } of this.#youngest) this.#add(path, stats);
+    this.#flush();
+    keepSelection(databasePath, key, { content, looks: this.#readPieces() });
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
+    rmSync(this.#path, { force: true });
+  }
+
+  #add(path: RootfsPath, stats: BigIntStats | undefined): void {
     const size = LENGTH_BYTES + path.length + 1 + STAMP_BYTES;
     if (this.#fill + size > this.#piece.length) this.#flush();
     if (size > this.#piece.length) this.#piece = Buffer.allocUnsafe(size);
@@ -158,15 +186,10 @@ class TraceWriter implements Disposable {
     this.#fill = at;
   }
 
-  keep({ key, databasePath }: TraceKey, content: Digest): void {
-    if (!this.#isSettled) return;
-    this.#flush();
-    keepSelection(databasePath, key, { content, looks: this.#readPieces() });
-  }
-
-  [Symbol.dispose](): void {
-    closeSync(this.#fd);
-    rmSync(this.#path, { force: true });
+  #keepYoungest(): void {
+    this.#youngest.sort((one, other) => Number(other.stats.ctimeNs - one.stats.ctimeNs));
+    this.#youngest.length = Math.min(this.#youngest.length, YOUNGEST_MAX);
+    this.#youngestSince = this.#youngest.at(-1)?.stats.ctimeNs ?? 0n;
   }
 
   #flush(): void {
@@ -176,12 +199,17 @@ class TraceWriter implements Disposable {
     this.#fill = 0;
   }
 
+  /** The last piece, with the youngest, first. */
   *#readPieces(): Generator<Uint8Array> {
-    let position = 0;
+    const places: { readonly size: number; readonly position: number }[] = [];
+    let end = 0;
     for (const size of this.#pieceSizes) {
+      places.push({ size, position: end });
+      end += size;
+    }
+    for (const { size, position } of [...places.splice(-1), ...places]) {
       const piece = Buffer.allocUnsafe(size);
       if (readSync(this.#fd, piece, 0, size, position) !== size) throw new Error("a trace is cut off");
-      position += size;
       yield piece;
     }
   }
