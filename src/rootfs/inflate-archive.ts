@@ -1,5 +1,5 @@
 import type { Compression } from "../oci/media-type.ts";
-import { detectCompression, makeInflater } from "./inflate.ts";
+import { detectCompression, type Inflater, makeInflater } from "./inflate.ts";
 
 export type ArchiveCompression = Compression | "bzip2" | "xz";
 
@@ -21,6 +21,8 @@ type Output = (chunk: Uint8Array) => void;
 export interface InflateOptions {
   /** A chunk stays as it is until the next but one is asked for: gzip is inflated while the next chunk is got. */
   readonly keepsChunks?: boolean;
+  /** Who takes what comes out knows its digest: gzip's own checksum is left out. */
+  readonly skipsChecksum?: boolean;
 }
 
 /**
@@ -32,7 +34,7 @@ export interface InflateOptions {
 export async function inflateArchive(
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   output: Output,
-  { keepsChunks = false }: InflateOptions = {},
+  { keepsChunks = false, skipsChecksum }: InflateOptions = {},
 ): Promise<void> {
   const input = iterate(chunks);
   try {
@@ -47,7 +49,9 @@ export async function inflateArchive(
         await (await import("./inflate-xz.ts")).inflateXz(all, output);
         break;
       default:
-        await inflateZlib(all, output, { compression, runsAhead: keepsChunks && compression === "gzip" });
+        await inflateZlib(all, makeInflater(compression, output, { skipsChecksum }), {
+          runsAhead: keepsChunks && compression === "gzip",
+        });
     }
   } finally {
     await input.return();
@@ -78,10 +82,9 @@ async function* withHead(head: Uint8Array, rest: ArchiveInput): ArchiveInput {
 
 async function inflateZlib(
   chunks: ArchiveInput,
-  output: Output,
-  { compression, runsAhead }: { readonly compression: Compression; readonly runsAhead: boolean },
+  inflater: Inflater,
+  { runsAhead }: { readonly runsAhead: boolean },
 ): Promise<void> {
-  const inflater = makeInflater(compression, output);
   let before: Promise<void> | undefined;
   try {
     for await (const chunk of chunks) {

@@ -1,5 +1,5 @@
 import type { Transform } from "node:stream";
-import { createGunzip, createZstdDecompress } from "node:zlib";
+import { createGunzip, createInflateRaw, createZstdDecompress } from "node:zlib";
 import { BuildError } from "../errors/build-error.ts";
 import type { Compression } from "../oci/media-type.ts";
 import { freeUsedUp } from "../threads/free-buffers.ts";
@@ -34,8 +34,17 @@ export function detectCompression(head: Uint8Array): Compression {
   return isZstd || isSkippable ? "zstd" : "uncompressed";
 }
 
-/** What `output` throws comes out of `write` or `end`. A chunk is valid during the call. */
-export function makeInflater(compression: Compression, output: (chunk: Uint8Array) => void): Inflater {
+type Output = (chunk: Uint8Array) => void;
+
+/**
+ * What `output` throws comes out of `write` or `end`. A chunk is valid during the call. `skipsChecksum`: whoever takes them knows what they should be, so
+ * gzip's CRC-32, a sixth of the work, need not be computed.
+ */
+export function makeInflater(
+  compression: Compression,
+  output: Output,
+  { skipsChecksum = false }: { readonly skipsChecksum?: boolean } = {},
+): Inflater {
   if (compression === "uncompressed") {
     return {
       write: async (chunk) => output(chunk),
@@ -43,16 +52,97 @@ export function makeInflater(compression: Compression, output: (chunk: Uint8Arra
       destroy() {},
     };
   }
-  return compression === "gzip"
-    ? inflateThrough(createGunzip({ chunkSize: CHUNK_BYTES }), output)
-    : inflateZstd(output);
+  if (compression === "zstd") return inflateZstd(output);
+  return skipsChecksum ? inflateUnchecked(output) : inflateGzip(output);
+}
+
+function inflateGzip(output: Output): Inflater {
+  return inflateThrough(createGunzip({ chunkSize: CHUNK_BYTES }), output);
+}
+
+/** RFC 1952, 2.3: of a member without optional fields, as all that build images make them. */
+const GZIP_HEADER_BYTES = 10;
+/** CRC-32 and length. */
+const GZIP_TRAILER_BYTES = 8;
+
+/** gzip without its CRC-32, where it has the usual header. */
+function inflateUnchecked(output: Output): Inflater {
+  let head = Buffer.alloc(0);
+  let inflater: Inflater | undefined;
+  return {
+    async write(chunk) {
+      if (inflater !== undefined) return inflater.write(chunk);
+      head = Buffer.concat([head, chunk]);
+      if (head.length < GZIP_HEADER_BYTES) return;
+      const [method, flags] = head.subarray(2, 4);
+      const isUsual = method === 8 && flags === 0;
+      inflater = isUsual ? inflateMember(output) : inflateGzip(output);
+      await inflater.write(isUsual ? head.subarray(GZIP_HEADER_BYTES) : head);
+    },
+    async end() {
+      if (inflater === undefined) {
+        inflater = inflateGzip(output);
+        await inflater.write(head);
+      }
+      await inflater.end();
+    },
+    destroy() {
+      inflater?.destroy();
+    },
+  };
+}
+
+/** A member of gzip from behind its header, and whatever follows it. */
+function inflateMember(output: Output): Inflater {
+  let inflatedBytes = 0;
+  const stream = createInflateRaw({ chunkSize: CHUNK_BYTES });
+  const member = inflateThrough(stream, output, (sizeBytes) => {
+    inflatedBytes += sizeBytes;
+  });
+  let givenBytes = 0;
+  let trailer = Buffer.alloc(0);
+  let others: Inflater | undefined;
+  let isPadded = false;
+  /** What stands behind the deflated data. Writes to the others in the order in which it is called. */
+  const takeTail = async (bytes: Uint8Array): Promise<void> => {
+    const part = bytes.subarray(0, GZIP_TRAILER_BYTES - trailer.length);
+    trailer = Buffer.concat([trailer, part]);
+    const behind = bytes.subarray(part.length);
+    if (behind.length === 0 || isPadded) return;
+    // Zeros are padding, as Node has it.
+    isPadded = others === undefined && behind[0] === 0;
+    if (isPadded) return;
+    if (others === undefined) member.handOnAll();
+    others ??= inflateGzip(output);
+    await others.write(behind);
+  };
+  return {
+    async write(chunk) {
+      givenBytes += chunk.length;
+      const end = givenBytes;
+      await member.write(chunk);
+      // All that was given is taken in, unless the data had an end.
+      const tailBytes = Math.min(end - stream.bytesWritten, chunk.length);
+      if (tailBytes > 0) await takeTail(chunk.subarray(chunk.length - tailBytes));
+    },
+    async end() {
+      await member.end();
+      if (trailer.length < GZIP_TRAILER_BYTES) throw makeDataError("unexpected end of file");
+      if (trailer.readUInt32LE(4) !== inflatedBytes % 2 ** 32) throw makeDataError("incorrect length check");
+      await others?.end();
+    },
+    destroy() {
+      member.destroy();
+      others?.destroy();
+    },
+  };
 }
 
 /**
  * Node's decompressor loses a frame that begins in the chunk in which another ends, so chunks end where frames end; and takes a frame that ends in an empty
  * block for whole, whatever size it says.
  */
-function inflateZstd(output: (chunk: Uint8Array) => void): Inflater {
+function inflateZstd(output: Output): Inflater {
   let frameBytes = 0;
   const inflater = inflateThrough(createZstdDecompress({ chunkSize: CHUNK_BYTES }), output, (sizeBytes) => {
     frameBytes += sizeBytes;
@@ -82,7 +172,7 @@ function inflateZstd(output: (chunk: Uint8Array) => void): Inflater {
 /** `onInflated` hears of each piece, in bytes, before what it was made of counts as taken. */
 function inflateThrough(
   stream: Transform,
-  output: (chunk: Uint8Array) => void,
+  output: Output,
   onInflated: (sizeBytes: number) => void = () => {},
 ): Inflater & { handOnAll(): void } {
   let failure: unknown;

@@ -68,7 +68,8 @@ export async function ingestLayer(request: IngestRequest, options: IngestOptions
     reader.write(chunk);
   };
   try {
-    await inflateArchive(takeBlob(blob, options), takePlain, { keepsChunks: true });
+    const skipsChecksum = request.diffId !== undefined;
+    await inflateArchive(takeBlob(blob, options), takePlain, { keepsChunks: true, skipsChecksum });
     reader.end();
   } catch (error) {
     throw nameLayer(error, request);
