@@ -156,8 +156,8 @@ function describePacking(
 function nameEncoder({ compression, level }: WantedForm): string {
   const { zlib, zstd } = process.versions;
   if (compression === "uncompressed") return "slipway-1";
-  const suffix = level === undefined || level === DEFAULT_LEVEL[compression] ? "" : ` level-${level}`;
-  return `slipway-1 ${compression === "gzip" ? `zlib-${zlib}` : `zstd-${zstd}`} ${process.arch}${suffix}`;
+  const library = compression === "gzip" ? `zlib-${zlib}` : `zstd-${zstd}`;
+  return `slipway-1 ${library} ${process.arch} level-${level ?? DEFAULT_LEVEL[compression]}`;
 }
 
 async function digestAndKeep(access: ImageAccess, layer: LazyLayer): Promise<Digest> {

@@ -18,7 +18,7 @@ import { tarChunks } from "./tar-chunks.ts";
 export interface PackRequest {
   readonly layer: Layer;
   readonly compression: Compression;
-  /** gzip: 0 to 9, 6 by default; zstd: 1 to 22, 3 by default. */
+  /** gzip: 0 to 9, 5 by default; zstd: 1 to 22, 3 by default. */
   readonly level?: number;
   /** Where the blob is written; can be read while it grows. Nothing is left there of a blob that failed. */
   readonly blobPath: string;
@@ -53,7 +53,8 @@ const BLOCK_SIZES: Readonly<Record<"gzip" | "zstd", BlockSizes>> = {
   // Frames know nothing of each other, so they should not be small.
   zstd: { aim: 512 << 10, limit: 2 << 20 },
 };
-export const DEFAULT_LEVEL = { gzip: 6, zstd: 3 } as const;
+/** DIFFERS: docker's gzip has 6, which takes a third longer and makes layers smaller by a hundredth. */
+export const DEFAULT_LEVEL = { gzip: 5, zstd: 3 } as const;
 /** How far deflate looks back. */
 const WINDOW_SIZE = 32 << 10;
 /** RFC 1952: deflate, no name, no time, unknown system. */
