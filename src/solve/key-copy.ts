@@ -1,4 +1,5 @@
 import { makeCopyContentKey, makeCopyKey, type StepKey } from "../cache/step-key.ts";
+import { BuildError } from "../errors/build-error.ts";
 import type { CopySource, CopyStep, StepId } from "../plan/plan.ts";
 import { tellLongWork } from "../progress/tell-long-work.ts";
 import type {
@@ -31,7 +32,7 @@ export async function keyCopy(step: CopyStep, context: KeyContext): Promise<Keye
   const [solvedBase, sources] = await Promise.all([context.solve(step.base), solveSources(step, context)]);
   const base = asRootfs(solvedBase);
   const inputs = (id: StepId) => recordIdOf(id === step.base ? base : sources.get(id)!);
-  const work = async <T>(
+  const ask = async <T>(
     call: (request: SelectCopyRequest, options: WorkOptions) => Promise<T>,
   ): Promise<T> => {
     const request = await makeRequest(step, sources, context);
@@ -41,13 +42,24 @@ export async function keyCopy(step: CopyStep, context: KeyContext): Promise<Keye
   let digesting: Promise<CopyDigest> | undefined;
   let selecting: Promise<CopySelection> | undefined;
   const digest = (): Promise<CopyDigest> => {
-    digesting ??= work(access.work.digestCopy);
+    digesting ??= ask(access.work.digestCopy);
     return digesting;
+  };
+  const select = async (): Promise<CopySelection> => {
+    const { contentDigest, selection } = await digest();
+    if (selection !== undefined) return selection;
+    // It was known; what is written under its key has to be the same.
+    const again = await ask(access.work.selectCopy);
+    if (again.contentDigest === contentDigest) return again;
+    await again[Symbol.asyncDispose]();
+    throw new BuildError("copy-failed", `Cannot do "${step.name}": its files changed meanwhile`, {
+      hint: "Build again when nothing writes them",
+    });
   };
   const keyed: KeyedCopy = {
     base,
     select() {
-      selecting ??= digest().then(({ selection }) => selection ?? work(access.work.selectCopy));
+      selecting ??= select();
       return selecting;
     },
     async *keys(): AsyncGenerator<StepKey> {

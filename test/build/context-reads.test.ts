@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync, globSync, linkSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type BuildBench, openBuildBench } from "../build-bench.ts";
@@ -92,5 +93,25 @@ describe("a context", { skip: !existsSync("/usr/bin/strace") && "needs strace" }
     await openedBy(context);
     const { stdout } = await bench.run(["cat", "made:/7/7"]);
     assert.equal(stdout, "8");
+  });
+
+  it("of many files that change between two looks is no layer under the key of the first", async () => {
+    const files: Record<string, string> = { Dockerfile: "FROM scratch\nCOPY . /\n" };
+    for (let number = 0; number < 400; number++) files[`${number}`] = "";
+    const context = bench.context(files);
+    await sleep(120);
+    const build = () => bench.run(["build", "--progress=plain", "-t", "changed", context]);
+    assert.equal((await build()).code, 0);
+    // As if the files had been others at the first look.
+    const database = new DatabaseSync(join(bench.root, "file-digests.sqlite"));
+    const { changes } = database.prepare("UPDATE selections SET content = ?").run(`sha256:${"0".repeat(64)}`);
+    database.close();
+    assert.ok(Number(changes) > 0);
+    const { code, stderr } = await build();
+    assert.equal(code, 1);
+    assert.match(stderr, /COPY \. \/": its files changed meanwhile/);
+    const again = await build();
+    assert.equal(again.code, 0);
+    assert.match(again.stderr, /CACHED/);
   });
 });
