@@ -26,10 +26,11 @@ export async function mountKnownBlob(
 ): Promise<boolean> {
   const places = [...(from === undefined ? [] : [from]), ...findBlobOrigins(store, descriptor.digest)];
   const near = places.filter((place) => place.registry === reference.registry);
-  if (near.length === 0) return false;
-  if (await registry.hasBlob(reference, descriptor.digest, { signal })) return true;
-  for (const repository of new Set(near.map((place) => place.repository))) {
-    if (repository === reference.repository) continue;
+  const others = new Set(near.map((place) => place.repository));
+  const wasHere = others.delete(reference.repository);
+  if (wasHere && (await registry.hasBlob(reference, descriptor.digest, { signal }))) return true;
+  // A registry also says yes to the mount of what the repository has already.
+  for (const repository of others) {
     const isMounted = await registry
       .mountBlob(reference, descriptor.digest, repository, { signal })
       .catch((error: unknown) => {
