@@ -125,7 +125,6 @@ describe("streamBlob", { skip: registryMissing }, () => {
       await isSent;
       await upload.cancel();
       assert.deepEqual(methods(), ["POST", "PATCH", "DELETE"]);
-      assert.equal(methods().at(-1), "DELETE");
     }));
 
   it("is not for registries that take pieces of some length only", async () => {

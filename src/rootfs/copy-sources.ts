@@ -23,6 +23,12 @@ export class CopySources implements Disposable {
     return this.#archives.length - 1;
   }
 
+  /** Whether a selected file is of a layer, which never changes: its hash, where it has one, is that of its bytes. */
+  isStored(item: SelectedItem, { role }: SelectedEntry): boolean {
+    const source = this.#request.sources[item.source]!;
+    return role !== "unpacked" && source.kind === "path" && source.tree.kind === "layers";
+  }
+
   /** The bytes of a selected file. */
   read(item: SelectedItem, { entry, role, layer, dataPath }: SelectedEntry): Iterable<Uint8Array> {
     if (role === "unpacked") return this.#archives[layer!]!.read({ entry, layer: 0 });

@@ -67,6 +67,7 @@ export class PlacedEntries implements Disposable {
       return { selected: this.#memberReader.read(entry.dataOffset!).selected, item };
     }
     const { selected } = this.selection.read(entry.dataOffset!);
+    if (this.#owner === undefined) return { selected, item };
     return { selected: { ...selected, entry: { ...selected.entry, ...this.#owner } }, item };
   }
 

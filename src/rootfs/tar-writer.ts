@@ -35,7 +35,7 @@ export function encodeTarMember(member: TarMember): Buffer {
   for (const [key, value] of Object.entries(member.xattrs ?? {})) {
     pax.set(XATTR_PREFIX + key, Buffer.from(value.buffer, value.byteOffset, value.length).toString("latin1"));
   }
-  const header = encodeBlock({ ...member, name }, split ?? { prefix: "", name: toAscii(name).slice(0, 100) });
+  const header = encodeBlock(member, split ?? { prefix: "", name: toAscii(name).slice(0, 100) });
   if (pax.size === 0) return header;
   const body = formatPaxRecords(pax);
   const paxName = `PaxHeaders.0/${toAscii(name.replace(/\/$/, "").split("/").pop()!).slice(0, 80)}`;
@@ -69,6 +69,7 @@ interface SplitName {
   readonly name: string;
 }
 
+/** `split` is its name. */
 function encodeBlock(member: TarMember, split: SplitName, typeflag = TYPEFLAG[member.type]): Buffer {
   // From Node's pool: a buffer of its own for each file keeps the collector busy.
   const block = Buffer.allocUnsafe(TAR_BLOCK).fill(0);
@@ -89,8 +90,13 @@ function encodeBlock(member: TarMember, split: SplitName, typeflag = TYPEFLAG[me
   return block;
 }
 
+/** All digits of the field but the last, which stays NUL. */
 function writeOctal(block: Buffer, [offset, length]: readonly [number, number], value: number): void {
-  block.write(value.toString(8).padStart(length - 1, "0"), offset, length - 1, "latin1");
+  let left = value;
+  for (let at = offset + length - 2; at >= offset; at--) {
+    block[at] = 0x30 + (left % 8);
+    left = Math.floor(left / 8);
+  }
 }
 
 /** ustar's name and prefix, cut at the last slash that fits as Go's archive/tar cuts it; undefined when pax is needed. */

@@ -200,7 +200,8 @@ class Merge {
       this.#written.set(key, entry.path);
     }
     try {
-      writeEntry(writer, rest, sources.read(item, selected));
+      const isVouchedFor = sources.isStored(item, selected);
+      writeEntry(writer, rest, sources.read(item, selected), { isVouchedFor });
     } catch (error) {
       if (!(error instanceof ContentChanged)) throw error;
       throw new BuildError(

@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -37,6 +46,15 @@ test("removeTree() removes a single file or link, and does nothing where nothing
   writeFileSync(join(at, "file"), "");
   symlinkSync(at, join(at, "link"));
   for (const name of ["file", "link", "absent", "absent/below"]) await removeTree(join(at, name));
+  assert.deepEqual(readdirSync(at), []);
+});
+
+test("removeTree() removes a large file, which goes by another thread, beside small ones", async (t) => {
+  const at = temporary(t);
+  mkdirSync(join(at, "tree"));
+  for (const name of ["a", "large", "z"]) writeFileSync(join(at, "tree", name), "");
+  truncateSync(join(at, "tree/large"), (16 << 20) + 1);
+  await removeTree(join(at, "tree"));
   assert.deepEqual(readdirSync(at), []);
 });
 
