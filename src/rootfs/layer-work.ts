@@ -163,7 +163,8 @@ export function makeLayerWork(
       whenSmall(({ onLook }) => indexUpperDirectory(request, onLook)) ??
       (await run("indexUpperDirectory", request, options)),
     indexChanges: (request, options) => run("indexChanges", request, options),
-    packLayer: (request, options) => run("packLayer", request, options),
+    packLayer: async (request, options) =>
+      (await (await loadSmallWork()).packLayer(request)) ?? (await run("packLayer", request, options)),
     digestLayer: async (layer, options) =>
       (await loadSmallWork()).digestLayer(layer) ?? (await run("digestLayer", layer, options)),
     checkLayer: (request, options) => run("checkLayer", request, options),

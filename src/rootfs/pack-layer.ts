@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { closeSync, fsyncSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import type { Digest } from "../oci/digest.ts";
 import type { Compression } from "../oci/media-type.ts";
@@ -20,7 +20,7 @@ export interface PackRequest {
   readonly compression: Compression;
   /** gzip: 0 to 9, 5 by default; zstd: 1 to 22, 3 by default. */
   readonly level?: number;
-  /** Where the blob is written; can be read while it grows. Nothing is left there of a blob that failed. */
+  /** Where the blob is written, not synced; can be read while it grows. Nothing is left there of a blob that failed. */
   readonly blobPath: string;
   /** Blocks that were compressed before are not compressed again. The blob has to go where it says. */
   readonly reuse?: PackedBlocksPlace & {
@@ -215,7 +215,6 @@ class BlobWriter implements Disposable {
   }
 
   finish(): { readonly digest: Digest; readonly size: number } {
-    fsyncSync(this.#fd);
     this.#isComplete = true;
     return { digest: `sha256:${this.#hash.digest("hex")}`, size: this.size };
   }

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import type { Digest } from "../oci/digest.ts";
 import { workerEntry } from "../threads/thread-pool.ts";
 import type { SelectCopyRequest } from "./copy-request.ts";
@@ -7,6 +8,7 @@ import type { Layer } from "./layer.ts";
 import { listSelection } from "./list-selection.ts";
 import { makeWorkdirLayer } from "./make-workdir-layer.ts";
 import { hasWildcard } from "./match-glob.ts";
+import { type PackedLayer, type PackRequest, packLayer } from "./pack-layer.ts";
 import { type PlainSelection, selectCopy } from "./select-copy.ts";
 import { recallSelection, traceKeyOf } from "./selection-trace.ts";
 import { settleDestination } from "./settle-destination.ts";
@@ -50,6 +52,16 @@ function digestSmallLayer(layer: Layer): LayerDigest | undefined {
   return whenSmall(({ onRead }) => digestLayer(layer, onRead));
 }
 
+/** In bytes: to compress it takes a few milliseconds. */
+const SMALL_TAR_BYTES = 128 << 10;
+
+/** The blob of a small layer. Undefined for any other. */
+function packSmallLayer(request: PackRequest): Promise<PackedLayer> | undefined {
+  const { content } = request.layer;
+  const isSmall = content.kind === "tar" && statSync(content.tarPath).size <= SMALL_TAR_BYTES;
+  return isSmall ? packLayer(request) : undefined;
+}
+
 /** By the file that all threads begin with: it holds what selects, and is made anew with it. */
 const traceKey = (request: SelectCopyRequest) => traceKeyOf(request, workerEntry());
 
@@ -60,8 +72,8 @@ async function recallKnown(request: SelectCopyRequest, signal?: AbortSignal): Pr
 }
 
 /**
- * What the calling thread does when there is little of it: to start another one takes ten times as long. The first three are undefined
- * where there is more; of the others the caller knows.
+ * What the calling thread does when there is little of it: to start another one takes ten times as long. What gives undefined
+ * leaves more than that to another thread; of the rest the caller knows that it is little.
  */
 export const smallWork = {
   selectCopy: selectSmallCopy,
@@ -69,6 +81,7 @@ export const smallWork = {
   recallSelection: recallKnown,
   settlePaths: settleFewPaths,
   digestLayer: digestSmallLayer,
+  packLayer: packSmallLayer,
   settleDestination,
   writeCopyLayer,
   listSelection,
