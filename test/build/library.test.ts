@@ -88,7 +88,8 @@ describe("the library", { skip: runMissing }, () => {
   });
 
   test("copies and compressions that take their time tell their bytes", async () => {
-    const size = 64 << 20;
+    // Enough for a tenth of a second of either, after which the first progress comes.
+    const size = 256 << 20;
     const running = build({
       root: bench.root,
       context: { files: { blob: randomBytes(size) } },
