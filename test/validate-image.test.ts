@@ -78,7 +78,7 @@ function makeTar(names: readonly string[], options: readonly string[] = []): Buf
     mkdirSync(join(root, name, isDirectory ? "." : ".."), { recursive: true });
     if (!isDirectory) writeFileSync(join(root, name), name);
   }
-  return execFileSync("tar", ["-c", "--no-recursion", ...options, "-C", root, ...names]);
+  return execFileSync("tar", ["-c", "--no-recursion", "--mtime=@0", ...options, "-C", root, ...names]);
 }
 
 const withLayers = (change: (layer: JsonObject) => JsonObject) => (manifest: JsonObject) => ({
