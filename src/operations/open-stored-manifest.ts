@@ -26,8 +26,9 @@ export interface StoredRoot {
 }
 
 /**
- * What the store has under a name, for all platforms; `follow` sees the layers that are compressed for it. What was pulled or pushed keeps its digest, as long as all of it is here or can be
- * fetched: annotations, attestations and another compression stay. Else it is as `build --push` makes it.
+ * What the store has under a name, for all platforms. What was pulled or pushed keeps its digest, as long as all of it is here or can be
+ * fetched: annotations, attestations and another compression stay. Else it is as `build --push` makes it; `follow` sees the layers that
+ * are compressed for that.
  *
  * @throws BuildError `image-not-found`.
  */

@@ -114,7 +114,7 @@ export function makeLayerWork(
   const selectSmall = async (request: SelectCopyRequest) =>
     makeIgnoreMatcher && (await loadSmallWork()).selectCopy(request, makeIgnoreMatcher);
   const selectLarge = async (request: SelectCopyRequest, options?: WorkOptions) => {
-    const traceKey = (await loadSmallWork()).traceKeyOf(request);
+    const traceKey = (await loadTraces()).traceKeyOf(request);
     return run<PlainSelection>("selectCopy", { request, traceKey }, options);
   };
   return {
@@ -138,13 +138,12 @@ export function makeLayerWork(
     selectCopy: async (request, options) =>
       disposable((await selectSmall(request)) ?? (await selectLarge(request, options))),
     async digestCopy(request, options) {
-      const { recallSelection } = await loadSmallWork();
-      const found =
-        (await selectSmall(request)) ??
-        (await recallSelection(request, options?.signal)) ??
-        (await selectLarge(request, options));
-      if (typeof found === "string") return { contentDigest: found };
-      return { contentDigest: found.contentDigest, selection: disposable(found) };
+      const small = await selectSmall(request);
+      const known =
+        small === undefined && (await (await loadTraces()).recallSelection(request, options?.signal));
+      if (known) return { contentDigest: known };
+      const selection = disposable(small ?? (await selectLarge(request, options)));
+      return { contentDigest: selection.contentDigest, selection };
     },
     async listSelection({ [Symbol.asyncDispose]: _, ...plain }, options) {
       if (isSmall(plain)) return (await loadSmallWork()).listSelection(plain);
@@ -187,6 +186,9 @@ function disposable(selection: PlainSelection): CopySelection {
   };
   return { ...selection, [Symbol.asyncDispose]: dispose };
 }
+
+/** Only a COPY of many files needs it. */
+const loadTraces = () => import("./selection-trace.ts");
 
 /** Only a build that has something to do needs it. */
 async function loadSmallWork() {

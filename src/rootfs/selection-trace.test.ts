@@ -71,7 +71,7 @@ describe("a selection that is known", () => {
     rmSync(selectionPath);
     return contentDigest;
   };
-  const recall = (wanted: SelectCopyRequest) => recallSelection(traceKeyOf(wanted, code)!);
+  const recall = (wanted: SelectCopyRequest) => recallSelection(wanted, undefined, code);
 
   it("is recalled while all of it is as it was", async () => {
     for (const wanted of [

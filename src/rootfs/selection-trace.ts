@@ -14,6 +14,7 @@ import { setImmediate } from "node:timers/promises";
 import type { Digest } from "../oci/digest.ts";
 import { type FileStamp, isSettled } from "../store/file-digests.ts";
 import { keepSelection, useSelection } from "../store/known-selections.ts";
+import { workerEntry } from "../threads/thread-pool.ts";
 import type { SelectCopyRequest } from "./copy-request.ts";
 import type { DiskEntry } from "./disk-entry.ts";
 import { diskPath } from "./disk-path.ts";
@@ -44,8 +45,8 @@ export interface TraceKey {
   readonly databasePath: string;
 }
 
-/** Undefined where more than one directory, or something else than one, is copied from. `code` names the slipway that selects. */
-export function traceKeyOf(request: SelectCopyRequest, code: URL): TraceKey | undefined {
+/** Undefined where more than one directory, or something else than one, is copied from. `code` is made anew with whatever selects. */
+export function traceKeyOf(request: SelectCopyRequest, code = workerEntry()): TraceKey | undefined {
   const { temporaryDirectory: _, fileDigestsPath: databasePath, ...rest } = request;
   const directories = new Set(
     request.sources
@@ -56,7 +57,6 @@ export function traceKeyOf(request: SelectCopyRequest, code: URL): TraceKey | un
   );
   const [directory, second] = directories;
   if (databasePath === undefined || directory === undefined || second !== undefined) return undefined;
-  // A slipway that selects otherwise is another file.
   const { size, mtimeMs } = statSync(code);
   const key = createHash("sha256")
     .update(JSON.stringify([size, mtimeMs, rest]))
@@ -83,12 +83,15 @@ export function selectTraced(
 
 /** The content digest of a selection that is known, when nothing of what it depends on has changed since. Lets others have their turn. */
 export async function recallSelection(
-  { key, directory, databasePath }: TraceKey,
+  request: SelectCopyRequest,
   signal?: AbortSignal,
+  code?: URL,
 ): Promise<Digest | undefined> {
-  return useSelection(databasePath, key, async ({ content, looks }) => {
+  const known = traceKeyOf(request, code);
+  if (known === undefined) return undefined;
+  return useSelection(known.databasePath, known.key, async ({ content, looks }) => {
     for (const piece of looks) {
-      if (!isAsItWas(directory, piece)) return undefined;
+      if (!isAsItWas(known.directory, piece)) return undefined;
       await setImmediate();
       if (signal?.aborted) return undefined;
     }
@@ -101,15 +104,24 @@ function isAsItWas(directory: string, bytes: Uint8Array): boolean {
   for (let at = 0; at < piece.length; ) {
     const pathEnd = at + LENGTH_BYTES + piece.readUInt32LE(at);
     const path = piece.toString("latin1", at + LENGTH_BYTES, pathEnd) as RootfsPath;
-    const stats = lstatSync(diskPath(directory, path), { bigint: true, throwIfNoEntry: false });
+    const stats = look(directory, path);
     const isThere = piece[pathEnd] === 1;
     at = pathEnd + 1;
-    if (isThere !== (stats !== undefined)) return false;
+    if (stats === "unreadable" || isThere !== (stats !== undefined)) return false;
     if (stats === undefined) continue;
     if (!hasStamp(piece, at, stats)) return false;
     at += STAMP_BYTES;
   }
   return true;
+}
+
+/** What cannot be looked at is for the selection to tell. */
+function look(directory: string, path: RootfsPath): BigIntStats | "unreadable" | undefined {
+  try {
+    return lstatSync(diskPath(directory, path), { bigint: true, throwIfNoEntry: false });
+  } catch {
+    return "unreadable";
+  }
 }
 
 function hasStamp(piece: Buffer, at: number, { dev, ino, size, mtimeNs, ctimeNs }: FileStamp): boolean {

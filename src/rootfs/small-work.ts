@@ -1,6 +1,4 @@
 import { statSync } from "node:fs";
-import type { Digest } from "../oci/digest.ts";
-import { workerEntry } from "../threads/thread-pool.ts";
 import type { SelectCopyRequest } from "./copy-request.ts";
 import { digestLayer, type LayerDigest } from "./digest-layer.ts";
 import type { MakeIgnoreMatcher } from "./ignore-matcher.ts";
@@ -10,7 +8,6 @@ import { makeWorkdirLayer } from "./make-workdir-layer.ts";
 import { hasWildcard } from "./match-glob.ts";
 import { type PackedLayer, type PackRequest, packLayer } from "./pack-layer.ts";
 import { type PlainSelection, selectCopy } from "./select-copy.ts";
-import { recallSelection, traceKeyOf } from "./selection-trace.ts";
 import { settleDestination } from "./settle-destination.ts";
 import { type LayersNeeded, type SettlePathsRequest, settlePaths } from "./settle-paths.ts";
 import { whenSmall } from "./when-small.ts";
@@ -62,23 +59,12 @@ function packSmallLayer(request: PackRequest): Promise<PackedLayer> | undefined 
   return isSmall ? packLayer(request) : undefined;
 }
 
-/** By the file that all threads begin with: it holds what selects, and is made anew with it. */
-const traceKey = (request: SelectCopyRequest) => traceKeyOf(request, workerEntry());
-
-/** The content digest of a known selection of which nothing has changed. Undefined for others. */
-async function recallKnown(request: SelectCopyRequest, signal?: AbortSignal): Promise<Digest | undefined> {
-  const key = traceKey(request);
-  return key && recallSelection(key, signal);
-}
-
 /**
  * What the calling thread does when there is little of it: to start another one takes ten times as long. What gives undefined
  * leaves more than that to another thread; of the rest the caller knows that it is little.
  */
 export const smallWork = {
   selectCopy: selectSmallCopy,
-  traceKeyOf: traceKey,
-  recallSelection: recallKnown,
   settlePaths: settleFewPaths,
   digestLayer: digestSmallLayer,
   packLayer: packSmallLayer,

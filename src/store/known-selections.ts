@@ -41,7 +41,8 @@ export async function useSelection<Result>(
     const rows = database.prepare("SELECT looks FROM selections WHERE key = ? ORDER BY number").iterate(key);
     const looks = rows.map((row) => row.looks as Uint8Array);
     return await use({ content: first.content as string, looks });
-  } catch {
+  } catch (error) {
+    if (!isDatabaseError(error)) throw error;
     return undefined;
   } finally {
     database?.close();
@@ -64,8 +65,9 @@ export function keepSelection(path: string, key: Uint8Array, { content, looks }:
     } finally {
       database.close();
     }
-  } catch {
-    // As if nothing were known.
+  } catch (error) {
+    // Else it is as if nothing were known.
+    if (!isDatabaseError(error)) throw error;
   }
 }
 
@@ -76,4 +78,8 @@ function dropOldest(database: ReturnType<typeof openCacheDatabase>, newest: Uint
   const oldest = database.prepare("SELECT key FROM selections WHERE key != ? ORDER BY used LIMIT 1");
   while ((count.get()!.count as number) > PIECES_MAX)
     drop.run((oldest.get(newest)?.key as Uint8Array) ?? newest);
+}
+
+function isDatabaseError(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === "ERR_SQLITE_ERROR";
 }
