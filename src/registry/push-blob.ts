@@ -8,6 +8,7 @@ import { makeAnswerError } from "./registry-error.ts";
 import type { RegistrySession } from "./registry-session.ts";
 import { isTransientError, isTransientStatus, pauseBeforeRetry, readRetryAfter } from "./retry-policy.ts";
 import { makeTransportError } from "./transport-error.ts";
+import { addDigest, cancelUpload, locate, pushScopes, startUpload, type UploadState } from "./upload.ts";
 import { UploadSource } from "./upload-source.ts";
 
 /** Whether the repository has the blob (HEAD). */
@@ -67,13 +68,6 @@ interface Upload extends TransferOptions {
   readonly chunkBytes?: number;
 }
 
-/** How far an upload has come: what the registry said last. */
-interface UploadState {
-  location: URL;
-  offset: number;
-  chunkBytes: number;
-}
-
 /**
  * POST and one PUT with the bytes, or POST, PATCHes and an empty PUT (distribution spec 1.1, "Pushing blobs"). Where the connection
  * broke, the registry is asked how much it has, and gets the rest; where it does not remember, the upload begins again.
@@ -121,32 +115,6 @@ export async function pushBlob(session: RegistrySession, upload: Upload): Promis
     }
     await pauseBeforeRetry(retries, attempt, { retryAfterMs, signal });
   }
-}
-
-export function pushScopes(reference: ImageReference): string[] {
-  return [`repository:${reference.repository}:pull,push`];
-}
-
-export async function startUpload(
-  session: RegistrySession,
-  upload: Pick<Upload, "reference" | "chunkBytes" | "signal"> & { readonly retry?: false },
-  action: string,
-): Promise<UploadState> {
-  const { reference, signal, retry } = upload;
-  const response = await session.request({
-    method: "POST",
-    target: `/v2/${reference.repository}/blobs/uploads/`,
-    headers: { "content-length": "0" },
-    scopes: pushScopes(reference),
-    action,
-    signal,
-    retry,
-  });
-  if (response.status !== 202) throw await makeAnswerError(response, session.about(action, "repository"));
-  await discardBody(response);
-  const smallest = Number(response.headers["oci-chunk-min-length"]) || 1;
-  const chunkBytes = Math.max(upload.chunkBytes ?? Number.POSITIVE_INFINITY, smallest);
-  return { location: locate(response, action), offset: 0, chunkBytes };
 }
 
 /** Brings the state to what the registry has of an interrupted upload; false when there is nothing to go on with. */
@@ -210,41 +178,4 @@ async function sendBytes(
     target: addDigest(state.location, descriptor.digest),
     headers: { ...type, "content-length": "0" },
   });
-}
-
-/** Not through searchParams: that would respell what else stands in the query, which may be signed. */
-export function addDigest({ href, search }: URL, digest: Digest): URL {
-  return new URL(`${href}${search === "" ? "?" : "&"}digest=${encodeURIComponent(digest)}`);
-}
-
-/** Best effort: registries collect abandoned uploads by themselves, too. */
-export async function cancelUpload(
-  session: RegistrySession,
-  reference: ImageReference,
-  location: URL,
-): Promise<void> {
-  const request = session.request({
-    method: "DELETE",
-    target: location,
-    scopes: pushScopes(reference),
-    action: "Cannot cancel an upload",
-    retry: false,
-    signal: AbortSignal.timeout(5000),
-  });
-  await request.then(discardBody).catch(() => {});
-}
-
-/**
- * Where the upload goes on: absolute, or relative to where it was asked for. A registry behind a proxy that ends TLS often
- * does not know that it is reached by HTTPS.
- */
-export function locate(response: HttpResponse, action: string): URL {
-  const location = response.headers.location;
-  const url = location === undefined ? null : URL.parse(location, response.url.href);
-  if (url !== null && url.protocol === "http:" && response.url.protocol === "https:") {
-    if (url.hostname === response.url.hostname) url.protocol = "https:";
-    else throw new BuildError("registry", `${action}: the registry wants it by plain HTTP at ${url.host}`);
-  }
-  if (url !== null && /^https?:$/.test(url.protocol)) return url;
-  throw new BuildError("registry", `${action}: the registry does not say where to upload to`);
 }

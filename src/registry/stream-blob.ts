@@ -1,10 +1,10 @@
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { ImageReference } from "../oci/reference.ts";
 import { discardBody } from "./http-connections.ts";
-import { addDigest, cancelUpload, locate, pushScopes, startUpload } from "./push-blob.ts";
 import type { RequestOptions, TransferOptions } from "./registry-client.ts";
 import { makeAnswerError } from "./registry-error.ts";
 import type { RegistrySession } from "./registry-session.ts";
+import { addDigest, cancelUpload, locate, pushScopes, startUpload } from "./upload.ts";
 
 /** The upload of a blob whose digest and size nobody knows before its end. */
 export interface StreamedUpload {
