@@ -53,6 +53,8 @@ export interface Session extends ImageAccess, AsyncDisposable {
   readonly contextWork: ContextWork;
   /** `stdio: "inherit"` gives commands the terminal of this process. Throws BuildError `environment` without an OCI runtime. */
   openSandbox(options?: { readonly stdio?: "pipe" | "inherit" }): Sandbox;
+  /** No command will run any more, as far as is known: the sandbox ends while other work goes on. */
+  leaveSandbox(): void;
 }
 
 /** @throws BuildError `store` when the store cannot be used. */
@@ -66,6 +68,7 @@ export function openSession(options: SessionOptions = {}): Session {
   const registries = new Map<boolean, Promise<RegistryClient>>();
   let holder: Promise<Holder> | undefined;
   let sandbox: Sandbox | undefined;
+  const leaving: Promise<void>[] = [];
 
   const openRegistry = async (insecure: boolean): Promise<RegistryClient> => {
     const { makeRegistryClient } = await import("../registry/registry-client.ts");
@@ -123,10 +126,18 @@ export function openSession(options: SessionOptions = {}): Session {
       sandbox ??= makeSandbox(stdio);
       return sandbox;
     },
+    leaveSandbox() {
+      const ended = close(holder);
+      // Closing the session tells it.
+      ended.catch(() => {});
+      leaving.push(ended);
+      holder = undefined;
+      sandbox = undefined;
+    },
     async [Symbol.asyncDispose]() {
-      await (await settled(holder))?.[Symbol.asyncDispose]();
+      await Promise.all([...leaving, close(holder)]);
       await pool[Symbol.asyncDispose]();
-      for (const registry of registries.values()) await (await settled(registry))?.[Symbol.asyncDispose]();
+      for (const registry of registries.values()) await close(registry);
       await sizeWatch?.[Symbol.asyncDispose]();
       await makeDurable(store);
       await store[Symbol.asyncDispose]();
@@ -140,6 +151,7 @@ function findPasta(): string | undefined {
 }
 
 /** What failed to open has nothing to close; its failure was told to whoever asked for it. */
-function settled<T>(opening: Promise<T> | undefined): Promise<T | undefined> {
-  return Promise.resolve(opening).catch(() => undefined);
+async function close(opening: Promise<AsyncDisposable> | undefined): Promise<void> {
+  const opened = await opening?.catch(() => undefined);
+  await opened?.[Symbol.asyncDispose]();
 }

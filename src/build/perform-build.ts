@@ -58,6 +58,7 @@ export async function performBuild(options: BuildOptions): Promise<Omit<BuildRes
     ledger: caches.ledger,
     readsOutputs: options.squash !== undefined || outputs.some(readsFiles),
   });
+  session.leaveSandbox();
   await caches.write(solved.outputs);
   const built = plan.outputs.map(({ target, config, platform }, position) => ({
     target,

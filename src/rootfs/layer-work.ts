@@ -42,6 +42,8 @@ export interface CopyDigest {
 
 /** The work on layers, done in worker threads: what the main thread calls. */
 export interface LayerWork {
+  /** A large piece of work is to come: a thread for it starts. */
+  warmUp(): void;
   /**
    * Reads a layer's blob once: verifies, inflates, hashes and indexes it.
    * `bytes` is a stream of the blob, or the path of a file that holds it.
@@ -118,6 +120,7 @@ export function makeLayerWork(
     return run<PlainSelection>("selectCopy", { request, traceKey }, options);
   };
   return {
+    warmUp: () => pool.warmUp(),
     ingestLayer({ bytes, ...plain }, options = {}) {
       const request = { limits, ...plain };
       if (typeof bytes === "string") return run("ingestLayer", { ...request, filePath: bytes }, options);

@@ -20,6 +20,8 @@ export interface Materialiser {
    * in it is left out: the kernel looks at each when it mounts them.
    */
   materialise(layers: readonly Layer[], options: MaterialiseOptions): Promise<LowerDirectory[]>;
+  /** Tells that a layer will be asked for, which takes long where it is not there: what does it starts. */
+  expect(layer: Layer, below: readonly Layer[]): void;
   /** The same for one layer over those below it, bottom first. */
   materialiseOne(layer: Layer, below: readonly Layer[], options: MaterialiseOptions): Promise<LowerDirectory>;
 }
@@ -52,7 +54,7 @@ export function makeMaterialiser(
   ): Promise<LowerDirectory> => {
     if (layer.content.kind === "directory") return layer.content.directoryPath;
     const dataPath = layer.content.tarPath;
-    const key = isSelfContained(layer) ? layer.id : chainKey([...below, layer]);
+    const key = keyOf(layer, below);
     const existing = findMaterialised(store, key);
     if (existing !== undefined) return existing;
     const metadataPath = hasErofs ? findMaterialised(store, erofsKey(key)) : undefined;
@@ -98,6 +100,10 @@ export function makeMaterialiser(
   };
 
   return {
+    expect(layer, below) {
+      const key = keyOf(layer, below);
+      if ([key, erofsKey(key)].every((made) => findMaterialised(store, made) === undefined)) work.warmUp();
+    },
     materialiseOne,
     async materialise(layers, options) {
       const lowers = await Promise.all(
@@ -124,6 +130,10 @@ function withoutRepeated(lowers: readonly LowerDirectory[]): LowerDirectory[] {
 function hasEntries({ indexPath }: Layer): boolean {
   using index = openIndex(indexPath);
   return index.count > 1;
+}
+
+function keyOf(layer: Layer, below: readonly Layer[]): string {
+  return isSelfContained(layer) ? layer.id : chainKey([...below, layer]);
 }
 
 function erofsKey(key: string): string {

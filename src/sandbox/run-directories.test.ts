@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -20,6 +20,33 @@ test("each command has scratch directories of its own, made ahead or not", (t) =
     assert.deepEqual(readdirSync(directory).sort(), ["layer", "upper", "work"]);
     for (const name of readdirSync(directory)) assert.deepEqual(readdirSync(join(directory, name)), []);
   }
+});
+
+test("what a command gave back is the next one's, as new; not when something is left in it", (t) => {
+  const parent = mkdtempSync(join(tmpdir(), "run-directories-"));
+  t.after(() => rmSync(parent, { recursive: true, force: true }));
+  const directories = makeRunDirectories(parent);
+  const use = (directory: string) => {
+    for (const name of ["upper", "layer"]) rmSync(join(directory, name), { recursive: true });
+    // As Linux 6 leaves it.
+    mkdirSync(join(directory, "work/work/incompat/volatile"), { recursive: true });
+    writeFileSync(join(directory, "work/work/incompat/volatile/dirty"), "");
+  };
+  const first = directories.take();
+  use(first);
+  directories.giveBack(first);
+  directories.prepare();
+  const second = directories.take();
+  assert.equal(second, first);
+  assert.deepEqual(readdirSync(second).sort(), ["layer", "upper", "work"]);
+  for (const name of readdirSync(second)) assert.deepEqual(readdirSync(join(second, name)), []);
+  use(second);
+  writeFileSync(join(second, "work/work/more"), "");
+  directories.giveBack(second);
+  directories.prepare();
+  const third = directories.take();
+  assert.notEqual(third, first);
+  for (const name of readdirSync(third)) assert.deepEqual(readdirSync(join(third, name)), []);
 });
 
 test("who takes one is told why it cannot be made, not who prepares it", () => {

@@ -114,7 +114,10 @@ async function loadMountedLayers(step: RunStep, context: SolveContext): Promise<
 function preparer({ openSandbox, access: { signal } }: SolveContext): PrepareLayer {
   return async (layer, below) => {
     const { materialiser, openHolder } = openSandbox();
-    const { hasErofs } = await openHolder();
+    const opening = openHolder();
+    // Both take some time to start.
+    materialiser.expect(layer, below);
+    const { hasErofs } = await opening;
     return materialiser.materialiseOne(layer, below, { hasErofs, signal });
   };
 }
@@ -185,8 +188,8 @@ async function runCommand(
       context.access.emit({ kind: "note", time: Date.now(), message, span: step.span });
     }
     const layer = await keepLayer(directory, layers, context);
-    // Empty directories go with the store's temporary one: after a removal, ext4 is slow to make the files of the next command.
     hasMoreLeft = trees.length > 0;
+    if (!hasMoreLeft) sandbox.directories.giveBack(directory);
     return layer;
   } finally {
     // Nobody waits for it.

@@ -25,6 +25,8 @@ export interface RunTaskOptions {
  */
 export interface ThreadPool extends AsyncDisposable {
   readonly size: number;
+  /** Starts a thread if there is none: who knows that work is to come need not wait for that, too. */
+  warmUp(): void;
   /**
    * Runs a task in a free thread, waiting for one if need be.
    * @throws what the task throws; BuildError `aborted` when the signal aborts.
@@ -93,6 +95,10 @@ class WorkerPool implements ThreadPool {
   constructor(entry: URL, size: number) {
     this.#entry = entry;
     this.size = size;
+  }
+
+  warmUp(): void {
+    if (!this.#isClosed && this.#threads.size === 0) this.#startThread();
   }
 
   run<Result>(name: string, input: unknown, options: RunTaskOptions = {}): Promise<Result> {
