@@ -12,7 +12,7 @@ import type { ContainerExit, ContainerRequest, HolderReply } from "./holder-prot
 import { killOrphans } from "./kill-orphans.ts";
 import type { LowerMounts } from "./lower-mounts.ts";
 import { mountOverlay, settleUnmounts, unmountAside } from "./mount.ts";
-import { BUNDLE_FILES, type RunningRuntime, type RuntimeLauncher } from "./runtime-launcher.ts";
+import { BUNDLE_FILES, type Bundle, type RunningRuntime, type RuntimeLauncher } from "./runtime-launcher.ts";
 import type { StubDirectories } from "./stub-directories.ts";
 
 /** One container inside the holder. */
@@ -25,7 +25,6 @@ export interface HeldContainer {
 }
 
 export interface HoldOptions {
-  readonly memoryDirectory: string;
   readonly lowers: LowerMounts;
   readonly stubDirectories: StubDirectories;
   /** For `mountOverlay`. */
@@ -40,21 +39,14 @@ export interface HoldOptions {
   readonly send: (reply: HolderReply, whenSent?: () => void) => void;
 }
 
-/** The files of one container, in the holder's memory. */
-interface Bundle {
-  readonly directory: string;
-  readonly filesDirectory: string;
-  readonly configPath: string;
-  readonly logPath: string;
-  readonly pidPath: string;
-}
-
 /** Mounts the container's file systems and starts the OCI runtime. Throws when a mount fails, and then leaves none. */
 export async function startContainer(
   request: ContainerRequest,
   options: HoldOptions,
 ): Promise<HeldContainer> {
-  const bundle = openBundle(join(options.memoryDirectory, request.id));
+  const { launcher } = options;
+  const bundle = launcher.take();
+  const filesDirectory = join(bundle.directory, "files");
   const mounted: string[] = [];
   const held = new DisposableStack();
   const release = async () => {
@@ -64,8 +56,9 @@ export async function startContainer(
     if (isRootGone) await rm(bundle.directory, { recursive: true, force: true });
   };
   try {
-    held.use(await openAgentSockets(request.sockets ?? [], bundle.filesDirectory, options.agents));
-    writeMemoryFiles(request, bundle);
+    mkdirSync(filesDirectory, { mode: 0o700 });
+    held.use(await openAgentSockets(request.sockets ?? [], filesDirectory, options.agents));
+    writeMemoryFiles(request, filesDirectory);
     const rootDirectory = join(bundle.directory, "rootfs");
     const { linkDirectory, lowers } = options;
     const stubDirectory = options.stubDirectories.open(request.stubs);
@@ -80,14 +73,13 @@ export async function startContainer(
     held.defer(() => cgroup.remove());
     for (const tree of request.trees) mountTree(request, tree, { linkDirectory, lowers, mounted });
     const config = fillConfig(request, {
-      filesDirectory: bundle.filesDirectory,
+      filesDirectory,
       rootDirectory,
       networkPath: options.networkPath,
       cgroup,
     });
     const { compiledSeccomp: seccomp = { addTo: (same) => same } } = options;
-    writeFileSync(bundle.configPath, formatConfig(seccomp.addTo(config, request.id)), { mode: 0o600 });
-    const running = options.launcher.launch(request.id, request.stdio);
+    const running = launcher.launch(bundle, formatConfig(seccomp.addTo(config, bundle.id)), request.stdio);
     forwardOutput(request.id, running, options.send);
     return {
       exit: waitForExit(running, bundle, cgroup),
@@ -95,22 +87,10 @@ export async function startContainer(
       unmount: release,
     };
   } catch (error) {
+    launcher.letGo(bundle);
     await release();
     throw error;
   }
-}
-
-function openBundle(directory: string): Bundle {
-  mkdirSync(directory, { mode: 0o700 });
-  const filesDirectory = join(directory, "files");
-  mkdirSync(filesDirectory, { mode: 0o700 });
-  return {
-    directory,
-    filesDirectory,
-    configPath: join(directory, "config.json"),
-    logPath: join(directory, BUNDLE_FILES.log),
-    pidPath: join(directory, BUNDLE_FILES.pid),
-  };
 }
 
 async function waitForExit(
@@ -121,7 +101,8 @@ async function waitForExit(
   // A runtime that was killed has left the command behind, perhaps before it said which process it is.
   child.on("exit", (_, signal) => signal !== null && killOrphans());
   const exitCode = await exit;
-  const runtimeMessage = exitCode === 0 ? undefined : readRuntimeLog(bundle.logPath);
+  const runtimeMessage =
+    exitCode === 0 ? undefined : readRuntimeLog(join(bundle.directory, BUNDLE_FILES.log));
   const ranOutOfMemory = cgroup.ranOutOfMemory();
   return { exitCode, ...(runtimeMessage && { runtimeMessage }), ...(ranOutOfMemory && { ranOutOfMemory }) };
 }
@@ -142,15 +123,15 @@ function forwardOutput(
 }
 
 /** Killing pid 1 of the container's pid namespace ends all its processes; before there is one, the runtime itself goes. */
-function killTree(child: ChildProcess, { pidPath }: Bundle): void {
+function killTree(child: ChildProcess, { directory }: Bundle): void {
   try {
-    process.kill(Number(readFileSync(pidPath, "utf8")), "SIGKILL");
+    process.kill(Number(readFileSync(join(directory, BUNDLE_FILES.pid), "utf8")), "SIGKILL");
   } catch {
     child.kill("SIGKILL");
   }
 }
 
-function writeMemoryFiles({ memoryFiles }: ContainerRequest, { filesDirectory }: Bundle): void {
+function writeMemoryFiles({ memoryFiles }: ContainerRequest, filesDirectory: string): void {
   for (const { name, content, mode, uid, gid } of memoryFiles) {
     const path = join(filesDirectory, name);
     writeFileSync(path, content, { flag: "wx", mode: 0o600 });

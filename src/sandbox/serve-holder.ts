@@ -56,7 +56,6 @@ export function serveHolder({ memoryDirectory, pastaPath, runtime }: HolderOptio
     try {
       await holdContainer(request, {
         hold: {
-          memoryDirectory,
           linkDirectory,
           lowers,
           stubDirectories,
