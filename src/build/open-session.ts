@@ -90,10 +90,10 @@ export function openSession(options: SessionOptions = {}): Session {
       name: options.runtime ?? process.env.SLIPWAY_RUNTIME,
       isAttached: stdio === "inherit",
     });
-    const openHolder = async (): Promise<Holder> => {
+    const openHolder = async (preparesNetwork: boolean): Promise<Holder> => {
       const memoryDirectory = temporaryPath(store);
       await mkdir(memoryDirectory);
-      const started = await startHolder({ memoryDirectory, stdio, pastaPath, runtime });
+      const started = await startHolder({ memoryDirectory, stdio, pastaPath, preparesNetwork, runtime });
       const hasLimits = Object.values(options.resources ?? {}).some((value) => value !== undefined);
       if (hasLimits && started.cgroups === "none")
         note("the limits of commands have no effect: this machine grants no cgroups with memory");
@@ -103,8 +103,8 @@ export function openSession(options: SessionOptions = {}): Session {
       hasPasta: pastaPath !== undefined,
       materialiser: makeMaterialiser(store, { work, emit }),
       directories: makeRunDirectories(store.temporaryDirectory),
-      openHolder() {
-        holder ??= openHolder();
+      openHolder(network) {
+        holder ??= openHolder(network === "pasta");
         return holder;
       },
     };

@@ -36,6 +36,8 @@ export interface HolderOptions {
   readonly memoryDirectory: string;
   /** The program that gives commands networks of their own. */
   readonly pastaPath?: string;
+  /** The first command has such a network. */
+  readonly preparesNetwork?: boolean;
   readonly runtime: RuntimeProgram;
 }
 

@@ -46,6 +46,24 @@ export function makeMaterialiser(
   { work, emit = () => {} }: { readonly work: LayerWork; readonly emit?: EventSink },
 ): Materialiser {
   const underWay = new Map<string, Promise<LowerDirectory>>();
+  // What is used during a build stays.
+  const known = new Map<string, LowerDirectory>();
+  const selfContained = new Map<string, boolean>();
+  const filled = new Map<string, boolean>();
+
+  const keyOf = (layer: Layer, below: readonly Layer[]): string =>
+    remember(selfContained, layer, isSelfContained) ? layer.id : chainKey([...below, layer]);
+
+  const find = (key: string, dataPath: string, hasErofs: boolean): LowerDirectory | undefined => {
+    const name = hasErofs ? erofsKey(key) : key;
+    const before = known.get(name);
+    if (before !== undefined) return before;
+    const directory = findMaterialised(store, key);
+    const metadataPath = directory === undefined && hasErofs ? findMaterialised(store, name) : undefined;
+    const found = metadataPath === undefined ? directory : { metadataPath, dataPath };
+    if (found !== undefined) known.set(name, found);
+    return found;
+  };
 
   const materialiseOne = async (
     layer: Layer,
@@ -55,20 +73,16 @@ export function makeMaterialiser(
     if (layer.content.kind === "directory") return layer.content.directoryPath;
     const dataPath = layer.content.tarPath;
     const key = keyOf(layer, below);
-    const existing = findMaterialised(store, key);
+    const existing = find(key, dataPath, hasErofs);
     if (existing !== undefined) return existing;
-    const metadataPath = hasErofs ? findMaterialised(store, erofsKey(key)) : undefined;
-    if (metadataPath !== undefined) return { metadataPath, dataPath };
     const running = underWay.get(key);
     if (running !== undefined) return running;
     const place = { layer, below, key };
     const making = (async () => {
       // Another process may be at it.
       using _lock = await acquireLock(store, `materialise ${key}`, signal);
-      const made = findMaterialised(store, key);
+      const made = find(key, dataPath, hasErofs);
       if (made !== undefined) return made;
-      const madeMetadata = hasErofs ? findMaterialised(store, erofsKey(key)) : undefined;
-      if (madeMetadata !== undefined) return { metadataPath: madeMetadata, dataPath };
       const described = hasErofs ? await describe(place, signal) : undefined;
       return described === undefined ? await unpack(place, signal) : { metadataPath: described, dataPath };
     })().finally(() => underWay.delete(key));
@@ -101,8 +115,8 @@ export function makeMaterialiser(
 
   return {
     expect(layer, below) {
-      const key = keyOf(layer, below);
-      if ([key, erofsKey(key)].every((made) => findMaterialised(store, made) === undefined)) work.warmUp();
+      if (layer.content.kind === "directory") return;
+      if (find(keyOf(layer, below), layer.content.tarPath, true) === undefined) work.warmUp();
     },
     materialiseOne,
     async materialise(layers, options) {
@@ -113,8 +127,8 @@ export function makeMaterialiser(
             : materialiseOne(layer, layers.slice(0, position), options),
         ),
       );
-      const filled = lowers.filter((_, position) => hasEntries(layers[position]!));
-      return withoutRepeated(filled.length === 0 ? lowers.slice(0, 1) : filled);
+      const wanted = lowers.filter((_, position) => remember(filled, layers[position]!, hasEntries));
+      return withoutRepeated(wanted.length === 0 ? lowers.slice(0, 1) : wanted);
     },
   };
 }
@@ -132,8 +146,11 @@ function hasEntries({ indexPath }: Layer): boolean {
   return index.count > 1;
 }
 
-function keyOf(layer: Layer, below: readonly Layer[]): string {
-  return isSelfContained(layer) ? layer.id : chainKey([...below, layer]);
+/** A layer's index is read once: what is so stays so. */
+function remember(kept: Map<string, boolean>, layer: Layer, read: (layer: Layer) => boolean): boolean {
+  const value = kept.get(layer.id) ?? read(layer);
+  kept.set(layer.id, value);
+  return value;
 }
 
 function erofsKey(key: string): string {

@@ -15,28 +15,32 @@ export interface LentNetwork {
 }
 
 export interface NetworkPool {
+  /** Makes one for the first who asks, while something else is done. */
+  prepare(): void;
   /** Undefined when the machine itself has no way out: nothing but a loopback is to be had. */
   lend(): Promise<LentNetwork | undefined>;
 }
 
 /**
- * Network namespaces whose traffic pasta carries, ready before they are needed: starting one takes longer than most
- * commands. Neither the host's loopback nor its abstract sockets can be reached from them. For the holder alone: pasta lives
+ * Network namespaces whose traffic pasta carries, each for one command after the other, the first one ready before it is needed: starting one takes longer
+ * than most commands. Neither the host's loopback nor its abstract sockets can be reached from them. For the holder alone: pasta lives
  * in its pid namespace and ends with it.
  */
 export function makeNetworkPool(pastaPath: string, directory: string): NetworkPool {
   const idle: Promise<string | undefined>[] = [];
   let count = 0;
-  const prepare = (): Promise<string | undefined> => {
+  const make = (): Promise<string | undefined> => {
     const ready = makeNetwork(pastaPath, join(directory, `net-${count++}`));
     // Whoever it is lent to is told of the failure.
     ready.catch(() => {});
     return ready;
   };
-  idle.push(prepare());
   return {
+    prepare() {
+      if (count === 0) idle.push(make());
+    },
     async lend() {
-      const path = await (idle.shift() ?? prepare());
+      const path = await (idle.shift() ?? make());
       const giveBack = () => idle.push(Promise.resolve(path));
       if (path !== undefined) return { path, giveBack };
       giveBack();

@@ -7,7 +7,13 @@ import type { Layer } from "../rootfs/layer.ts";
 import { ROOT } from "../rootfs/rootfs-path.ts";
 import { openUnionTree, type UnionTree } from "../rootfs/union-tree.ts";
 import { containerSecurity } from "./container-security.ts";
-import type { AgentSocket, ContainerExit, MemoryFile, RuntimeMount } from "./holder-protocol.ts";
+import type {
+  AgentSocket,
+  ContainerExit,
+  ContainerRequest,
+  MemoryFile,
+  RuntimeMount,
+} from "./holder-protocol.ts";
 import type { Materialiser } from "./materialise-layers.ts";
 import { findMountStubs, type MountTarget } from "./mount-stubs.ts";
 import { readResolvConf } from "./resolv-conf.ts";
@@ -19,7 +25,8 @@ import type { Holder, RunOptions } from "./start-holder.ts";
 /** What runs containers for a build: one holder, one set of unpacked layers. */
 export interface Sandbox {
   readonly materialiser: Materialiser;
-  readonly openHolder: () => Promise<Holder>;
+  /** Starts it for the first one who asks, which is to run on that network. */
+  openHolder(network: ContainerRequest["network"]): Promise<Holder>;
   readonly directories: RunDirectories;
   /** Whether commands can have networks of their own. */
   readonly hasPasta: boolean;
@@ -75,7 +82,7 @@ export async function runContainer(
   options: ContainerOptions,
   runOptions: RunOptions & { readonly signal: AbortSignal },
 ): Promise<ContainerExit> {
-  const holder = await sandbox.openHolder();
+  const holder = await sandbox.openHolder(options.network);
   const { hasErofs } = holder;
   const materialise = async (layers: readonly Layer[]) =>
     (await sandbox.materialiser.materialise(layers, { hasErofs, signal: runOptions.signal })).reverse();

@@ -18,7 +18,8 @@ import { makeStubDirectories } from "./stub-directories.ts";
  * The holder's whole life: prepares its namespaces, serves requests, ends with its channel. It is pid 1 of its pid
  * namespace, so its end is the end of everything in there.
  */
-export function serveHolder({ memoryDirectory, pastaPath, runtime }: HolderOptions): void {
+export function serveHolder(options: HolderOptions): void {
+  const { memoryDirectory, pastaPath, runtime } = options;
   process.on("disconnect", () => process.exit(0));
   // As pid 1 of the namespace it outlives an interrupt that a command on the same terminal answers.
   for (const signal of ["SIGINT", "SIGQUIT", "SIGHUP"] as const) process.on(signal, () => {});
@@ -43,6 +44,7 @@ export function serveHolder({ memoryDirectory, pastaPath, runtime }: HolderOptio
   const stubDirectories = makeStubDirectories(join(memoryDirectory, "s"));
   const agents = makeAgentPool(memoryDirectory);
   const networks = pastaPath === undefined ? undefined : makeNetworkPool(pastaPath, memoryDirectory);
+  if (options.preparesNetwork) networks?.prepare();
 
   const held = new Map<string, AbortController>();
   process.on("message", async (request: HolderRequest) => {

@@ -9,7 +9,7 @@ import type { Layer } from "../rootfs/layer.ts";
 import { LAYER_FILES, openStoredLayer } from "../rootfs/stored-layer.ts";
 import { checkBinfmt } from "../sandbox/check-binfmt.ts";
 import { type FoundDevices, findDevices } from "../sandbox/find-devices.ts";
-import { runContainer } from "../sandbox/run-container.ts";
+import { runContainer, type Sandbox } from "../sandbox/run-container.ts";
 import { RUN_DIRECTORY } from "../sandbox/run-directories.ts";
 import { publishLayer } from "../store/layers.ts";
 import { openLiveLog } from "../store/live-log.ts";
@@ -72,7 +72,7 @@ async function runMissing(
     );
   }
   checkBinfmt(step.platform);
-  const layers = await loadRunLayers(base.layers, preparer(context));
+  const layers = await loadRunLayers(base.layers, preparer(step, context));
   await loadMountedLayers(step, context);
   return runOnce(missing, context, async () => {
     const log = makeLogKeeper();
@@ -111,10 +111,11 @@ async function loadMountedLayers(step: RunStep, context: SolveContext): Promise<
   await Promise.all(step.mounts.map(load));
 }
 
-function preparer({ openSandbox, access: { signal } }: SolveContext): PrepareLayer {
+function preparer(step: RunStep, { openSandbox, access: { signal } }: SolveContext): PrepareLayer {
   return async (layer, below) => {
-    const { materialiser, openHolder } = openSandbox();
-    const opening = openHolder();
+    const sandbox = openSandbox();
+    const { materialiser } = sandbox;
+    const opening = sandbox.openHolder(networkOf(step, sandbox));
     // Both take some time to start.
     materialiser.expect(layer, below);
     const { hasErofs } = await opening;
@@ -158,8 +159,7 @@ async function runCommand(
         workingDirectory: step.workingDirectory,
         user: step.user,
         hostname: step.hostname ?? HOSTNAME,
-        // DIFFERS: docker's default is a bridge, from which services of the host can be reached.
-        network: step.network === "default" ? (sandbox.hasPasta ? "pasta" : "host") : step.network,
+        network: networkOf(step, sandbox),
         extraHosts: step.extraHosts,
         shmSizeBytes: step.shmSizeBytes,
         ulimits: step.ulimits,
@@ -195,6 +195,11 @@ async function runCommand(
     // Nobody waits for it.
     if (hasMoreLeft) removeTree(directory).catch(() => {});
   }
+}
+
+/** DIFFERS: docker's default is a bridge, from which services of the host can be reached. */
+function networkOf({ network }: RunStep, { hasPasta }: Sandbox): "pasta" | "host" | "none" {
+  return network === "default" ? (hasPasta ? "pasta" : "host") : network;
 }
 
 /** Makes what a command changed a layer of the store. */
