@@ -73,13 +73,14 @@ try {
 }
 
 /**
- * A function expression, of require() and its own path, for bin/slipway.cjs. Its first line has a name that no other content has. Only ASCII: V8 keeps a
- * byte a character then.
+ * Function expressions for bin/slipway.cjs: the command line's, of require() and its own path, and a package's, of require(), module and exports. Only ASCII: V8
+ * keeps a byte a character then.
  */
 async function bundleCommandLine(common) {
   const options = { ...common, format: "cjs", charset: "ascii", platform: "node", target: "node24" };
   for (const name of lazyPackages) {
-    await build({ ...options, entryPoints: { [name]: name }, outExtension: { ".js": ".cjs" } });
+    const { outputFiles } = await build({ ...options, entryPoints: { [name]: name }, write: false });
+    writeNamed(name, `((require,module,exports)=>{${outputFiles[0].text}\n})`);
   }
   const { outputFiles } = await build({
     ...options,
@@ -93,9 +94,13 @@ async function bundleCommandLine(common) {
     plugins: [leaveOut(lazyPackages), skipLibraryEntry()],
     define: { "import.meta.url": "__url" },
   });
-  const text = await linkChunks(outputFiles, "cli.js");
-  const name = createHash("sha256").update(text).digest("hex");
-  writeFileSync(join(fresh, "cli.cjs"), `//${name}\n${text}`);
+  writeNamed("cli", await linkChunks(outputFiles, "cli.js"));
+}
+
+/** The first line is a name that no other content has. */
+function writeNamed(name, text) {
+  const hash = createHash("sha256").update(text).digest("hex");
+  writeFileSync(join(fresh, `${name}.cjs`), `//${hash}\n${text}`);
 }
 
 /**
@@ -181,7 +186,7 @@ function publish() {
   renameSync(join(fresh, ".built"), join(dist, ".built"));
   for (const name of readdirSync(dist)) {
     const isOld = !names.includes(name) && Date.now() - statSync(join(dist, name)).mtimeMs > CHUNK_LIFE_MS;
-    if (isOld && ![".built", "types", "cli.code"].includes(name))
+    if (isOld && ![".built", "types"].includes(name) && !name.endsWith(".code"))
       rmSync(join(dist, name), { recursive: true, force: true });
   }
 }

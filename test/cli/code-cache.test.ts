@@ -30,16 +30,20 @@ test("V8 takes the code that was kept for the bundle; wrong or damaged code is l
     execFileSync(process.execPath, [join(root, "scripts/write-code-cache.mjs")]);
 
     const tell = join(root, "tell.cjs");
-    const script = `process.once("exit", () => console.error(require("./bin/slipway.cjs").script.cachedDataRejected));`;
+    const script = `process.once("exit", () => {
+      for (const { script } of require("./bin/slipway.cjs").scripts.values()) console.error(script.cachedDataRejected);
+    });`;
     writeFileSync(tell, script);
+    const env = { ...process.env, NODE_OPTIONS: `--require=${tell}` };
     const run = async () => {
-      const { code, stdout, stderr } = await runCommand(join(root, "bin/slipway"), ["--version"], {
-        env: { ...process.env, NODE_OPTIONS: `--require=${tell}` },
-      });
+      const { code, stdout, stderr } = await runCommand(join(root, "bin/slipway"), ["--version"], { env });
       assert.deepEqual([code, stdout], [0, version], stderr);
       return stderr.trim();
     };
     assert.equal(await run(), "false", "taken");
+    const asking = ["--root", join(root, "store"), "pull", "127.0.0.1:1/a"];
+    const asked = await runCommand(join(root, "bin/slipway"), asking, { env });
+    assert.match(asked.stderr, /^false\nfalse\n$/m, "the HTTP client's, too");
 
     const kept = readFileSync(codePath);
     writeFileSync(codePath, Buffer.concat([Buffer.alloc(64, "0"), kept.subarray(64)]));
