@@ -1,10 +1,11 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { EROFS_BLOCK, makeErofsImage } from "../rootfs/make-erofs-image.ts";
 import { ROOT } from "../rootfs/rootfs-path.ts";
 import { isDisabled } from "./disabled-features.ts";
 import type { LowerDirectory } from "./holder-protocol.ts";
-import { mountErofs, mountOverlay, unmount } from "./mount.ts";
+import { mountErofs, mountOverlay, unmountAside } from "./mount.ts";
 
 /** Lower directories that have to be mounted first; they stay mounted as long as the holder lives. */
 export interface LowerMounts {
@@ -32,17 +33,29 @@ export function makeLowerMounts(directory: string): LowerMounts {
 
 /**
  * Whether this kernel mounts a layer's tar from its metadata (Linux 6.12), and takes it as the lower directory of an overlay:
- * not where the store itself is on an overlay, for they may only be stacked so high.
+ * not where the store itself is on an overlay, for they may only be stacked so high. What it takes to see that goes while the caller goes on.
  *
- * @param scratchDirectory an empty directory of the store's file system
+ * @param scratchDirectory a directory that is not there yet, on the store's file system
  */
-export function canMountErofs(scratchDirectory: string): boolean {
+export function probeErofs(scratchDirectory: string): {
+  readonly works: boolean;
+  readonly whenGone: Promise<unknown>;
+} {
+  const mounted: string[] = [];
+  const works = mountBoth(scratchDirectory, mounted);
+  const whenGone = Promise.all(mounted.map(unmountAside)).then(() =>
+    rm(scratchDirectory, { recursive: true, force: true }),
+  );
+  return { works, whenGone };
+}
+
+/** `mounted` gets what is mounted, the topmost first. */
+function mountBoth(scratchDirectory: string, mounted: string[]): boolean {
   if (isDisabled("erofs") || isDisabled("fsopen")) return false;
   const path = (name: string) => join(scratchDirectory, name);
-  const names = ["lower", "upper", "work", "links", "root"];
-  const mounted: string[] = [];
   try {
-    for (const name of names) mkdirSync(path(name));
+    mkdirSync(scratchDirectory);
+    for (const name of ["lower", "upper", "work", "links", "root"]) mkdirSync(path(name));
     const root = {
       path: ROOT,
       type: "directory",
@@ -69,8 +82,5 @@ export function canMountErofs(scratchDirectory: string): boolean {
     return true;
   } catch {
     return false;
-  } finally {
-    for (const target of mounted) unmount(target);
-    for (const name of [...names, "metadata", "data"]) rmSync(path(name), { recursive: true, force: true });
   }
 }

@@ -8,16 +8,19 @@ import type { Layer } from "../rootfs/layer.ts";
 import { loadLibc } from "../rootfs/libc.ts";
 import { materialiseLayer } from "../rootfs/materialise-layer.ts";
 import { writeLayerErofs } from "../rootfs/write-layer-erofs.ts";
-import { canMountErofs } from "./lower-mounts.ts";
+import { probeErofs } from "./lower-mounts.ts";
 import { mountErofs, unmount } from "./mount.ts";
 
-const skip = whatIsMissing();
+const skip = await whatIsMissing();
 
-function whatIsMissing(): string | false {
+async function whatIsMissing(): Promise<string | false> {
   if (process.platform !== "linux" || process.getuid?.() !== 0) return "needs root on Linux";
   const scratch = mkdtempSync("/var/tmp/slipway-erofs-");
   try {
-    return !canMountErofs(scratch) && "needs Linux 6.12 with EROFS";
+    const { works, whenGone } = probeErofs(join(scratch, "probe"));
+    await whenGone;
+    assert.deepEqual(readdirSync(scratch), []);
+    return !works && "needs Linux 6.12 with EROFS";
   } finally {
     rmSync(scratch, { recursive: true });
   }

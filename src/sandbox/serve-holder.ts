@@ -6,7 +6,7 @@ import { prepareCgroups } from "./cgroup-view.ts";
 import { makeCompiledSeccomp } from "./compiled-seccomp.ts";
 import { type HeldContainer, type HoldOptions, startContainer } from "./hold-container.ts";
 import type { ContainerRequest, HolderOptions, HolderReply, HolderRequest } from "./holder-protocol.ts";
-import { canMountErofs, makeLowerMounts } from "./lower-mounts.ts";
+import { makeLowerMounts, probeErofs } from "./lower-mounts.ts";
 import { mountTmpfs } from "./mount.ts";
 import { makeNetworkPool, type NetworkPool } from "./network-pool.ts";
 import { readCapabilities } from "./read-capabilities.ts";
@@ -24,7 +24,9 @@ export function serveHolder(options: HolderOptions): void {
   // As pid 1 of the namespace it outlives an interrupt that a command on the same terminal answers.
   for (const signal of ["SIGINT", "SIGQUIT", "SIGHUP"] as const) process.on(signal, () => {});
 
-  const hasErofs = canMountErofs(memoryDirectory);
+  const erofs = probeErofs(`${memoryDirectory}-probe`);
+  // What is left of it goes with the directory above.
+  erofs.whenGone.catch(() => {});
   // Only its own namespace sees it.
   mountTmpfs(memoryDirectory, "mode=0700");
   const cgroupVersion = prepareCgroups(memoryDirectory, runtime.name);
@@ -77,7 +79,7 @@ export function serveHolder(options: HolderOptions): void {
       held.delete(id);
     }
   });
-  send({ kind: "ready", cgroups: cgroupVersion, hasErofs, capabilities: readCapabilities() });
+  send({ kind: "ready", cgroups: cgroupVersion, hasErofs: erofs.works, capabilities: readCapabilities() });
 }
 
 /** Tells the end as soon as no process is left: what is mounted goes while slipway reads what changed. */

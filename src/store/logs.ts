@@ -115,8 +115,9 @@ export function decodeLog(value: Uint8Array): LogChunk[] {
   return chunks;
 }
 
-/** Keeps the log of a record that is in the store. */
+/** Keeps the log of a record that is in the store and has none; an empty one is none. */
 export function writeLog(store: Store, recordId: string, chunks: readonly LogChunk[]): void {
+  if (chunks.length === 0) return;
   store.database
     .prepare("INSERT OR REPLACE INTO logs SELECT id, ? FROM records WHERE id = ?")
     .run(encodeLog(chunks), recordId);
