@@ -173,7 +173,8 @@ export function makeLayerWork(
     checkIndex: (path, options) => run("checkIndex", path, options),
     digestFile: (path, options) => run("digestFile", path, options),
     materialiseLayer: (request, options) => run("materialiseLayer", request, options),
-    writeLayerErofs: (request, options) => run("writeLayerErofs", request, options),
+    writeLayerErofs: async (request, options) =>
+      (await loadSmallWork()).writeLayerErofs(request) ?? (await run("writeLayerErofs", request, options)),
     digestSubtree: (request, options) => run("digestSubtree", request, options),
     rewriteTimes: (request, options) => run("rewriteTimes", request, options),
     squashLayers: (request, options) => run("squashLayers", request, options),

@@ -12,6 +12,7 @@ import { settleDestination } from "./settle-destination.ts";
 import { type LayersNeeded, type SettlePathsRequest, settlePaths } from "./settle-paths.ts";
 import { whenSmall } from "./when-small.ts";
 import { writeCopyLayer } from "./write-copy-layer.ts";
+import { type LayerErofsRequest, writeLayerErofs } from "./write-layer-erofs.ts";
 
 /**
  * What a COPY copies of few files. Undefined where it is more.
@@ -49,6 +50,11 @@ function digestSmallLayer(layer: Layer): LayerDigest | undefined {
   return whenSmall(({ onRead }) => digestLayer(layer, onRead));
 }
 
+/** The metadata of a layer with few files. Undefined for any other. */
+function describeSmallLayer(request: LayerErofsRequest): boolean | undefined {
+  return whenSmall(({ onEntry }) => writeLayerErofs(request, onEntry));
+}
+
 /** In bytes: to compress it takes a few milliseconds. */
 const SMALL_TAR_BYTES = 128 << 10;
 
@@ -68,6 +74,7 @@ export const smallWork = {
   settlePaths: settleFewPaths,
   digestLayer: digestSmallLayer,
   packLayer: packSmallLayer,
+  writeLayerErofs: describeSmallLayer,
   settleDestination,
   writeCopyLayer,
   listSelection,

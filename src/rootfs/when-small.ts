@@ -50,6 +50,11 @@ export function whenSmall<Result>(work: (budget: WorkBudget) => Result): Result 
   }
 }
 
+/** Whether there are as few. */
+export function areFew(entryCount: number): boolean {
+  return entryCount <= ENTRIES_MAX;
+}
+
 /** Whether what was selected is as little. */
 export function isSmall({
   entryCount,
@@ -58,5 +63,5 @@ export function isSmall({
   readonly entryCount: number;
   readonly totalBytes: number;
 }): boolean {
-  return entryCount <= ENTRIES_MAX && totalBytes <= BYTES_MAX;
+  return areFew(entryCount) && totalBytes <= BYTES_MAX;
 }

@@ -6,6 +6,7 @@ import { openIndex } from "../rootfs/index-reader.ts";
 import { isSelfContained } from "../rootfs/is-self-contained.ts";
 import type { Layer } from "../rootfs/layer.ts";
 import type { LayerWork } from "../rootfs/layer-work.ts";
+import { areFew } from "../rootfs/when-small.ts";
 import { temporaryPath } from "../store/blobs.ts";
 import { findMaterialised, publishMaterialised } from "../store/layers.ts";
 import { acquireLock } from "../store/locks.ts";
@@ -115,7 +116,7 @@ export function makeMaterialiser(
 
   return {
     expect(layer, below) {
-      if (layer.content.kind === "directory") return;
+      if (layer.content.kind === "directory" || areFew(countEntries(layer))) return;
       if (find(keyOf(layer, below), layer.content.tarPath, true) === undefined) work.warmUp();
     },
     materialiseOne,
@@ -141,9 +142,13 @@ function withoutRepeated(lowers: readonly LowerDirectory[]): LowerDirectory[] {
 }
 
 /** Besides its root, whose metadata an overlay takes from the upper directory. */
-function hasEntries({ indexPath }: Layer): boolean {
+function hasEntries(layer: Layer): boolean {
+  return countEntries(layer) > 1;
+}
+
+function countEntries({ indexPath }: Layer): number {
   using index = openIndex(indexPath);
-  return index.count > 1;
+  return index.count;
 }
 
 /** A layer's index is read once: what is so stays so. */
