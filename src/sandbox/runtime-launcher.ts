@@ -100,8 +100,12 @@ export function makeRuntimeLauncher(options: LauncherOptions): RuntimeLauncher {
   let next: PreparedBundle | undefined;
   const prepare = () => {
     if (next !== undefined) return;
-    next = makeBundle();
-    next.waiting = startWaiting(next);
+    try {
+      next = makeBundle();
+      next.waiting = startWaiting(next);
+    } catch {
+      // It is started when it is needed; then somebody is told.
+    }
   };
   setImmediate(prepare);
 
