@@ -14,6 +14,7 @@ export async function openDocker(): Promise<Tool> {
   });
   const build = ({ directory, tag }: BuildRequest, ...args: string[]) =>
     command("build", "--network=none", "--progress=plain", "-t", tag, ...args, directory);
+  const push = (reference: string) => command("push", reference);
   const { stdout } = await docker.run(["version", "--format", "{{.Server.Version}}"]);
   return {
     name: "docker",
@@ -30,7 +31,9 @@ export async function openDocker(): Promise<Tool> {
     pull: (reference) => command("pull", reference),
     tag: (source, target) => command("tag", source, target),
     build: (request) => build(request),
-    push: (reference) => command("push", reference),
+    push,
+    // This version's BuildKit has no exporter that pushes.
+    buildAndPush: (request) => [build(request), push(request.tag)],
     exportTree: (request, path) => build(request, "-o", `type=tar,dest=${path}`),
     async readConfig(reference) {
       const result = await docker.run(["image", "inspect", reference]);

@@ -28,6 +28,7 @@ export async function openSlipway(directory: string): Promise<Tool> {
     tag: (source, target) => command("tag", source, target),
     build: (request) => build(request),
     push: (reference) => command("push", reference),
+    buildAndPush: (request) => [build(request, "--push")],
     exportTree: (request, path) => build(request, "-o", `type=tar,dest=${path}`),
     async readConfig(reference) {
       const result = await slipway(["inspect", reference], { root });

@@ -17,6 +17,8 @@ export interface Tool extends AsyncDisposable {
   build(build: BuildRequest): Command;
   /** Pushes what a build has tagged. */
   push(reference: string): Command;
+  /** Builds, tags and pushes: with one command where the tool has one for it. */
+  buildAndPush(build: BuildRequest): readonly Command[];
   /** Writes the files of what `build` makes, taken from the cache, as a tar; absent where the tool cannot. */
   exportTree?(build: BuildRequest, path: string): Command;
   /** The config of a tagged image, as the OCI image specification has it (`Env`, `Cmd`, ...). */

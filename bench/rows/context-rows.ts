@@ -57,10 +57,7 @@ function bigContext(place: Place, state: "cold" | "unchanged" | "touched"): Work
   const touched = join(directory, "tree/small/3/7");
   const rounds = freshTags(place, directory);
   const build = (tool: Tool, round: number) => rounds(tool, state === "cold" ? round : 0);
-  const all = (tool: Tool, round: number) => [
-    tool.build(build(tool, round)),
-    tool.push(build(tool, round).tag),
-  ];
+  const all = (tool: Tool, round: number) => tool.buildAndPush(build(tool, round));
   return {
     async prepare(tool, round) {
       if (state === "cold" || round === 0) {

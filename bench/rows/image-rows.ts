@@ -83,7 +83,7 @@ function emptyStore(
     prepare: (tool) => tool.empty(),
     commands: (tool, round) => {
       const request = build(tool, round);
-      return push ? [tool.build(request), tool.push(request.tag)] : [tool.build(request)];
+      return push ? tool.buildAndPush(request) : [tool.build(request)];
     },
     result: build,
   };
