@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { lstatSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { closeSync, lstatSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { loadLibc, S_IFCHR } from "./libc.ts";
+import { FS_TOPDIR_FL, loadLibc, S_IFCHR } from "./libc.ts";
 
 const skip = process.platform === "linux" ? false : "needs Linux";
 const skipUnlessRoot = skip || (process.getuid?.() === 0 ? false : "needs root");
@@ -47,4 +48,32 @@ test("loadLibc() makes devices and sets a symlink's own times", { skip: skipUnle
   libc.lutimens(join(directory, "link"), -5, 250_000_000);
   const link = lstatSync(join(directory, "link"), { bigint: true });
   assert.equal(link.mtimeNs, -4_750_000_000n);
+});
+
+test("loadLibc() adds a flag to those of a directory", { skip }, (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "libc-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const listed = () => execFileSync("lsattr", ["-d", directory], { encoding: "utf8" }).split(" ")[0]!;
+  const FS_NODUMP_FL = 0x40;
+  const fd = openSync(directory, "r");
+  try {
+    loadLibc().addInodeFlags(fd, FS_NODUMP_FL);
+    loadLibc().addInodeFlags(fd, FS_TOPDIR_FL);
+  } catch (error) {
+    if (!["ENOTTY", "EOPNOTSUPP"].includes((error as NodeJS.ErrnoException).code!)) throw error;
+    t.skip("the file system of the temporary directory has no such flags");
+    return;
+  } finally {
+    closeSync(fd);
+  }
+  assert.match(listed(), /d.*T/);
+});
+
+test("loadLibc() says that a file system has no flags", { skip }, () => {
+  const fd = openSync("/proc/self/fd", "r");
+  try {
+    assert.throws(() => loadLibc().addInodeFlags(fd, FS_TOPDIR_FL), { code: "ENOTTY", syscall: "ioctl" });
+  } finally {
+    closeSync(fd);
+  }
 });

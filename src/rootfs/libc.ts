@@ -54,9 +54,14 @@ export interface Libc {
   memfd(name: string): number;
   /** Nobody can change it, or its seals, any more. */
   sealMemfd(fd: number): void;
+  /** Adds flags (ioctl_iflags(2)) to those of an open file or directory. Not every file system has them. */
+  addInodeFlags(fd: number, flags: number): void;
 }
 
 export type BytePath = string | Uint8Array;
+
+/** Of `addInodeFlags`: ext4 takes subdirectories for unrelated, and spreads them over the disk. */
+export const FS_TOPDIR_FL = 0x20000;
 
 export const S_IFIFO = 0o010000;
 export const S_IFCHR = 0o020000;
@@ -67,6 +72,9 @@ const MFD_CLOEXEC_ALLOW_SEALING = 3;
 const F_ADD_SEALS = 1033;
 /** F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW and F_SEAL_WRITE of <fcntl.h>. */
 const ALL_SEALS = 0xf;
+/** Of 64-bit machines; what they point to is an int all the same. */
+const FS_IOC_GETFLAGS = 0x80086601;
+const FS_IOC_SETFLAGS = 0x40086602;
 const ENODATA = 61;
 const ERANGE = 34;
 /** The same numbers on every architecture since Linux 5.2. */
@@ -124,6 +132,7 @@ function bindLibc(): Libc {
   const pipe2 = bind("int pipe2(_Out_ int *ends, int flags)");
   const memfdCreate = bind("int memfd_create(const void *name, unsigned int flags)");
   const fcntl = bind("int fcntl(int fd, int command, ...)");
+  const ioctl = bind("int ioctl(int fd, unsigned long request, ...)");
   const syscall = bind("long syscall(long number, ...)");
   const optional = (text: BytePath | undefined) => (text === undefined ? null : terminated(text));
 
@@ -246,6 +255,12 @@ function bindLibc(): Libc {
     },
     sealMemfd(fd) {
       check(fcntl(fd, F_ADD_SEALS, "int", ALL_SEALS), "fcntl");
+    },
+    addInodeFlags(fd, flags) {
+      const found = new Int32Array(1);
+      check(ioctl(fd, FS_IOC_GETFLAGS, "void *", found), "ioctl");
+      found[0]! |= flags;
+      check(ioctl(fd, FS_IOC_SETFLAGS, "const void *", found), "ioctl");
     },
   };
 }

@@ -1,5 +1,6 @@
-import { mkdirSync, mkdtempSync, rmdirSync, unlinkSync } from "node:fs";
+import { closeSync, constants, mkdirSync, mkdtempSync, openSync, rmdirSync, unlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { FS_TOPDIR_FL, loadLibc } from "../rootfs/libc.ts";
 
 /** Scratch directories of commands, each with those of `RUN_DIRECTORY`, which are empty. */
 export interface RunDirectories {
@@ -15,7 +16,10 @@ export interface RunDirectories {
 export function makeRunDirectories(parent: string): RunDirectories {
   const used: string[] = [];
   let ready: string | undefined;
+  let isSpread = false;
   const make = (): string => {
+    if (!isSpread) spreadSubdirectories(parent);
+    isSpread = true;
     const directory = mkdtempSync(join(parent, "run-"));
     for (const name of Object.values(RUN_DIRECTORY)) mkdirSync(join(directory, name));
     return directory;
@@ -44,6 +48,23 @@ export const RUN_DIRECTORY = { upper: "upper", work: "work", layer: "layer" } as
 
 /** What a volatile overlay leaves in its work directory; with that in there the kernel would not take it again (Linux, overlayfs.rst). */
 const VOLATILE_MARK = "work/incompat/volatile/dirty";
+
+/**
+ * Each mount of an overlay makes seven inodes and removes them. Before ext4 gives an inode a place it looks at each one nearby that was removed in
+ * the last minutes, so sixty commands side by side took 1.6 ms more each.
+ */
+function spreadSubdirectories(directory: string): void {
+  try {
+    const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      loadLibc().addInodeFlags(fd, FS_TOPDIR_FL);
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // Other file systems do without.
+  }
+}
 
 /** The same as new, in fewer steps than it takes to remove it and make another. Undefined when there is something else in it. */
 function renew(directory: string | undefined): string | undefined {
