@@ -3,7 +3,7 @@ import type { RootfsPath } from "./entry.ts";
 import { ROOT } from "./rootfs-path.ts";
 
 /** Linux takes no longer path in one call (PATH_MAX, without the NUL), however deep a file may lie. */
-const PATH_MAX = 4095;
+export const PATH_MAX = 4095;
 /** Of `constants`, which Node leaves out: a descriptor that only names a directory. */
 const O_PATH = 0o10000000;
 /** How many descriptors stay open: one call names two paths at most. */

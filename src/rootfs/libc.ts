@@ -54,6 +54,11 @@ export interface Libc {
   memfd(name: string): number;
   /** Nobody can change it, or its seals, any more. */
   sealMemfd(fd: number): void;
+  /**
+   * Writes into `stats`, of `STATX_BYTES`, what statx(2) says of a path below an open directory (a symlink is not followed), its last byte a NUL:
+   * inode, size, mtime, ctime and device. False when nothing is there. Nothing is copied, so that it can be called often.
+   */
+  statx(directoryFd: number, path: Uint8Array, stats: Uint8Array): boolean;
   /** Adds flags (ioctl_iflags(2)) to those of an open file or directory. Not every file system has them. */
   addInodeFlags(fd: number, flags: number): void;
 }
@@ -62,6 +67,8 @@ export type BytePath = string | Uint8Array;
 
 /** Of `addInodeFlags`: ext4 takes subdirectories for unrelated, and spreads them over the disk. */
 export const FS_TOPDIR_FL = 0x20000;
+
+export const STATX_BYTES = 256;
 
 export const S_IFIFO = 0o010000;
 export const S_IFCHR = 0o020000;
@@ -75,6 +82,9 @@ const ALL_SEALS = 0xf;
 /** Of 64-bit machines; what they point to is an int all the same. */
 const FS_IOC_GETFLAGS = 0x80086601;
 const FS_IOC_SETFLAGS = 0x40086602;
+/** STATX_MTIME, STATX_CTIME, STATX_INO and STATX_SIZE of <linux/stat.h>; a device there always is. */
+const STATX_STAMP = 0x3c0;
+const ENOENT = 2;
 const ENODATA = 61;
 const ERANGE = 34;
 /** The same numbers on every architecture since Linux 5.2. */
@@ -132,6 +142,7 @@ function bindLibc(): Libc {
   const pipe2 = bind("int pipe2(_Out_ int *ends, int flags)");
   const memfdCreate = bind("int memfd_create(const void *name, unsigned int flags)");
   const fcntl = bind("int fcntl(int fd, int command, ...)");
+  const statx = bind("int statx(int fd, const void *path, int flags, unsigned int mask, _Out_ void *stats)");
   const ioctl = bind("int ioctl(int fd, unsigned long request, ...)");
   const syscall = bind("long syscall(long number, ...)");
   const optional = (text: BytePath | undefined) => (text === undefined ? null : terminated(text));
@@ -255,6 +266,12 @@ function bindLibc(): Libc {
     },
     sealMemfd(fd) {
       check(fcntl(fd, F_ADD_SEALS, "int", ALL_SEALS), "fcntl");
+    },
+    statx(directoryFd, path, stats) {
+      if (statx(directoryFd, path, AT_SYMLINK_NOFOLLOW, STATX_STAMP, stats) === 0) return true;
+      const errno = koffi.errno();
+      if (errno === ENOENT) return false;
+      throw errnoError(errno, "statx", path.subarray(0, -1));
     },
     addInodeFlags(fd, flags) {
       const found = new Int32Array(1);

@@ -1,38 +1,30 @@
 import { createHash, randomBytes } from "node:crypto";
-import {
-  type BigIntStats,
-  closeSync,
-  lstatSync,
-  openSync,
-  readSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from "node:fs";
+import { type BigIntStats, closeSync, openSync, readSync, rmSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import type { Digest } from "../oci/digest.ts";
-import { type FileStamp, isSettled } from "../store/file-digests.ts";
+import { isSettled } from "../store/file-digests.ts";
 import { keepSelection, useSelection } from "../store/known-selections.ts";
 import { workerEntry } from "../threads/thread-pool.ts";
 import type { SelectCopyRequest } from "./copy-request.ts";
 import type { DiskEntry } from "./disk-entry.ts";
-import { diskPath } from "./disk-path.ts";
 import type { RootfsPath } from "./entry.ts";
 import { type PlainSelection, type SelectOptions, selectCopy } from "./select-copy.ts";
+import { type Looker, openLooker, STAMP_BYTES, writeStamp } from "./trace-stamp.ts";
 
 /*
  * What a selection depends on is its request and what it saw: of each path its stats, or that it is not there. Names in a directory, what
  * a file holds, a link's target, owners, modes and attributes all change the ctime. So the same stats mean the same selection, for any
  * ignore file and wildcard; as in `file-digests.ts`, where no stamp was younger than a tick of the clock.
  *
- * A look is u32 length of the path, the path (one char a byte), u8 whether it is there, and if so five 64-bit numbers.
+ * A look is u32 length of the path (little-endian), the path, NUL, u8 whether it is there, and if so its stamp (`trace-stamp.ts`).
  */
 
 const LENGTH_BYTES = 4;
-const STAMP_BYTES = 40;
 /** What is compared at a stretch: a few milliseconds. */
 const PIECE_BYTES = 128 << 10;
+/** Some ten thousand looks. */
+const LONG_PIECES = 6;
 
 /** These are compared first, and once more in their turn: what changed last is likely to change next. */
 const YOUNGEST_MAX = 256;
@@ -89,9 +81,10 @@ export async function recallSelection(
 ): Promise<Digest | undefined> {
   const known = traceKeyOf(request, code);
   if (known === undefined) return undefined;
-  return useSelection(known.databasePath, known.key, async ({ content, looks }) => {
+  return useSelection(known.databasePath, known.key, async ({ content, looks, pieceCount }) => {
+    using looker = openLooker(known.directory, { isLong: pieceCount > LONG_PIECES });
     for (const piece of looks) {
-      if (!isAsItWas(known.directory, piece)) return undefined;
+      if (!isAsItWas(looker, piece)) return undefined;
       await setImmediate();
       if (signal?.aborted) return undefined;
     }
@@ -99,47 +92,25 @@ export async function recallSelection(
   });
 }
 
-function isAsItWas(directory: string, bytes: Uint8Array): boolean {
+function isAsItWas(looker: Looker, bytes: Uint8Array): boolean {
   const piece = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 0; at < piece.length; ) {
-    const pathEnd = at + LENGTH_BYTES + piece.readUInt32LE(at);
-    const path = piece.toString("latin1", at + LENGTH_BYTES, pathEnd) as RootfsPath;
-    const stats = look(directory, path);
-    const isThere = piece[pathEnd] === 1;
-    at = pathEnd + 1;
-    if (stats === "unreadable" || isThere !== (stats !== undefined)) return false;
-    if (stats === undefined) continue;
-    if (!hasStamp(piece, at, stats)) return false;
+    const start = at + LENGTH_BYTES;
+    const end = start + view.getUint32(at, true);
+    const wasThere = piece[end + 1] === 1;
+    at = end + 2;
+    try {
+      if (looker.isThere(piece, start, end) !== wasThere) return false;
+    } catch {
+      // What cannot be looked at is for the selection to tell.
+      return false;
+    }
+    if (!wasThere) continue;
+    if (!looker.hasStamp(view, at)) return false;
     at += STAMP_BYTES;
   }
   return true;
-}
-
-/** What cannot be looked at is for the selection to tell. */
-function look(directory: string, path: RootfsPath): BigIntStats | "unreadable" | undefined {
-  try {
-    return lstatSync(diskPath(directory, path), { bigint: true, throwIfNoEntry: false });
-  } catch {
-    return "unreadable";
-  }
-}
-
-function hasStamp(piece: Buffer, at: number, { dev, ino, size, mtimeNs, ctimeNs }: FileStamp): boolean {
-  return (
-    piece.readBigInt64LE(at) === ctimeNs &&
-    piece.readBigInt64LE(at + 8) === mtimeNs &&
-    piece.readBigUInt64LE(at + 16) === ino &&
-    piece.readBigUInt64LE(at + 24) === size &&
-    piece.readBigUInt64LE(at + 32) === dev
-  );
-}
-
-function writeStamp(piece: Buffer, at: number, { dev, ino, size, mtimeNs, ctimeNs }: FileStamp): void {
-  piece.writeBigInt64LE(ctimeNs, at);
-  piece.writeBigInt64LE(mtimeNs, at + 8);
-  piece.writeBigUInt64LE(ino, at + 16);
-  piece.writeBigUInt64LE(size, at + 24);
-  piece.writeBigUInt64LE(dev, at + 32);
 }
 
 /** Notes what a selection looks at, in a temporary file. Made before anything is looked at. */
@@ -148,7 +119,7 @@ class TraceWriter implements Disposable {
   readonly #path: string;
   readonly #fd: number;
   readonly #pieceSizes: number[] = [];
-  #piece = Buffer.allocUnsafe(PIECE_BYTES);
+  #piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
   #fill = 0;
   #isSettled = true;
   #youngest: { readonly path: RootfsPath; readonly stats: BigIntStats }[] = [];
@@ -185,14 +156,15 @@ class TraceWriter implements Disposable {
   }
 
   #add(path: RootfsPath, stats: BigIntStats | undefined): void {
-    const size = LENGTH_BYTES + path.length + 1 + STAMP_BYTES;
+    const size = LENGTH_BYTES + path.length + 2 + STAMP_BYTES;
     if (this.#fill + size > this.#piece.length) this.#flush();
-    if (size > this.#piece.length) this.#piece = Buffer.allocUnsafe(size);
+    if (size > this.#piece.length) this.#piece = Buffer.allocUnsafeSlow(size);
     let at = this.#piece.writeUInt32LE(path.length, this.#fill);
     at += this.#piece.write(path, at, "latin1");
+    at = this.#piece.writeUInt8(0, at);
     at = this.#piece.writeUInt8(stats === undefined ? 0 : 1, at);
     if (stats !== undefined) {
-      writeStamp(this.#piece, at, stats);
+      writeStamp(new DataView(this.#piece.buffer), at, stats);
       at += STAMP_BYTES;
     }
     this.#fill = at;

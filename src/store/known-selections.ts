@@ -22,17 +22,24 @@ export interface KnownSelection {
   readonly looks: Iterable<Uint8Array>;
 }
 
+/** One that was kept. */
+export interface FoundSelection extends KnownSelection {
+  readonly pieceCount: number;
+}
+
 /** Calls `use` with what is known by a key, and the database open for it; undefined where nothing is, or it cannot be read. */
 export async function useSelection<Result>(
   path: string,
   key: Uint8Array,
-  use: (known: KnownSelection) => Promise<Result>,
+  use: (known: FoundSelection) => Promise<Result>,
 ): Promise<Result | undefined> {
   let database: ReturnType<typeof openCacheDatabase> | undefined;
   try {
     database = openCacheDatabase(path, TABLE);
     const first = database
-      .prepare("SELECT content, used FROM selections WHERE key = ? AND number = 0")
+      .prepare(
+        "SELECT content, used, (SELECT max(number) FROM selections WHERE key = ?1) AS last FROM selections WHERE key = ?1 AND number = 0",
+      )
       .get(key);
     if (first === undefined) return undefined;
     const now = Date.now();
@@ -40,7 +47,7 @@ export async function useSelection<Result>(
       database.prepare("UPDATE selections SET used = ? WHERE key = ?").run(now, key);
     const rows = database.prepare("SELECT looks FROM selections WHERE key = ? ORDER BY number").iterate(key);
     const looks = rows.map((row) => row.looks as Uint8Array);
-    return await use({ content: first.content as string, looks });
+    return await use({ content: first.content as string, looks, pieceCount: (first.last as number) + 1 });
   } catch (error) {
     if (!isDatabaseError(error)) throw error;
     return undefined;
