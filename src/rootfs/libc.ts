@@ -1,3 +1,4 @@
+import { closeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { getSystemErrorName } from "node:util";
 
@@ -28,6 +29,10 @@ export interface Libc {
   /** In another thread, for it may wait for the kernel. False when it failed. */
   umount2Aside(target: BytePath, flags: number): Promise<boolean>;
   unshare(flags: number): void;
+  /** Of the calling thread: moves it into the namespace that `fd` is of. */
+  setns(fd: number, flags: number): void;
+  /** Sets the network interface going, as `ip link set NAME up` does. */
+  bringUp(interfaceName: string): void;
   sethostname(name: string): void;
   chroot(path: BytePath): void;
   pivotRoot(newRoot: BytePath, putOld: BytePath): void;
@@ -85,6 +90,13 @@ const FS_IOC_SETFLAGS = 0x40086602;
 /** STATX_MTIME, STATX_CTIME, STATX_INO and STATX_SIZE of <linux/stat.h>; a device there always is. */
 const STATX_STAMP = 0x3c0;
 const ENOENT = 2;
+const SIOCGIFFLAGS = 0x8913;
+const SIOCSIFFLAGS = 0x8914;
+const IFF_UP = 1;
+const AF_INET = 2;
+const SOCK_DGRAM_CLOEXEC = 0o2000002;
+/** Of `struct ifreq` of <net/if.h>: the name, NUL at its end, then the flags in 16 bits. */
+const IFREQ = { bytes: 40, nameBytes: 16 } as const;
 const ENODATA = 61;
 const ERANGE = 34;
 /** The same numbers on every architecture since Linux 5.2. */
@@ -132,6 +144,8 @@ function bindLibc(): Libc {
   );
   const umount2 = bind("int umount2(const void *target, int flags)");
   const unshare = bind("int unshare(int flags)");
+  const setns = bind("int setns(int fd, int type)");
+  const socket = bind("int socket(int domain, int type, int protocol)");
   const sethostname = bind("int sethostname(const void *name, size_t length)");
   const chroot = bind("int chroot(const void *path)");
   const prctl = bind(
@@ -211,6 +225,21 @@ function bindLibc(): Libc {
     },
     unshare(flags) {
       check(unshare(flags), "unshare");
+    },
+    setns(fd, flags) {
+      check(setns(fd, flags), "setns");
+    },
+    bringUp(interfaceName) {
+      const request = Buffer.alloc(IFREQ.bytes);
+      terminated(interfaceName).copy(request, 0, 0, IFREQ.nameBytes);
+      const fd = check(socket(AF_INET, SOCK_DGRAM_CLOEXEC, 0), "socket");
+      try {
+        check(ioctl(fd, SIOCGIFFLAGS, "void *", request), "ioctl", interfaceName);
+        request.writeUInt16LE(request.readUInt16LE(IFREQ.nameBytes) | IFF_UP, IFREQ.nameBytes);
+        check(ioctl(fd, SIOCSIFFLAGS, "const void *", request), "ioctl", interfaceName);
+      } finally {
+        closeSync(fd);
+      }
     },
     sethostname(name) {
       check(sethostname(terminated(name), Buffer.byteLength(name, "latin1")), "sethostname");

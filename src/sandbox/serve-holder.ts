@@ -6,9 +6,10 @@ import { prepareCgroups } from "./cgroup-view.ts";
 import { makeCompiledSeccomp } from "./compiled-seccomp.ts";
 import { type HeldContainer, type HoldOptions, startContainer } from "./hold-container.ts";
 import type { ContainerRequest, HolderOptions, HolderReply, HolderRequest } from "./holder-protocol.ts";
+import { type LoopbackPool, makeLoopbackPool } from "./loopback-pool.ts";
 import { makeLowerMounts, probeErofs } from "./lower-mounts.ts";
 import { mountTmpfs } from "./mount.ts";
-import { makeNetworkPool, type NetworkPool } from "./network-pool.ts";
+import { type LentNetwork, makeNetworkPool, type NetworkPool } from "./network-pool.ts";
 import { readCapabilities } from "./read-capabilities.ts";
 import { makeRuntimeLauncher } from "./runtime-launcher.ts";
 import { sealRuntime } from "./seal-runtime.ts";
@@ -47,6 +48,7 @@ export function serveHolder(options: HolderOptions): void {
   const agents = makeAgentPool(memoryDirectory);
   const networks = pastaPath === undefined ? undefined : makeNetworkPool(pastaPath, memoryDirectory);
   if (options.preparesNetwork) networks?.prepare();
+  const loopbacks = makeLoopbackPool(memoryDirectory);
 
   const held = new Map<string, AbortController>();
   process.on("message", async (request: HolderRequest) => {
@@ -70,6 +72,7 @@ export function serveHolder(options: HolderOptions): void {
           send,
         },
         networks,
+        loopbacks,
         cgroupMoves,
         signal: kill.signal,
       });
@@ -88,13 +91,14 @@ async function holdContainer(
   options: {
     readonly hold: HoldOptions;
     readonly networks?: NetworkPool;
+    readonly loopbacks: LoopbackPool;
     readonly cgroupMoves: CgroupMoves;
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { hold, networks, cgroupMoves, signal } = options;
+  const { hold, cgroupMoves, signal } = options;
   cgroupMoves.begin();
-  const network = request.network === "pasta" ? await networks!.lend() : undefined;
+  const network = await lendNetwork(request, options);
   let container: HeldContainer | undefined;
   try {
     signal.throwIfAborted();
@@ -104,9 +108,22 @@ async function holdContainer(
     const isOffline = request.network === "pasta" && network === undefined;
     hold.send({ kind: "exit", id: request.id, ...(await container.exit), ...(isOffline && { isOffline }) });
   } finally {
-    network?.giveBack();
+    // What a command may have made of its network is not for the next one.
+    if (!mayAdministerNetwork(request)) network?.giveBack();
     await container?.unmount();
   }
+}
+
+async function lendNetwork(
+  request: ContainerRequest,
+  { networks, loopbacks }: { readonly networks?: NetworkPool; readonly loopbacks: LoopbackPool },
+): Promise<LentNetwork | undefined> {
+  if (request.network === "pasta") return networks!.lend();
+  return request.network === "none" && !mayAdministerNetwork(request) ? loopbacks.lend() : undefined;
+}
+
+function mayAdministerNetwork({ runtimeConfig }: ContainerRequest): boolean {
+  return runtimeConfig.process.capabilities.bounding.includes("CAP_NET_ADMIN");
 }
 
 function send(reply: HolderReply, whenSent?: () => void): void {

@@ -119,3 +119,60 @@ describe("a step on the default network", { skip: missing }, () => {
     assert.match(stderr, /^Hint: This machine has no default route/m);
   });
 });
+
+describe("steps without a network", { skip: missing }, () => {
+  const build = async (lines: readonly string[], args: readonly string[] = []) => {
+    using bench = await openBuildBench();
+    const { code, stderr } = await bench.build(`FROM busybox\n${lines.join("\n")}`, { args: [...args] });
+    assert.equal(code, 0, stderr);
+    return stderr;
+  };
+  const SHOW =
+    "RUN --network=none cat /proc/net/dev | sed 1,2d; ifconfig lo; echo in $(readlink /proc/self/ns/net)";
+  const namespacesIn = (stderr: string) =>
+    [...stderr.matchAll(/ in (net:\[\d+\])$/gm)].map(([, name]) => name!);
+
+  it("have a loopback that works and nothing else, the later ones the same", async () => {
+    const stderr = await build(Array.from({ length: 4 }, (_, number) => `${SHOW} # ${number}`));
+    assert.deepEqual(
+      [...stderr.matchAll(/^#\d+ [\d.]+ +(\w+): +\d/gm)].map(([, name]) => name),
+      ["lo", "lo", "lo", "lo"],
+    );
+    assert.equal(stderr.match(/inet addr:127\.0\.0\.1 /g)?.length, 4);
+    assert.equal(stderr.match(/UP LOOPBACK RUNNING/g)?.length, 4);
+    const [first, second, ...rest] = namespacesIn(stderr);
+    assert.notEqual(first, second);
+    assert.deepEqual(rest, [second, second]);
+  });
+
+  it("side by side have each their own", async () => {
+    const stages = [1, 2, 3, 4].map((number) => `FROM busybox AS s${number}\n${SHOW}; sleep 1 # ${number}`);
+    const stderr = await build([
+      ...stages,
+      "FROM busybox",
+      ...[1, 2, 3, 4].map((n) => `COPY --from=s${n} /bin/sh /sh${n}`),
+    ]);
+    assert.equal(new Set(namespacesIn(stderr)).size, 4);
+  });
+
+  it("see nothing of an earlier one's connections", async () => {
+    const talk =
+      "(echo hello | nc -l -p 8000 &) ; sleep 0.2; nc 127.0.0.1 8000 </dev/null; cat /proc/net/tcp*";
+    const look = "echo left $(grep -c : /proc/net/tcp /proc/net/tcp6)";
+    const stderr = await build([
+      SHOW,
+      ...[talk, look, look].map((what, at) => `RUN --network=none ${what} # ${at}`),
+    ]);
+    assert.match(stderr, / hello$/m);
+    // TIME_WAIT, or the next line would prove nothing.
+    assert.match(stderr, /0100007F:\w{4} \w*0100007F:\w{4} 06 /);
+    assert.equal(stderr.match(/ left \/proc\/net\/tcp:0 \/proc\/net\/tcp6:0$/gm)?.length, 2);
+  });
+
+  it("see nothing of what an insecure one did to its network", async () => {
+    const insecure = "RUN --security=insecure --network=none ifconfig lo 127.9.9.9 && ifconfig lo";
+    const stderr = await build([SHOW, `${SHOW} # 2`, insecure, `${SHOW} # 3`], ["--allow=security.insecure"]);
+    assert.equal(stderr.match(/inet addr:127\.9\.9\.9 /g)?.length, 1);
+    assert.equal(stderr.match(/inet addr:127\.0\.0\.1 /g)?.length, 3);
+  });
+});
