@@ -22,7 +22,7 @@ export const contextRows: readonly Row[] = [
     name: "context-unchanged",
     title: "big context, unchanged",
     goal: 0.3,
-    bound: "50,000 times lstat",
+    bound: "50,000 times statx",
     rounds: 5,
     setUp: async (place) => bigContext(place, "unchanged"),
   },

@@ -156,7 +156,8 @@ function bindLibc(): Libc {
   const pipe2 = bind("int pipe2(_Out_ int *ends, int flags)");
   const memfdCreate = bind("int memfd_create(const void *name, unsigned int flags)");
   const fcntl = bind("int fcntl(int fd, int command, ...)");
-  const statx = bind("int statx(int fd, const void *path, int flags, unsigned int mask, _Out_ void *stats)");
+  // Not every C library has it.
+  let statx: typeof fcntl | undefined;
   const ioctl = bind("int ioctl(int fd, unsigned long request, ...)");
   const syscall = bind("long syscall(long number, ...)");
   const optional = (text: BytePath | undefined) => (text === undefined ? null : terminated(text));
@@ -297,6 +298,7 @@ function bindLibc(): Libc {
       check(fcntl(fd, F_ADD_SEALS, "int", ALL_SEALS), "fcntl");
     },
     statx(directoryFd, path, stats) {
+      statx ??= bind("int statx(int fd, const void *path, int flags, unsigned int mask, _Out_ void *stats)");
       if (statx(directoryFd, path, AT_SYMLINK_NOFOLLOW, STATX_STAMP, stats) === 0) return true;
       const errno = koffi.errno();
       if (errno === ENOENT) return false;
